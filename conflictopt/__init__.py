@@ -1,0 +1,57 @@
+"""conflictopt: diagnose and treat gradient conflict between the losses of a PINN."""
+
+from ._version import __version__ as __version__
+from .adapters.low_rank import Adapters, attach
+from .core.aggregator import Aggregator, Needs, Reweighting, Routing, Surgery
+from .core.chain import Chain
+from .core.errors import (
+    CheckpointError,
+    ConflictOptError,
+    LayoutError,
+    LineSearchError,
+    LossError,
+    MethodError,
+    NonFiniteError,
+)
+from .core.losses import Losses
+from .core.step import Spec, StepView
+from .diagnosis.profile import Profile
+from .diagnosis.recorder import Recorder
+from .diagnosis.regime import Diagnosis, Thresholds, diagnose
+from .diagnosis.selection import Plan, select
+from .optimizer import LastStep, MultiLossOptimizer
+from .registry import describe, make
+
+
+
+__all__ = [
+    "Adapters",
+    "Aggregator",
+    "Chain",
+    "CheckpointError",
+    "ConflictOptError",
+    "Diagnosis",
+    "LastStep",
+    "LayoutError",
+    "LineSearchError",
+    "LossError",
+    "Losses",
+    "MethodError",
+    "MultiLossOptimizer",
+    "Needs",
+    "NonFiniteError",
+    "Plan",
+    "Profile",
+    "Recorder",
+    "Reweighting",
+    "Routing",
+    "Spec",
+    "StepView",
+    "Surgery",
+    "Thresholds",
+    "attach",
+    "describe",
+    "diagnose",
+    "make",
+    "select",
+]

@@ -1,0 +1,67 @@
+"""What ``MultiLossOptimizer`` adds to the wrapped optimizer's ``state_dict``, and how it is read.
+
+The wrapped optimizer's own keys stay at top level, so that it can load the file by itself; ours
+are under ``"conflictopt"`` and hold only tensors, numbers and strings (``weights_only=True``).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from .core.aggregator import Aggregator, State
+from .core.chain import Chain
+from .core.errors import CheckpointError
+
+KEY = "conflictopt"
+VERSION = 1
+
+
+def method_name(aggregator: Aggregator) -> str:
+    """The class name of a method, or of a chain's members."""
+    if isinstance(aggregator, Chain):
+        return " -> ".join(method_name(m) for m in aggregator.members)
+    return type(aggregator).__name__
+
+
+def fit_state(saved: Mapping[str, Tensor], fresh: State) -> State:
+    """Saved method state on the device and in the dtype of a freshly initialised one.
+
+    Raises:
+        CheckpointError: keys or shapes differ.
+    """
+    if set(saved) != set(fresh):
+        raise CheckpointError(
+            f"expected the method state {sorted(fresh)}, found {sorted(saved)} in the checkpoint."
+        )
+    for key, value in fresh.items():
+        if saved[key].shape != value.shape:
+            raise CheckpointError(
+                f"expected '{key}' of shape {tuple(value.shape)} in the checkpoint, found "
+                f"{tuple(saved[key].shape)}: was it saved for another number of losses?"
+            )
+    return {k: saved[k].to(device=v.device, dtype=v.dtype).clone() for k, v in fresh.items()}
+
+
+def without_extras(
+    state_dict: Mapping[str, Any], groups: list[dict[str, Any]], adapters: Iterable[Tensor]
+) -> dict[str, Any]:
+    """The wrapped optimizer's part, fitted to the present parameter groups.
+
+    A checkpoint from before adapters were attached has shorter groups; the adapters' parameters,
+    which come last in theirs, then load without state, as if just added.
+    """
+    inner = {k: v for k, v in state_dict.items() if k != KEY}
+    known = {id(p) for p in adapters}
+    saved = copy.copy(inner["param_groups"])
+    fresh = -1
+    for i, (old, new) in enumerate(zip(saved, groups, strict=False)):
+        extra = new["params"][len(old["params"]) :]
+        if extra and all(id(p) in known for p in extra):
+            ids = list(range(fresh, fresh - len(extra), -1))
+            fresh -= len(extra)
+            saved[i] = {**old, "params": [*old["params"], *ids]}
+    return {**inner, "param_groups": saved}

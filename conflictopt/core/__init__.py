@@ -1,0 +1,1 @@
+"""What everything else is made of: losses, blocks, gradients, aggregators. Imports torch only."""

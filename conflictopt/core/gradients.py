@@ -1,0 +1,132 @@
+"""Per-loss gradients of one step, computed when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import MethodError, NonFiniteError
+from .layout import ParameterLayout
+from .losses import FIXED, Losses
+
+_CHUNK = 1 << 16
+"""Columns promoted to float64 at a time, so that the Gramian needs no second [K, P] buffer."""
+
+
+class GradientSource:
+    """One backward pass per loss through the losses' own graphs, on demand.
+
+    Args:
+        losses: the losses of this step.
+        layout: the parameters to differentiate for.
+        buffer: ``[K, P]`` storage for the rows, reused from step to step by its owner.
+    """
+
+    def __init__(self, losses: Losses, layout: ParameterLayout, buffer: Tensor) -> None:
+        self.losses = losses
+        self.layout = layout
+        self._buffer = buffer
+        self._rows: Tensor | None = None
+        self._touched: Tensor | None = None
+        self._gramians: dict[str | None, Tensor] = {}
+
+    def rows(self) -> Tensor:
+        """``[K, P]``: row k is the gradient of loss k; 0 where it does not touch a parameter.
+
+        Raises:
+            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
+        """
+        if self._rows is None:
+            touched = []
+            for k in range(self.losses.count):
+                grads = self._backward(self.losses.loss(k))
+                self.layout.write(grads, self._buffer[k])
+                touched.append([g is not None for g in grads])
+            self._touched = torch.tensor(touched)
+            _check_rows(self._buffer, self.losses.names)
+            self._rows = self._buffer
+        return self._rows
+
+    def touched(self) -> Tensor:
+        """``[K, number of parameters]`` bool: whether loss k reaches the parameter at all."""
+        self.rows()
+        assert self._touched is not None
+        return self._touched
+
+    def gramian(self, block: str | None) -> Tensor:
+        """``[K, K]`` float64 Gramian of the rows, over one block or over all columns."""
+        if block not in self._gramians:
+            rows = self.rows()[:, self.layout.columns(block)]
+            total = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64)
+            for chunk in rows.split(_CHUNK, dim=1):
+                wide = chunk.double()
+                total += (wide @ wide.T).cpu()
+            self._gramians[block] = total
+        return self._gramians[block]
+
+    def fixed_row(self) -> Tensor | None:
+        """``[P]`` gradient of the fixed terms, or ``None`` when there are none."""
+        if not self.losses.has_fixed:
+            return None
+        row = torch.empty_like(self._buffer[0])
+        self.layout.write(self._backward(self.losses.loss(FIXED)), row)
+        return row
+
+    def residual_gradient(self, k: int, block: str | None, generator: torch.Generator) -> Tensor:
+        """Gradient of ``sum_n e_n rho_n`` over one block, with random signs ``e``.
+
+        ``rho`` stacks the residuals of loss k, scaled such that ``|rho|^2 = L_k``. The mean of
+        the squared norm over the signs is the trace of loss k's tangent-kernel block, averaged
+        over its points (Hutchinson, Commun. Stat. 1989).
+
+        Raises:
+            MethodError: no residuals for this loss, or residuals whose mean square is not it.
+        """
+        pairs = self._residuals(k)
+        probe = [
+            (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs
+        ]
+        grads = self._backward(torch.stack(probe).sum())
+        row = torch.empty_like(self._buffer[0])
+        self.layout.write(grads, row)
+        return row[self.layout.columns(block)]
+
+    def _residuals(self, k: int) -> tuple[tuple[Tensor, float], ...]:
+        name = self.losses.names[k]
+        pairs = self.losses.residuals.get(name)
+        if not pairs:
+            raise MethodError(
+                f"this method needs the residuals of every loss and got none for '{name}'. In a "
+                "torch loop pass step(losses, residuals={'" + name + "': residual_tensor, ...})."
+            )
+        square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
+        value = float(self.losses.loss(k).detach())
+        if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
+            raise MethodError(
+                f"loss '{name}' is {value:.6g}, but the mean square of its residuals is "
+                f"{square:.6g}. Traces are defined for mean-square losses only: pass residuals "
+                "scaled such that mean(r**2) is the loss."
+            )
+        return pairs
+
+    def _backward(self, scalar: Tensor) -> Sequence[Tensor | None]:
+        grads: Sequence[Tensor | None] = torch.autograd.grad(
+            scalar, self.layout.params, retain_graph=True, allow_unused=True
+        )
+        return grads
+
+
+def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random signs drawn on the CPU, so that a run is the same on every device."""
+    bits = torch.randint(0, 2, (like.numel(),), generator=generator)
+    return (bits * 2 - 1).to(device=like.device, dtype=like.dtype)
+
+
+def _check_rows(rows: Tensor, names: tuple[str, ...]) -> None:
+    largest = torch.linalg.vector_norm(rows, float("inf"), dim=1)
+    if not bool(largest.isfinite().all()):
+        bad = [n for n, ok in zip(names, largest.isfinite().tolist(), strict=True) if not ok]
+        listed = ", ".join(f"'{n}'" for n in bad)
+        raise NonFiniteError(f"expected finite gradients, found inf or nan in that of {listed}.")

@@ -1,0 +1,167 @@
+"""Parameters arranged into named blocks, and where each lies in a flat gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import LayoutError
+
+NETWORK = "network"
+PHYSICS = "physics"
+ADAPTER = "adapter/"
+"""Prefix of an adapter block; the rest of the name is the loss that owns it."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A named run of parameters: indices into ``params``, columns of the flat gradient."""
+
+    name: str
+    params: range
+    columns: slice
+
+    @property
+    def owner(self) -> str | None:
+        """The loss that owns an adapter block, ``None`` for any other block."""
+        return self.name.removeprefix(ADAPTER) if self.name.startswith(ADAPTER) else None
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    """The trainable parameters of one optimizer, ordered block by block.
+
+    Attributes:
+        params: the P-element parameter list, network first, then the other blocks.
+        blocks: the blocks; their ``columns`` tile ``range(size)``.
+        shapes, offsets: per parameter its shape and first column.
+        size: P, the total number of scalars.
+    """
+
+    params: tuple[Tensor, ...]
+    blocks: tuple[Block, ...]
+    offsets: tuple[int, ...]
+    size: int
+
+    @classmethod
+    def build(
+        cls, params: Iterable[Tensor], named: Mapping[str, Sequence[Tensor]] | None = None
+    ) -> ParameterLayout:
+        """Arrange parameters into blocks.
+
+        Args:
+            params: every parameter of the optimizer; those with ``requires_grad`` False are left
+                out, as torch leaves them alone.
+            named: blocks beside ``network``, as name -> parameters. Without a ``physics`` block,
+                0-dimensional parameters (the unknowns of an inverse problem) form it.
+
+        Raises:
+            LayoutError: no trainable parameter, mixed dtypes or devices, a parameter in two
+                blocks, or a block whose parameters the optimizer does not hold.
+        """
+        every = [p for p in params if p.requires_grad]
+        _check_uniform(every)
+        owner = _block_of(every, dict(named or {}))
+        order: dict[str, list[Tensor]] = {}
+        for p in every:
+            order.setdefault(owner[id(p)], []).append(p)
+        names = sorted(order, key=lambda n: (n != NETWORK, n != PHYSICS))
+        flat: list[Tensor] = []
+        offsets: list[int] = []
+        blocks: list[Block] = []
+        size = 0
+        for name in names:
+            first, start = len(flat), size
+            for p in order[name]:
+                flat.append(p)
+                offsets.append(size)
+                size += p.numel()
+            blocks.append(Block(name, range(first, len(flat)), slice(start, size)))
+        return cls(tuple(flat), tuple(blocks), tuple(offsets), size)
+
+    @property
+    def device(self) -> torch.device:
+        """The device all parameters share."""
+        return self.params[0].device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype all parameters share."""
+        return self.params[0].dtype
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Block names, in column order."""
+        return tuple(b.name for b in self.blocks)
+
+    def columns(self, block: str | None) -> slice:
+        """Columns of a block in the flat gradient; ``None`` means all.
+
+        Raises:
+            LayoutError: unknown block.
+        """
+        if block is None:
+            return slice(0, self.size)
+        for b in self.blocks:
+            if b.name == block:
+                return b.columns
+        raise LayoutError(f"expected one of the blocks {self.names}, found '{block}'.")
+
+    @property
+    def trunk(self) -> str | None:
+        """The block whose geometry methods look at: ``network``, or everything without one."""
+        return NETWORK if NETWORK in self.names else None
+
+    def write(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
+        """Copy per-parameter gradients into the flat ``[P]`` row ``out``; ``None`` becomes 0."""
+        for p, start, g in zip(self.params, self.offsets, grads, strict=True):
+            piece = out[start : start + p.numel()]
+            if g is None:
+                piece.zero_()
+            else:
+                piece.view(p.shape).copy_(g)
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Views of a flat ``[P]`` gradient in the parameters' shapes."""
+        pairs = zip(self.params, self.offsets, strict=True)
+        return [flat[s : s + p.numel()].view(p.shape) for p, s in pairs]
+
+
+def _check_uniform(params: Sequence[Tensor]) -> None:
+    if not params:
+        raise LayoutError("expected at least one parameter with requires_grad=True, found none.")
+    first = params[0]
+    for p in params[1:]:
+        if p.device != first.device or p.dtype != first.dtype:
+            raise LayoutError(
+                "expected all parameters on one device and of one dtype, found "
+                f"{first.dtype} on {first.device} (shape {tuple(first.shape)}) and "
+                f"{p.dtype} on {p.device} (shape {tuple(p.shape)})."
+            )
+
+
+def _block_of(params: Sequence[Tensor], named: dict[str, Sequence[Tensor]]) -> dict[int, str]:
+    held = {id(p) for p in params}
+    owner: dict[int, str] = {}
+    for name, members in named.items():
+        if name == NETWORK:
+            raise LayoutError("the block 'network' holds what no other block does; name others.")
+        for p in members:
+            if id(p) in owner:
+                raise LayoutError(
+                    f"a parameter of shape {tuple(p.shape)} is in the blocks "
+                    f"'{owner[id(p)]}' and '{name}'; give each parameter one block."
+                )
+            if id(p) not in held and p.requires_grad:
+                raise LayoutError(
+                    f"block '{name}' has a parameter of shape {tuple(p.shape)} that the optimizer "
+                    "does not hold; add it with add_param_group."
+                )
+            owner[id(p)] = name
+    for p in params:
+        scalar_unknown = PHYSICS not in named and p.ndim == 0
+        owner.setdefault(id(p), PHYSICS if scalar_unknown else NETWORK)
+    return owner

@@ -1,0 +1,186 @@
+"""The losses of one step: K names, the scalars behind them, and optionally their residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .errors import LossError, NonFiniteError
+
+FIXED = -1
+"""Group index of a term that is added with coefficient 1 and takes no part in aggregation."""
+
+LossInput = "Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor"
+Residual = tuple[Tensor, float]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """K named losses, made of R >= K scalar terms that still carry their graph.
+
+    Attributes:
+        names: the K loss names, in order.
+        terms: the R terms, either one ``[R]`` tensor or R scalars. Their total is formed just as
+            the plain run forms it (``terms.sum()``, or left to right), so that unit coefficients
+            give its value and gradient bitwise.
+        groups: for every term the index of its loss, or ``FIXED`` (a regulariser).
+        residuals: per loss name, pairs ``(r, w)`` of a residual tensor and its weight such that
+            the loss is ``sum_i w_i * mean(r_i ** 2)``. Only methods that need residuals read it.
+    """
+
+    names: tuple[str, ...]
+    terms: Tensor | tuple[Tensor, ...]
+    groups: tuple[int, ...]
+    residuals: Mapping[str, tuple[Residual, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        losses: Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor,
+        residuals: Mapping[str, Tensor | Sequence[Tensor]] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Losses:
+        """Read the losses of one step from any of the accepted forms.
+
+        Args:
+            losses: a mapping ``name -> scalar``, a sequence of scalars, a ``[K]`` tensor, or a
+                ``Losses`` (returned as it is).
+            residuals: per loss name, the residual tensor (or tensors) whose mean square (or sum
+                of mean squares) is that loss.
+            names: names for the sequence and tensor forms; ``loss0, loss1, ...`` without.
+
+        Raises:
+            LossError: on a form, a name or a shape that does not fit; the message names the loss.
+        """
+        if isinstance(losses, Losses):
+            return losses
+        terms: Tensor | tuple[Tensor, ...]
+        if isinstance(losses, Tensor):
+            if losses.ndim != 1 or losses.numel() == 0:
+                raise LossError(
+                    f"expected a [K] tensor of losses, found shape {tuple(losses.shape)}. "
+                    "Pass the losses before summing them: a mapping, a sequence or torch.stack."
+                )
+            terms, count = losses, losses.shape[0]
+        elif isinstance(losses, Mapping):
+            if names is not None and tuple(names) != tuple(losses):
+                raise LossError(f"expected losses named {tuple(names)}, found {tuple(losses)}.")
+            names = tuple(losses)
+            terms, count = tuple(losses.values()), len(losses)
+        elif isinstance(losses, Sequence) and not isinstance(losses, str):
+            terms, count = tuple(losses), len(losses)
+        else:
+            raise LossError(
+                "expected losses as a mapping name -> scalar, a sequence or a [K] tensor, "
+                f"found {type(losses).__name__}."
+            )
+        if count == 0:
+            raise LossError("expected at least one loss, found none.")
+        names = tuple(names) if names is not None else tuple(f"loss{k}" for k in range(count))
+        if len(names) != count:
+            raise LossError(f"expected {len(names)} losses {names}, found {count}.")
+        if not isinstance(terms, Tensor):
+            terms = tuple(_scalar(n, t) for n, t in zip(names, terms, strict=True))
+        return cls(names, terms, tuple(range(count)), _residual_pairs(names, residuals))
+
+    @property
+    def count(self) -> int:
+        """K, the number of losses."""
+        return len(self.names)
+
+    def term_list(self) -> tuple[Tensor, ...]:
+        """The R terms as scalars with graph."""
+        return tuple(self.terms.unbind()) if isinstance(self.terms, Tensor) else self.terms
+
+    def values(self) -> Tensor:
+        """``[K]`` detached values of the losses (sums over their terms)."""
+        terms = torch.stack([t.detach() for t in self.term_list()])
+        if self.groups == tuple(range(self.count)):
+            return terms
+        members = [[i for i, g in enumerate(self.groups) if g == k] for k in range(self.count)]
+        return torch.stack([terms[m].sum() for m in members])
+
+    def loss(self, k: int) -> Tensor:
+        """Loss k as a scalar with graph; ``FIXED`` gives the sum of the fixed terms."""
+        members = [t for t, g in zip(self.term_list(), self.groups, strict=True) if g == k]
+        return _left_sum(members)
+
+    @property
+    def has_fixed(self) -> bool:
+        """Whether some term is outside the aggregation."""
+        return FIXED in self.groups
+
+    def total(self, coefficients: Tensor | None = None) -> Tensor:
+        """``sum_k c_k L_k`` plus the fixed terms; without coefficients the plain sum."""
+        if coefficients is None:
+            return self.terms.sum() if isinstance(self.terms, Tensor) else _left_sum(self.terms)
+        one = torch.ones((), dtype=coefficients.dtype, device=coefficients.device)
+        per_term = torch.stack([one if g == FIXED else coefficients[g] for g in self.groups])
+        if isinstance(self.terms, Tensor):
+            return (self.terms * per_term).sum()
+        return _left_sum([t * c for t, c in zip(self.terms, per_term.unbind(), strict=True)])
+
+    def check(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Check that every term can be differentiated beside parameters of this kind.
+
+        Raises:
+            LossError: on a term without graph, or on another device or dtype.
+            NonFiniteError: on an infinite or NaN term.
+        """
+        stacked = self.terms if isinstance(self.terms, Tensor) else None
+        for i, term in enumerate((stacked,) if stacked is not None else self.term_list()):
+            name = ", ".join(self.names) if stacked is not None else self._term_name(i)
+            if not term.requires_grad:
+                raise LossError(
+                    f"loss '{name}' has no graph (requires_grad is False): it does not depend on "
+                    "any trainable parameter. Was it detached, or computed under no_grad?"
+                )
+            if term.device != device or term.dtype != dtype:
+                raise LossError(
+                    f"loss '{name}' is {term.dtype} on {term.device}, but the parameters are "
+                    f"{dtype} on {device}. Bring losses and parameters to one dtype and device."
+                )
+        values = torch.stack([t.detach() for t in self.term_list()])
+        if not bool(values.isfinite().all()):
+            bad = [i for i, v in enumerate(values.tolist()) if v - v != 0]
+            listed = ", ".join(f"'{self._term_name(i)}' = {values[i].item()}" for i in bad)
+            raise NonFiniteError(f"expected finite losses, found {listed}.")
+
+    def _term_name(self, i: int) -> str:
+        group = self.groups[i]
+        return "regularisation" if group == FIXED else self.names[group]
+
+
+def _left_sum(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _scalar(name: str, loss: Tensor) -> Tensor:
+    if not isinstance(loss, Tensor):
+        raise LossError(f"expected loss '{name}' as a tensor, found {type(loss).__name__}.")
+    if loss.numel() != 1:
+        raise LossError(
+            f"expected loss '{name}' as a scalar, found shape {tuple(loss.shape)}. "
+            "Reduce it first, e.g. with .mean()."
+        )
+    return loss.reshape(())
+
+
+def _residual_pairs(
+    names: tuple[str, ...], residuals: Mapping[str, Tensor | Sequence[Tensor]] | None
+) -> dict[str, tuple[Residual, ...]]:
+    if residuals is None:
+        return {}
+    unknown = [n for n in residuals if n not in names]
+    if unknown:
+        raise LossError(f"residuals given for {unknown}, but the losses are {names}.")
+    return {
+        n: tuple((r, 1.0) for r in ((rs,) if isinstance(rs, Tensor) else rs))
+        for n, rs in residuals.items()
+    }

@@ -1,0 +1,57 @@
+"""The frame that periodically refreshed, smoothed and bounded weights share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .aggregator import Reweighting, State
+from .errors import MethodError
+from .step import Spec, StepView
+
+
+@dataclass(frozen=True)
+class PeriodicReweighting(Reweighting):
+    """Weights ``w <- m * w + (1 - m) * target`` every ``refresh`` steps, starting from ones.
+
+    Attributes:
+        momentum: m, in [0, 1).
+        refresh: steps between refreshes; the first step of the method is one.
+        cap: every target is kept in ``[1 / cap, cap]``, so that a loss that has become small
+            cannot draw ever more weight. ``math.inf`` lifts the bound.
+    """
+
+    momentum: float = 0.9
+    refresh: int = 100
+    cap: float = 1e6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum < 1:
+            raise MethodError(f"expected momentum in [0, 1), found {self.momentum}.")
+        if self.refresh < 1 or self.refresh != int(self.refresh):
+            raise MethodError(f"expected refresh as a positive integer, found {self.refresh}.")
+        if not self.cap >= 1:
+            raise MethodError(f"expected cap >= 1, found {self.cap}.")
+
+    @abstractmethod
+    def target(self, view: StepView, weights: Tensor) -> Tensor:
+        """``[K]`` float64 weights for this step; NaN or inf mark a loss without gradient."""
+
+    def init(self, spec: Spec) -> State:
+        return {
+            "weights": torch.ones(spec.count, dtype=spec.dtype, device=spec.device),
+            "age": torch.zeros((), dtype=torch.int64),
+        }
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        weights, age = state["weights"], state["age"]
+        if int(age) % self.refresh == 0:
+            target = self.target(view, weights.detach().double().cpu())
+            # A loss without gradient is inactive: no ratio is defined, and none is needed.
+            target = torch.where(target.isfinite(), target, torch.ones_like(target))
+            target = target.clamp(1 / self.cap, self.cap).to(weights)
+            weights = self.momentum * weights + (1 - self.momentum) * target
+        return weights, {"weights": weights, "age": age + 1}

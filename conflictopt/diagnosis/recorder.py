@@ -1,0 +1,81 @@
+"""Recorder: an aggregator that changes nothing and remembers what it saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.aggregator import Needs, Reweighting, State
+from ..core.errors import MethodError
+from ..core.step import Spec, StepView
+from .profile import Profile
+
+
+@dataclass(frozen=True)
+class Recorder(Reweighting):
+    """Sample losses and Gramian every ``every`` steps; the run stays bitwise the plain one.
+
+    Its state has room for ``steps // every`` samples (at least one) and stops sampling when full.
+
+    Args:
+        steps: length of the profile, in optimizer steps.
+        every: steps between samples; each sample costs one backward pass per loss.
+
+    Raises:
+        MethodError: ``steps`` or ``every`` below 1.
+    """
+
+    steps: int = 1000
+    every: int = 10
+
+    needs = Needs.GRAMIAN
+    source = "Kim, N'guessan 2026 (arXiv 2605.10136): profile the unmodified run"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.every < 1:
+            raise MethodError(
+                f"expected steps and every >= 1, found steps={self.steps}, every={self.every}."
+            )
+
+    @property
+    def capacity(self) -> int:
+        """T, the number of samples of a full profile."""
+        return max(1, self.steps // self.every)
+
+    def init(self, spec: Spec) -> State:
+        t, k = self.capacity, spec.count
+        return {
+            "losses": torch.zeros(t, k, dtype=torch.float64),
+            "gramians": torch.zeros(t, k, k, dtype=torch.float64),
+            "steps": torch.zeros(t, dtype=torch.int64),
+            "samples": torch.zeros((), dtype=torch.int64),
+            "age": torch.zeros((), dtype=torch.int64),
+        }
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        age, n = int(state["age"]), int(state["samples"])
+        after = {**state, "age": state["age"] + 1}
+        if age % self.every == 0 and n < self.capacity:
+            seen = {
+                "losses": view.losses.detach().double().cpu(),
+                "gramians": view.gramian(view.layout.trunk),
+                "steps": torch.tensor(view.step),
+            }
+            for key, value in seen.items():
+                after[key] = state[key].clone()
+                after[key][n] = value
+            after["samples"] = state["samples"] + 1
+        return torch.ones_like(view.losses), after
+
+
+def profile_of(state: State, names: tuple[str, ...]) -> Profile:
+    """The samples in a recorder's state."""
+    n = int(state["samples"])
+    return Profile(
+        names=names,
+        steps=state["steps"][:n].numpy().copy(),
+        losses=state["losses"][:n].numpy().copy(),
+        gramians=state["gramians"][:n].numpy().copy(),
+    )

@@ -1,0 +1,84 @@
+"""Every method by name: one line each, resolved when first asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from typing import Any
+
+from .core.aggregator import Aggregator
+from .core.errors import MethodError
+
+METHODS = {
+    "adapters": "routing.adapters:AdapterRouting",
+    "config": "surgery.config:ConFIG",
+    "constant": "reweighting.constant:Constant",
+    "grad_norm": "reweighting.grad_norm:GradNormBalance",
+    "lr_annealing": "reweighting.lr_annealing:LRAnnealing",
+    "ntk": "reweighting.ntk:NTK",
+    "pcgrad": "surgery.pcgrad:PCGrad",
+    "sum": "reweighting.sum:Sum",
+}
+
+
+def method_class(name: str) -> type[Aggregator]:
+    """The class behind a method name.
+
+    Raises:
+        MethodError: unknown name; the message lists what there is.
+    """
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(METHODS)}.")
+    module, _, attribute = METHODS[name].partition(":")
+    cls: type[Aggregator] = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
+    return cls
+
+
+def make(name: str, **hyper_parameters: Any) -> Aggregator:
+    """Build a method from its name.
+
+    Args:
+        name: a key of the registry; ``conflictopt methods`` lists them.
+        hyper_parameters: the fields of the method's dataclass.
+
+    Raises:
+        MethodError: unknown method or hyper-parameter, or a value the method refuses.
+
+    >>> import conflictopt
+    >>> conflictopt.make("grad_norm", form="one_sided").cap
+    100.0
+    """
+    cls = method_class(name)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = [k for k in hyper_parameters if k not in fields]
+    if unknown:
+        known = ", ".join(fields) if fields else "none"
+        raise MethodError(f"method '{name}' has no option {unknown}; its options: {known}.")
+    required = [k for k, f in fields.items() if f.default is dataclasses.MISSING]
+    missing = [k for k in required if k not in hyper_parameters]
+    if missing:
+        raise MethodError(f"method '{name}' needs the option {missing}.")
+    try:
+        return cls(**hyper_parameters)
+    except TypeError as error:
+        raise MethodError(f"method '{name}': {error}.") from error
+
+
+def describe() -> list[dict[str, str | list[str]]]:
+    """One record per method: name, family, summary, source and needs."""
+    rows: list[dict[str, str | list[str]]] = []
+    for name in METHODS:
+        cls = method_class(name)
+        rows.append(
+            {
+                "name": name,
+                "family": cls.family,
+                "summary": (cls.__doc__ or "").strip().splitlines()[0],
+                "source": cls.source,
+                "needs": [n.name.lower() for n in cls.needs if n.name],
+            }
+        )
+    return rows

@@ -1,0 +1,77 @@
+"""Learning-rate annealing by gradient statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..core.aggregator import Needs
+from ..core.errors import MethodError
+from ..core.periodic import PeriodicReweighting
+from ..core.step import StepView
+
+
+@dataclass(frozen=True)
+class LRAnnealing(PeriodicReweighting):
+    """Lift conditions by the ratio of the equations' largest gradient entry to their mean entry.
+
+    Formula: equations keep weight 1; a condition gets
+    ``"weighted"``: ``max|g_eq| / mean|w_k g_k|`` (the authors' code; fixed point
+    ``sqrt(max/mean)``), ``"raw"``: ``max|g_eq| / mean|g_k|`` (the paper's equation),
+    ``"mean"``: ``mean|g_eq| / mean|g_k|``.
+    Shapes: weights ``[K]``; statistics over the network's parameters that loss k reaches.
+    Source: Wang, Teng, Perdikaris, SIAM J. Sci. Comput. 43 (2021), arXiv 2001.04536, eq. (40).
+    Differs: one mean over all parameters, biases included, where the authors average the means
+    of the weight matrices; several equations share their largest (mean) statistic; bounded by
+    ``cap``.
+
+    Args:
+        momentum, refresh, cap: see ``PeriodicReweighting``; defaults 0.9 and 10 as the authors.
+        variant: ``"weighted"``, ``"raw"`` or ``"mean"``.
+
+    Raises:
+        MethodError: bad hyper-parameters.
+
+    >>> import torch, conflictopt
+    >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    >>> method = conflictopt.make("lr_annealing", momentum=0.0)
+    >>> opt = conflictopt.MultiLossOptimizer(torch.optim.SGD([w], lr=0.0), method)
+    >>> opt.step({"pde": 3 * w[0] + w[1], "bc": w.mean()})      # max 3, mean 0.5
+    >>> opt.last.coefficients.tolist()
+    [1.0, 6.0]
+    """
+
+    refresh: int = 10
+    cap: float = 1e3
+    variant: Literal["weighted", "raw", "mean"] = "weighted"
+
+    needs = Needs.ROWS
+    source = "Wang, Teng, Perdikaris 2021 (arXiv 2001.04536), eq. 40"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variant not in ("weighted", "raw", "mean"):
+            raise MethodError(
+                f"expected variant='weighted', 'raw' or 'mean', found {self.variant!r}."
+            )
+
+    def target(self, view: StepView, weights: Tensor) -> Tensor:
+        trunk = view.layout.trunk
+        size = view.rows(trunk).abs()
+        mean = torch.stack(
+            [
+                row[view.touched_columns(k, trunk)].double().mean().cpu()
+                for k, row in enumerate(size)
+            ]
+        )
+        equation = torch.tensor(view.spec.equations)
+        if self.variant == "mean":
+            reference = mean[equation].mean()
+        else:
+            reference = size[equation.to(size.device)].max().double().cpu()
+        if self.variant == "weighted":
+            mean = mean * weights
+        return torch.where(equation, torch.ones_like(mean), reference / mean)

@@ -1,0 +1,1 @@
+"""Methods that decide which loss reaches which adapter. ``conflictopt.make`` builds them."""

@@ -1,0 +1,1 @@
+"""Methods that recombine gradients. One method per file; ``conflictopt.make`` builds them."""

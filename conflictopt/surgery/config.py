@@ -1,0 +1,58 @@
+"""Conflict-free gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..core.aggregator import Needs, Surgery, check_blocks
+
+_RANK = 1e-12
+_NO_DIRECTION = 1e-9
+
+
+@dataclass(frozen=True)
+class ConFIG(Surgery):
+    """The direction with the same cosine to every gradient, as long as their projections on it.
+
+    Formula: ``d = (sum_k g_k . v) v`` with ``v`` the unit vector along ``U^+ 1``, where the rows
+    of U are the normalised gradients; ``U^+ 1 = U^T (U U^T)^+ 1`` needs the Gramian only.
+    Shapes: coefficients ``[K]``, or ``[K, B]`` when there are unknowns.
+    Source: Liu, Chu, Thuerey, ICLR 2025, arXiv 2408.11104, eq. (2)-(3).
+    Differs: a zero gradient is left out (the authors' code returns NaN for two losses). With
+    linearly dependent gradients equal positive cosines may not exist; the update is then the
+    least-squares direction, which may conflict, and 0 for exactly opposed gradients.
+
+    Args:
+        blocks: see ``Surgery``.
+
+    Raises:
+        MethodError: bad ``blocks``.
+
+    >>> import torch, conflictopt
+    >>> w = torch.nn.Parameter(torch.tensor([0.0, 0.0]))
+    >>> opt = conflictopt.MultiLossOptimizer(torch.optim.SGD([w], lr=1.0), "config")
+    >>> opt.step({"a": 3 * w[0], "b": w[1]})         # v = (1, 1) / sqrt(2), length 4 / sqrt(2)
+    >>> [round(x, 6) for x in (-w).tolist()]
+    [2.0, 2.0]
+    """
+
+    blocks: Literal["physics", "global"] = "physics"
+
+    needs = Needs.GRAMIAN
+    source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), eq. 2-3"
+
+    def __post_init__(self) -> None:
+        check_blocks(self.blocks)
+
+    def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
+        alpha = torch.linalg.pinv(unit, rtol=_RANK, hermitian=True).sum(dim=1)
+        cosines = unit @ alpha
+        size = (alpha @ cosines).clamp_min(0).sqrt()
+        if float(size) < _NO_DIRECTION:
+            return torch.zeros_like(norms)
+        length = (norms @ cosines) / size
+        return length * alpha / (size * norms)

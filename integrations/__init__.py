@@ -1,0 +1,1 @@
+"""Integrations with host libraries; imported as ``conflictopt.integrations``."""

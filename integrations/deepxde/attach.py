@@ -1,0 +1,164 @@
+"""The only file that touches DeepXDE's internals. Each fact it relies on has a contract test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import deepxde as dde
+import torch
+from torch import Tensor
+
+from .errors import PatchError
+
+TrainStep = Callable[[Any, Any, Any], None]
+
+
+def check_supported(model: Any) -> None:
+    """Check that a model can be patched at all.
+
+    Raises:
+        PatchError: not a DeepXDE model, another backend, or mixed precision.
+    """
+    if not isinstance(model, dde.Model):
+        raise PatchError(f"expected a deepxde.Model, found {type(model).__name__}.")
+    backend = dde.backend.backend_name
+    if backend != "pytorch":
+        raise PatchError(
+            f"expected DeepXDE's PyTorch backend, found '{backend}'. "
+            "Set DDEBACKEND=pytorch before importing deepxde."
+        )
+    if getattr(dde.config, "mixed", False):
+        raise PatchError(
+            "DeepXDE's mixed precision runs backward passes in autocast without a gradient "
+            "scaler; per-loss gradients underflow there. Use float32 or float64."
+        )
+
+
+class Hook:
+    """Keeps a callback attached to a model through every ``compile``.
+
+    Args:
+        model: the DeepXDE model.
+        on_compile: called with this hook after every compile, and at once if the model is
+            compiled already.
+    """
+
+    def __init__(self, model: Any, on_compile: Callable[[Hook], None]) -> None:
+        self.model = model
+        self._on_compile = on_compile
+        self._compile = model.compile
+        self._plain_step: TrainStep | None = None
+        self._plain_opt: torch.optim.Optimizer | None = None
+        self.metric_names: tuple[str, ...] = ()
+
+        def compile_and_attach(*args: Any, **kwargs: Any) -> Any:
+            self._plain_step = self._plain_opt = None
+            result = self._compile(*args, **kwargs)
+            self._compiled()
+            return result
+
+        model.compile = compile_and_attach
+        if model.opt is not None:
+            self._compiled()
+
+    def _compiled(self) -> None:
+        check_supported(self.model)
+        if self.model.opt_name == "NNCG":
+            self.remove()
+            raise PatchError(
+                "NNCG differentiates its closure's value twice by itself; conflictopt hands over "
+                "gradients, not a graph. Use Adam or L-BFGS, or leave this model unpatched."
+            )
+        self._plain_step = self.model.train_step
+        self._plain_opt = self.model.opt
+        self.metric_names = tuple(getattr(m, "__name__", repr(m)) for m in self.model.metrics)
+        self._on_compile(self)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer that ``compile`` made."""
+        assert self._plain_opt is not None
+        return self._plain_opt
+
+    def install(self, optimizer: torch.optim.Optimizer, train_step: TrainStep) -> None:
+        """Give the model another optimizer object and another training step."""
+        self.model.opt = optimizer
+        self.model.train_step = train_step
+
+    def remove(self) -> None:
+        """Undo everything."""
+        del self.model.compile
+        if self._plain_opt is not None:
+            self.model.opt = self._plain_opt
+            self.model.train_step = self._plain_step
+
+    def loss_vector(self, inputs: Any, targets: Any, auxiliary: Any) -> Tensor:
+        """``[R]`` weighted losses with graph, exactly as the plain step computes them."""
+        vector: Tensor = self.model.outputs_losses_train(inputs, targets, auxiliary)[1]
+        return vector
+
+    def schedule(self) -> None:
+        """What the plain step does after the optimizer's step."""
+        if self.model.lr_scheduler is not None:
+            self.model.lr_scheduler.step()
+
+    def loss_weights(self, count: int) -> list[float]:
+        """The user's weights at this moment, one per unregularised entry."""
+        weights = self.model.loss_weights
+        if weights is None:
+            return [1.0] * count
+        flat = torch.as_tensor(weights, dtype=torch.float64, device="cpu").reshape(-1)
+        return flat.expand(count).tolist() if flat.numel() == 1 else flat.tolist()
+
+    def trainable_unknowns(self) -> list[Tensor]:
+        """The model's ``external_trainable_variables``."""
+        return [v for v in self.model.external_trainable_variables if v.requires_grad]
+
+    @contextmanager
+    def recorded_residuals(self) -> Iterator[list[Tensor]]:
+        """Collect the residual (prediction minus target) of every loss computed inside.
+
+        DeepXDE passes its loss functions to ``data.losses_train`` on each call; for the duration
+        they are wrapped. Values and graph stay what they were.
+        """
+        data = self.model.data
+        original = data.losses_train
+        seen: list[Tensor] = []
+
+        def watched(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+            def loss(target: Any, prediction: Any) -> Tensor:
+                if isinstance(prediction, Tensor):
+                    seen.append(prediction - target)
+                return fn(target, prediction)
+
+            return loss
+
+        def losses_train(
+            targets: Any, outputs: Any, loss_fn: Any, *args: Any, **kwargs: Any
+        ) -> Any:
+            many = isinstance(loss_fn, (list, tuple))
+            fns = [watched(f) for f in loss_fn] if many else watched(loss_fn)
+            return original(targets, outputs, fns, *args, **kwargs)
+
+        own = "losses_train" in vars(data)
+        data.losses_train = losses_train
+        try:
+            yield seen
+        finally:
+            if own:
+                data.losses_train = original
+            else:
+                del data.losses_train
+
+
+def parallel_heads(net: Any) -> list[str] | None:
+    """Names of the output layers of a network with one head per output (PFNN), else ``None``."""
+    layers = getattr(net, "layers", None)
+    if not isinstance(layers, torch.nn.ModuleList) or not len(layers):
+        return None
+    last = layers[-1]
+    if not isinstance(last, torch.nn.ModuleList):
+        return None
+    return [f"layers.{len(layers) - 1}.{j}" for j in range(len(last))]

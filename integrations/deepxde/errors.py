@@ -1,0 +1,7 @@
+"""The error of this integration."""
+
+from conflictopt.core.errors import ConflictOptError
+
+
+class PatchError(ConflictOptError, ValueError):
+    """A DeepXDE model cannot be patched as asked; the message says why and what to do."""

@@ -1,0 +1,99 @@
+"""Which aggregator a patched model starts with, and which the plan leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from conflictopt.core.aggregator import Aggregator, Routing
+from conflictopt.core.chain import Chain
+from conflictopt.diagnosis.recorder import Recorder
+from conflictopt.diagnosis.selection import Plan
+from conflictopt.registry import make
+
+
+@dataclass(frozen=True)
+class Method:
+    """The user's choice of method, resolved.
+
+    Attributes:
+        fixed: the method to train with from the start; ``None`` for ``auto``.
+        recorder: takes the profile.
+        record: whether a fixed method is profiled too.
+        balance, balance_name: the reweighting that plans use.
+        route: the routing that plans use.
+        rank: adapter rank.
+    """
+
+    fixed: Aggregator | None
+    recorder: Recorder
+    record: bool
+    balance: Aggregator
+    balance_name: str
+    route: Aggregator
+    rank: int
+
+    @classmethod
+    def of(
+        cls,
+        method: str | Aggregator,
+        recorder: Recorder,
+        record: bool,
+        reweighting: str | Aggregator,
+        routing: str,
+        rank: int,
+    ) -> Method:
+        """Resolve names.
+
+        Raises:
+            MethodError: an unknown method or a bad option.
+        """
+        route = make("adapters", routing=routing)
+        if isinstance(reweighting, str):
+            balance, balance_name = make(reweighting), reweighting
+        else:
+            balance, balance_name = reweighting, type(reweighting).__name__
+        fixed: Aggregator | None
+        if method == "auto":
+            fixed = None
+        elif method == "adapters":
+            fixed = route
+        else:
+            fixed = make(method) if isinstance(method, str) else method
+        return cls(fixed, recorder, record, balance, balance_name, route, rank)
+
+    @property
+    def auto(self) -> bool:
+        """Whether the plan decides."""
+        return self.fixed is None
+
+    @property
+    def records(self) -> bool:
+        """Whether the first steps are profiled."""
+        return self.auto or self.record
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters are attached before the first step."""
+        return self.fixed is not None and uses_adapters(self.fixed)
+
+    def start(self) -> Aggregator:
+        """The aggregator of the first step."""
+        if self.fixed is None:
+            return self.recorder
+        return Chain(self.recorder, *members(self.fixed)) if self.record else self.fixed
+
+    def of_plan(self, plan: Plan) -> Aggregator:
+        """The aggregator that carries out a plan."""
+        if plan.kind == "none":
+            return make("sum")
+        return Chain(self.balance, self.route) if plan.adapters else self.balance
+
+
+def members(aggregator: Aggregator) -> tuple[Aggregator, ...]:
+    """The parts of a chain, or the method alone."""
+    return aggregator.members if isinstance(aggregator, Chain) else (aggregator,)
+
+
+def uses_adapters(aggregator: Aggregator) -> bool:
+    """Whether a method routes to adapters."""
+    return any(isinstance(m, Routing) for m in members(aggregator))

@@ -1,0 +1,350 @@
+"""``patch``: a DeepXDE model whose training goes through conflictopt."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from conflictopt.adapters import Adapters, attach, attached
+from conflictopt.core.aggregator import Aggregator, Needs
+from conflictopt.core.chain import Chain
+from conflictopt.core.losses import Losses
+from conflictopt.diagnosis.profile import Profile
+from conflictopt.diagnosis.recorder import Recorder, profile_of
+from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
+from conflictopt.diagnosis.selection import Plan, select
+from conflictopt.optimizer import MultiLossOptimizer
+
+from .attach import Hook, check_supported, parallel_heads
+from .errors import PatchError
+from .groups import Grouping, Groups, group
+from .method import Method
+
+
+class Patch:
+    """What ``patch`` puts on ``model.conflictopt``: the method, its optimizer, the decision.
+
+    Attributes:
+        model: the patched model.
+        optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
+        profile, diagnosis, plan: of the first steps; ``None`` until the profile is complete.
+        adapters: the per-loss adapters, once attached.
+        log: decisions and adoptions, one sentence each.
+        on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
+            (before the plan is applied).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        method: Method,
+        groups: Grouping,
+        thresholds: Thresholds | None,
+        seed: int,
+        on_nonfinite: Literal["raise", "skip"],
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.optimizer: MultiLossOptimizer | None = None
+        self.groups: Groups | None = None
+        self.profile: Profile | None = None
+        self.diagnosis: Diagnosis | None = None
+        self.plan: Plan | None = None
+        self.log: list[str] = []
+        self.on_step: list[Callable[[Patch], None]] = []
+        self.on_diagnosis: list[Callable[[Patch], None]] = []
+        self._grouping = groups
+        self._thresholds = thresholds
+        self._seed = seed
+        self._on_nonfinite = on_nonfinite
+        self._checked = False
+        self._hook = Hook(model, self._attach)
+
+    @property
+    def adapters(self) -> Adapters | None:
+        """The adapters of the model's network, if attached."""
+        return attached(self.model.net)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps taken through this patch, over all compiles."""
+        return self.optimizer.completed if self.optimizer is not None else 0
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics the model was compiled with."""
+        return self._hook.metric_names
+
+    # -- attaching ----------------------------------------------------------------------------
+
+    def _attach(self, hook: Hook) -> None:
+        inner = hook.optimizer
+        if isinstance(inner, MultiLossOptimizer):
+            raise PatchError(
+                "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
+                "itself. Compile with the plain optimizer."
+            )
+        self._adopt_unknowns(inner, hook.trainable_unknowns())
+        if self.optimizer is None:
+            self.optimizer = MultiLossOptimizer(
+                inner,
+                self.method.start(),
+                seed=self._seed,
+                on_nonfinite=self._on_nonfinite,
+            )
+        else:
+            self.optimizer = self.optimizer.rewrap(inner)
+        self.optimizer.blocks = self._blocks()
+        self._checked = False
+        hook.install(self.optimizer, self._train_step)
+
+    def _adopt_unknowns(self, optimizer: torch.optim.Optimizer, unknowns: list[Tensor]) -> None:
+        """DeepXDE drops the unknowns when it is given an optimizer instance; take them in."""
+        held = {id(p) for g in optimizer.param_groups for p in g["params"]}
+        missing = [v for v in unknowns if id(v) not in held]
+        if not missing:
+            return
+        if isinstance(optimizer, torch.optim.LBFGS) or self.model.lr_scheduler is not None:
+            self._hook.remove()
+            raise PatchError(
+                f"{len(missing)} external_trainable_variables are not among the parameters of "
+                f"the {type(optimizer).__name__} instance, so DeepXDE would not train them. "
+                "Create the optimizer with list(net.parameters()) + external_trainable_variables."
+            )
+        optimizer.add_param_group({"params": missing, "weight_decay": 0})
+        message = (
+            f"added {len(missing)} external_trainable_variables to the "
+            f"{type(optimizer).__name__} instance: DeepXDE would not have trained them."
+        )
+        self.log.append(message)
+        warnings.warn(message, stacklevel=2)
+
+    def _blocks(self) -> dict[str, list[Tensor]]:
+        blocks: dict[str, list[Tensor]] = {}
+        unknowns = self._hook.trainable_unknowns()
+        if unknowns:
+            blocks["physics"] = unknowns
+        if self.adapters is not None:
+            blocks.update(self.adapters.blocks())
+        return blocks
+
+    # -- training -----------------------------------------------------------------------------
+
+    def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
+        assert self.optimizer is not None
+        self.optimizer.step(lambda: self._losses(inputs, targets, auxiliary))
+        self._hook.schedule()
+        self._advance()
+        for listener in self.on_step:
+            listener(self)
+
+    def _losses(self, inputs: Any, targets: Any, auxiliary: Any) -> Losses:
+        assert self.optimizer is not None
+        if not self._wants_residuals():
+            return self._grouped(self._hook.loss_vector(inputs, targets, auxiliary), [])
+        with self._hook.recorded_residuals() as seen:
+            vector = self._hook.loss_vector(inputs, targets, auxiliary)
+        losses = self._grouped(vector, seen)
+        if not self._checked:
+            self._check_residuals(losses, len(seen))
+            self._checked = True
+        return losses
+
+    def _grouped(self, vector: Tensor, residuals: Sequence[Tensor]) -> Losses:
+        if self.groups is None or len(self.groups.members) != len(vector):
+            self._meet_losses(len(vector))
+        groups = self.groups
+        assert groups is not None
+        pairs: dict[str, tuple[tuple[Tensor, float], ...]] = {}
+        if len(residuals) == len(groups.entries):
+            weights = self._hook.loss_weights(len(residuals))
+            for k, name in enumerate(groups.names):
+                mine = [i for i, g in enumerate(groups.members) if g == k]
+                pairs[name] = tuple((residuals[i], weights[i]) for i in mine)
+        return Losses(groups.names, vector, groups.members, pairs)
+
+    def _meet_losses(self, count: int) -> None:
+        """The first loss vector says how many entries there are; name and check them."""
+        assert self.optimizer is not None
+        first = self.groups is None
+        self.groups = group(self.model, count, self._grouping)
+        self.optimizer.names = self.optimizer.names or self.groups.names
+        self.optimizer.equations = self.groups.equations or None
+        if first and self.method.adapters:
+            self._attach_adapters()
+
+    def _wants_residuals(self) -> bool:
+        """Whether this step needs residuals, or a first look at them for what may be planned."""
+        assert self.optimizer is not None
+        if self.optimizer.aggregator.needs & Needs.RESIDUALS:
+            return True
+        undecided = self.method.auto and self.diagnosis is None
+        return undecided and not self._checked and bool(self.method.balance.needs & Needs.RESIDUALS)
+
+    def _check_residuals(self, losses: Losses, seen: int) -> None:
+        """Fail before the first step rather than after the profile."""
+        if losses.count == 1 and self.method.auto:
+            return
+        entries = self.groups.entries if self.groups is not None else ()
+        other = "reweighting='lr_annealing'" if self.method.auto else "the method 'lr_annealing'"
+        if seen != len(entries):
+            raise PatchError(
+                f"this method needs the residuals behind every loss; {type(self.model.data).__name__}"
+                f" computed {len(entries)} losses from {seen} residuals. Choose e.g. {other}."
+            )
+        for k, name in enumerate(losses.names):
+            square = sum(w * float(r.detach().square().mean()) for r, w in losses.residuals[name])
+            value = float(losses.loss(k).detach())
+            if abs(square - value) > 1e-3 * max(abs(square), abs(value)):
+                raise PatchError(
+                    f"this method is defined for mean-square losses; loss '{name}' is {value:.4g}, "
+                    f"the mean square of its residuals {square:.4g}. Choose e.g. {other}."
+                )
+
+    # -- the decision -------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Diagnose once the profile is complete; under auto, apply the plan."""
+        if self.diagnosis is not None or not self.method.records:
+            return
+        assert self.optimizer is not None
+        state = self._recorder_state()
+        if state is None or int(state["age"]) < self.method.recorder.steps:
+            return
+        self.conclude()
+        for listener in self.on_diagnosis:
+            listener(self)
+        if self.method.auto:
+            assert self.plan is not None
+            self._apply(self.plan)
+
+    def conclude(self) -> Diagnosis | None:
+        """Diagnose from the samples there are; ``None`` without any."""
+        if self.diagnosis is None:
+            state = self._recorder_state()
+            if state is None or int(state["samples"]) == 0:
+                return None
+            assert self.optimizer is not None and self.optimizer.names is not None
+            self.profile = profile_of(state, self.optimizer.names)
+            self.diagnosis = diagnose(self.profile, self._thresholds)
+            self.plan = select(self.diagnosis, self.method.balance_name)
+            self.log.append(
+                f"step {self.steps}: {self.diagnosis.regime}, so {self.plan.kind}: "
+                f"{self.plan.reason}"
+            )
+        return self.diagnosis
+
+    def _recorder_state(self) -> dict[str, Tensor] | None:
+        if self.optimizer is None or self.optimizer.method_state is None:
+            return None
+        state = self.optimizer.method_state
+        aggregator = self.optimizer.aggregator
+        if isinstance(aggregator, Recorder):
+            return state
+        if isinstance(aggregator, Chain) and isinstance(aggregator.members[0], Recorder):
+            own = {k: v for k, v in state.items() if k.startswith("0.")}
+            return {k.removeprefix("0."): v for k, v in own.items()}
+        return None
+
+    def _apply(self, plan: Plan) -> None:
+        assert self.optimizer is not None
+        if plan.adapters:
+            self._attach_adapters()
+        self.optimizer.set_aggregator(self.method.of_plan(plan))
+
+    def _attach_adapters(self) -> None:
+        assert self.optimizer is not None and self.groups is not None
+        if self.adapters is None:
+            adapters = attach(
+                self.model.net,
+                self.groups.names,
+                rank=self.method.rank,
+                heads=parallel_heads(self.model.net),
+                seed=self._seed,
+            )
+            # Into the network's own group, so that learning rate and schedule are the same.
+            self.optimizer.param_groups[0]["params"].extend(adapters.parameters())
+            count = sum(p.numel() for p in adapters.parameters())
+            self.log.append(f"step {self.steps}: attached adapters, {count} parameters.")
+        self.optimizer.blocks = self._blocks()
+
+    def remove(self) -> None:
+        """Undo the patch; see ``unpatch``."""
+        self._hook.remove()
+        if self.model.__dict__.get("conflictopt") is self:
+            del self.model.conflictopt
+
+
+def patch(
+    model: Any,
+    method: str | Aggregator = "auto",
+    *,
+    groups: Grouping = "kind",
+    profile_steps: int = 1000,
+    profile_every: int = 10,
+    record: bool = False,
+    reweighting: str | Aggregator = "ntk",
+    routing: Literal["shared", "exclusive"] = "shared",
+    rank: int = 4,
+    thresholds: Thresholds | None = None,
+    seed: int = 0,
+    on_nonfinite: Literal["raise", "skip"] = "raise",
+) -> Patch:
+    """Train a DeepXDE model through conflictopt; call it before or after ``model.compile``.
+
+    With ``"auto"`` the first ``profile_steps`` optimizer steps are bitwise those of the unpatched
+    model; then the profile is diagnosed, a plan selected and applied, and training goes on with
+    the same optimizer state. The patch survives re-compiling: the profile and the method's state
+    belong to the model. With ``"sum"`` the whole run is bitwise the unpatched one.
+
+    Args:
+        model: a ``deepxde.Model`` on the PyTorch backend.
+        method: ``"auto"``, a registry name or an aggregator. Methods with adapters attach them
+            before the first step.
+        groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
+            ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
+        profile_steps: length of the profile. Under L-BFGS one step is a whole DeepXDE iteration
+            (up to 1000 inner ones).
+        profile_every: steps between the profile's samples.
+        record: also profile the first steps of a named method; ``auto`` always does.
+        reweighting: for ``auto``, the reweighting method of the plan.
+        routing, rank: for adapters, see ``conflictopt.attach`` and the method ``adapters``.
+        thresholds: for the diagnosis.
+        seed: of the method's own random choices.
+        on_nonfinite: see ``MultiLossOptimizer``.
+
+    Returns:
+        The patch, also at ``model.conflictopt``.
+
+    Raises:
+        PatchError: the model, its optimizer or its losses cannot be supported, and why. What
+            only shows in the losses is raised at the first training step, before any update.
+        MethodError: an unknown method or a bad option.
+    """
+    check_supported(model)
+    if isinstance(getattr(model, "conflictopt", None), Patch):
+        raise PatchError("this model is patched already; call unpatch(model) first.")
+    recorder = Recorder(steps=profile_steps, every=profile_every)
+    chosen = Method.of(method, recorder, record, reweighting, routing, rank)
+    made = Patch(model, chosen, groups, thresholds, seed, on_nonfinite)
+    model.conflictopt = made
+    return made
+
+
+def unpatch(model: Any) -> None:
+    """Give a model its plain optimizer and training step back.
+
+    Adapters stay attached: they are part of the trained function, and their parameters remain
+    with the optimizer.
+
+    Raises:
+        PatchError: the model is not patched.
+    """
+    made = getattr(model, "conflictopt", None)
+    if not isinstance(made, Patch):
+        raise PatchError("this model is not patched.")
+    made.remove()
