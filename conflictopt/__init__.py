@@ -19,10 +19,9 @@ from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder
 from .diagnosis.regime import Diagnosis, Thresholds, diagnose
 from .diagnosis.selection import Plan, select
-from .optimizer import LastStep, MultiLossOptimizer
+from .optimizer import MultiLossOptimizer
 from .registry import describe, make
-
-
+from .session import LastStep
 
 __all__ = [
     "Adapters",

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from . import checkpoint, linesearch
 from .core.aggregator import Aggregator, State
-from .core.combine import accumulate_rows, backward_total, check_grads
 from .core.errors import LineSearchError, LossError, MethodError, NonFiniteError
-from .core.gradients import GradientSource
 from .core.layout import ADAPTER, ParameterLayout
 from .core.losses import Losses
-from .core.step import Spec, StepView
-from .registry import make
-
-LossForms = Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
-Residuals = Mapping[str, Tensor | Sequence[Tensor]]
+from .session import LastStep, LossForms, Residuals, Session
 
 MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
-
-
-@dataclass(frozen=True)
-class LastStep:
-    """What the last completed step saw and chose.
-
-    Attributes:
-        names: the K loss names.
-        losses: ``[K]`` values before aggregation.
-        coefficients: ``[K]`` or ``[K, B]`` (B parameter blocks).
-    """
-
-    names: tuple[str, ...]
-    losses: Tensor
-    coefficients: Tensor
-
-
-@dataclass(frozen=True)
-class _Choice:
-    losses: Tensor
-    coefficients: Tensor
-    state: State
 
 
 class MultiLossOptimizer(torch.optim.Optimizer):
@@ -67,6 +38,12 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         seed: seed of the run's own random generator.
         on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step;
             either way parameters and state stay as they were.
+
+    Attributes:
+        inner: the wrapped optimizer.
+        session: the method, its state, and what the last step chose.
+        blocks: the named blocks; may be changed between steps.
+        skipped: number of skipped steps.
 
     Raises:
         TypeError: not a torch optimizer or an aggregator.
@@ -95,28 +72,20 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         if on_nonfinite not in ("raise", "skip"):
             raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {on_nonfinite!r}.")
         self.inner = optimizer
-        self.names = tuple(names) if names is not None else None
-        self.equations = tuple(equations) if equations is not None else None
-        self.blocks = dict(blocks or {})
+        self.session = Session(aggregator, names, equations, seed)
+        self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
-        self.last: LastStep | None = None
-        self.completed = 0
         self.skipped = 0
         self._skips_in_a_row = 0
         self._skip = False
-        self._choice: _Choice | None = None
-        self._layout: ParameterLayout | None = None
-        self._layout_key: tuple[Any, ...] = ()
-        self._buffer: Tensor | None = None
-        self._generator = torch.Generator().manual_seed(seed)
-        self.set_aggregator(aggregator)
+        self._layout: tuple[Any, ParameterLayout] | None = None
         # The base's own restore path: sets up hooks and profiling without owning parameters.
         super().__setstate__({})
 
     # -- what belongs to the wrapped optimizer ------------------------------------------------
 
     @property
-    def param_groups(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def param_groups(self) -> list[dict[str, Any]]:
         """The wrapped optimizer's groups themselves, so that schedulers reach them."""
         return self.inner.param_groups
 
@@ -125,7 +94,7 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         self.inner.param_groups = groups
 
     @property
-    def state(self) -> Any:  # type: ignore[override]
+    def state(self) -> Any:
         """The wrapped optimizer's state."""
         return self.inner.state
 
@@ -134,7 +103,7 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         self.inner.state = value
 
     @property
-    def defaults(self) -> dict[str, Any]:  # type: ignore[override]
+    def defaults(self) -> dict[str, Any]:
         """The wrapped optimizer's defaults."""
         return self.inner.defaults
 
@@ -149,77 +118,59 @@ class MultiLossOptimizer(torch.optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear gradients, and forget a ``backward`` whose step was never taken."""
         self.inner.zero_grad(set_to_none)
-        self._choice, self._skip = None, False
+        self.session.discard()
+        self._skip = False
 
     # -- the method ---------------------------------------------------------------------------
 
     @property
     def aggregator(self) -> Aggregator:
         """The method in use."""
-        return self._aggregator
+        return self.session.aggregator
 
     def set_aggregator(self, aggregator: Aggregator | str, state: State | None = None) -> None:
-        """Change the method; its state starts fresh, or from ``state``.
+        """Go on with another method; its state starts fresh, or from ``state``.
 
         Raises:
             MethodError: unknown name.
             TypeError: neither a name nor an aggregator.
         """
-        chosen = make(aggregator) if isinstance(aggregator, str) else aggregator
-        if not isinstance(chosen, Aggregator):
-            raise TypeError(
-                f"expected an aggregator or its name, found {type(aggregator).__name__}."
-            )
-        self._aggregator = chosen
-        self.method_state = state
-        self._choice = None
+        self.session.use(aggregator, state)
+
+    @property
+    def last(self) -> LastStep | None:
+        """Names, losses and coefficients of the last completed step."""
+        return self.session.last
+
+    @property
+    def completed(self) -> int:
+        """Number of steps taken."""
+        return self.session.completed
 
     def rewrap(self, optimizer: torch.optim.Optimizer) -> MultiLossOptimizer:
-        """This run, continued with another optimizer (say, L-BFGS after Adam).
+        """The same run, continued with another optimizer (say, L-BFGS after Adam).
 
-        Method state, names, blocks, random generator and step count go on; the other optimizer's
-        own state starts as it is.
+        The session goes on: method, state, random source, step count. The other optimizer's own
+        state starts as it is.
         """
         new = MultiLossOptimizer(
-            optimizer,
-            self._aggregator,
-            names=self.names,
-            equations=self.equations,
-            blocks=self.blocks,
-            on_nonfinite=self.on_nonfinite,
+            optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
         )
-        new.method_state, new.last = self.method_state, self.last
-        new.completed, new.skipped = self.completed, self.skipped
-        new._generator.set_state(self._generator.get_state())
+        new.session, new.skipped = self.session, self.skipped
         return new
 
     def layout(self) -> ParameterLayout:
-        """The present parameters as blocks; follows groups that were added or replaced."""
-        params = [p for g in self.param_groups for p in g["params"]]
-        named = tuple((n, tuple(map(id, ps))) for n, ps in self.blocks.items())
-        key = (tuple((id(p), p.requires_grad, p.dtype, p.device) for p in params), named)
-        if self._layout is None or key != self._layout_key:
-            self._layout = ParameterLayout.build(params, self.blocks)
-            self._layout_key = key
-        return self._layout
-
-    def spec(self) -> Spec:
-        """Names, equation flags, dtype and device of this run.
+        """The present parameters as blocks; follows groups that were added or replaced.
 
         Raises:
-            LossError: ``equations`` names a loss that does not exist, or no step was taken yet.
+            LayoutError: see ``ParameterLayout.build``.
         """
-        if self.names is None:
-            raise LossError("the losses are unknown before the first step; pass names=.")
-        chosen = self.equations
-        if chosen is None:
-            chosen = tuple(n for n in self.names if n.startswith("pde")) or self.names[:1]
-        unknown = [n for n in chosen if n not in self.names]
-        if unknown:
-            raise LossError(f"equations names {unknown}, but the losses are {self.names}.")
-        layout = self.layout()
-        flags = tuple(n in chosen for n in self.names)
-        return Spec(self.names, flags, layout.dtype, layout.device)
+        params = [p for g in self.param_groups for p in g["params"]]
+        named = tuple((n, tuple(map(id, ps))) for n, ps in self.blocks.items())
+        key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], named
+        if self._layout is None or key != self._layout[0]:
+            self._layout = key, ParameterLayout.build(params, self.blocks)
+        return self._layout[1]
 
     # -- stepping -----------------------------------------------------------------------------
 
@@ -252,7 +203,7 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         if losses is not None:
             self.zero_grad()
             self.backward(losses, residuals)
-        if self._choice is None and not self._skip:
+        if self.session.pending is None and not self._skip:
             raise LossError(
                 "step() found no losses: pass them, step(losses), or call backward(losses) first "
                 "(a plain loss.backward() bypasses the method)."
@@ -269,10 +220,10 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         all of them, and the method's state advances once.
 
         Raises:
-            See ``step``.
+            LossError, NonFiniteError, MethodError: see ``step``.
         """
         try:
-            self._accumulate(self._read(losses, residuals))
+            self.session.accumulate(self.session.read(losses, residuals), self.layout())
         except NonFiniteError:
             self._give_up_or_skip()
 
@@ -285,16 +236,10 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             nonlocal calls
             calls += 1
             with torch.enable_grad():
-                losses = self._read(closure(), None)
+                losses = self.session.read(closure())
             self.inner.zero_grad()
-            previous = self.last
-            value = self._accumulate(losses)
-            assert self._choice is not None
-            c = self._choice.coefficients
-            if c.ndim == 2 and (calls > 1 or linesearch.searches_lines(self.inner)):
-                raise self._no_scalar()
-            if calls == 1 and previous is not None and not torch.equal(previous.coefficients, c):
-                linesearch.restart_curvature(self.inner)
+            value = self.session.accumulate(losses, self.layout())
+            self._check_scalar(calls)
             return value
 
         result = None
@@ -311,61 +256,20 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         self._finish()
         return result
 
-    def _read(self, losses: LossForms, residuals: Residuals | None) -> Losses:
-        read = Losses.of(losses, residuals, self.names)
-        if self.names is None:
-            self.names = read.names
-        elif read.names != self.names:
-            raise LossError(
-                f"expected the {len(self.names)} losses {self.names} of the steps before, "
-                f"found {read.count}: {read.names}."
+    def _check_scalar(self, calls: int) -> None:
+        """At each closure call: is there one objective, and is it still the last step's?"""
+        c = self.session.pending
+        assert c is not None
+        if c.ndim == 2 and (calls > 1 or linesearch.searches_lines(self.inner)):
+            raise LineSearchError(
+                f"{checkpoint.method_name(self.aggregator)} gives each parameter block "
+                f"({', '.join(self.layout().names)}) its own combination of the losses, so its "
+                "update is not the gradient of any one scalar, which the line search of "
+                f"{type(self.inner).__name__} must compare between points. Use a reweighting "
+                "method, surgery with blocks='global', or an optimizer without line search."
             )
-        return read
-
-    def _accumulate(self, losses: Losses) -> Tensor:
-        layout = self.layout()
-        losses.check(layout.device, layout.dtype)
-        source = GradientSource(losses, layout, self._rows_buffer(losses.count, layout))
-        with torch.enable_grad():
-            repeated = self._choice is not None
-            if self._choice is None:
-                self._choice = self._choose(losses, source, layout)
-            c = self._choice.coefficients
-            if self._aggregator.from_rows and not (repeated and c.ndim == 1):
-                accumulate_rows(source, c)
-                value = losses.total(c if c.ndim == 1 else None).detach()
-            else:
-                plain = bool((c == 1).all())
-                value = backward_total(losses, layout, None if plain else c)
-        check_grads(layout, f"the sum of {', '.join(losses.names)}")
-        return value
-
-    def _choose(self, losses: Losses, source: GradientSource, layout: ParameterLayout) -> _Choice:
-        spec = self.spec()
-        if self.method_state is None:
-            self.method_state = self._aggregator.init(spec)
-        values = losses.values()
-        view = StepView(values, spec, self.completed, self._generator, layout, source)
-        random_state = self._generator.get_state()
-        try:
-            c, state = self._aggregator.update(view, self.method_state)
-            if not bool(c.isfinite().all()):
-                raise NonFiniteError(
-                    f"{checkpoint.method_name(self._aggregator)} chose the coefficients "
-                    f"{c.tolist()} for {losses.names}."
-                )
-        except NonFiniteError:
-            self._generator.set_state(random_state)
-            raise
-        return _Choice(values, c, state)
-
-    def _rows_buffer(self, count: int, layout: ParameterLayout) -> Tensor:
-        shape, kind = (count, layout.size), (layout.dtype, layout.device)
-        b = self._buffer
-        if b is None or tuple(b.shape) != shape or (b.dtype, b.device) != kind:
-            b = torch.empty(shape, dtype=layout.dtype, device=layout.device)
-            self._buffer = b
-        return b
+        if calls == 1 and self.last is not None and not torch.equal(self.last.coefficients, c):
+            linesearch.restart_curvature(self.inner)
 
     def _give_up_or_skip(self) -> None:
         """Inside an ``except``: raise again, or mark the step as skipped."""
@@ -378,23 +282,10 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         if self._skip:
             self.skipped += 1
             self._skips_in_a_row += 1
+            self._skip = False
         else:
-            assert self._choice is not None and self.names is not None
-            self.method_state = self._choice.state
-            self.last = LastStep(self.names, self._choice.losses, self._choice.coefficients)
-            self.completed += 1
+            self.session.commit()
             self._skips_in_a_row = 0
-        self._choice, self._skip = None, False
-
-    def _no_scalar(self) -> LineSearchError:
-        layout = self.layout()
-        return LineSearchError(
-            f"{checkpoint.method_name(self._aggregator)} gives each parameter block "
-            f"({', '.join(layout.names)}) its own combination of the losses, so its update is "
-            f"not the gradient of any one scalar, which the line search of "
-            f"{type(self.inner).__name__} must compare between points. Use a reweighting method, "
-            "surgery with blocks='global', or an optimizer without line search."
-        )
 
     # -- checkpoints, copies ------------------------------------------------------------------
 
@@ -402,24 +293,12 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         """The wrapped optimizer's ``state_dict`` plus the key ``"conflictopt"``."""
         for pre in self._optimizer_state_dict_pre_hooks.values():
             pre(self)
-        result: dict[str, Any] = {**self.inner.state_dict(), checkpoint.KEY: self._extras()}
+        extras = {**self.session.state_dict(), "skipped": self.skipped}
+        result: dict[str, Any] = {**self.inner.state_dict(), checkpoint.KEY: extras}
         for post in self._optimizer_state_dict_post_hooks.values():
             replaced = post(self, result)
             result = replaced if replaced is not None else result
         return result
-
-    def _extras(self) -> dict[str, Any]:
-        return {
-            "version": checkpoint.VERSION,
-            "method": checkpoint.method_name(self._aggregator),
-            "names": list(self.names) if self.names is not None else None,
-            "completed": self.completed,
-            "skipped": self.skipped,
-            "generator": self._generator.get_state(),
-            "state": dict(self.method_state) if self.method_state is not None else None,
-            "coefficients": self.last.coefficients if self.last is not None else None,
-            "losses": self.last.losses if self.last is not None else None,
-        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Resume from ``state_dict()``; training continues bitwise.
@@ -437,52 +316,24 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             given = dict(replaced) if replaced is not None else given
         adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
         self.inner.load_state_dict(checkpoint.without_extras(given, self.param_groups, adapters))
-        self._load_extras(given.get(checkpoint.KEY))
+        extras = given.get(checkpoint.KEY)
+        mine = checkpoint.method_name(self.aggregator)
+        found = extras["method"] if extras is not None else "the plain optimizer"
+        if extras is None or found != mine:
+            self.session.use(self.aggregator)
+            warnings.warn(
+                f"the checkpoint is of {found}; {mine} starts with fresh state.", stacklevel=2
+            )
+        else:
+            self.session.load_state_dict(extras, self.layout())
+            self.skipped = extras["skipped"]
         for post in self._optimizer_load_state_dict_post_hooks.values():
             post(self)
 
-    def _load_extras(self, extras: dict[str, Any] | None) -> None:
-        mine = checkpoint.method_name(self._aggregator)
-        found = extras["method"] if extras is not None else "the plain optimizer"
-        if extras is None or found != mine:
-            self.method_state, self._choice = None, None
-            warnings.warn(
-                f"the checkpoint is of {found}; {mine} starts with fresh state.", stacklevel=3
-            )
-            return
-        names = tuple(extras["names"]) if extras["names"] is not None else None
-        if self.names is not None and names is not None and names != self.names:
-            raise checkpoint.CheckpointError(
-                f"expected the losses {self.names}, found {names} in the checkpoint."
-            )
-        self.names = names or self.names
-        self.completed, self.skipped = extras["completed"], extras["skipped"]
-        self._generator.set_state(extras["generator"].cpu())
-        self.method_state = None
-        if extras["state"] is not None:
-            fresh = self._aggregator.init(self.spec())
-            self.method_state = checkpoint.fit_state(extras["state"], fresh)
-        if extras["coefficients"] is not None:
-            layout = self.layout()
-            kind = {"device": layout.device, "dtype": layout.dtype}
-            last = (extras["losses"].to(**kind), extras["coefficients"].to(**kind))
-            self.last = LastStep(cast(tuple[str, ...], names), *last)
-
     def __getstate__(self) -> dict[str, Any]:
-        mine = {
-            k: v
-            for k, v in self.__dict__.items()
-            # hooks and scheduler wrappers stay behind, as with every torch optimizer
-            if not k.startswith("_optimizer_") and k not in ("step", "_zero_grad_profile_name")
-        }
-        mine.update(_generator=self._generator.get_state(), _layout=None, _buffer=None)
-        mine["_choice"] = None
-        return mine
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        random_state = state["_generator"]
-        super().__setstate__({**state, "_generator": torch.Generator()})
-        self._generator.set_state(random_state)
+        # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
+        kept = ("inner", "session", "blocks", "on_nonfinite", "skipped", "_skips_in_a_row")
+        return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layout": None}
 
     def __repr__(self) -> str:
-        return f"MultiLossOptimizer({self._aggregator!r}, {self.inner!r})"
+        return f"MultiLossOptimizer({self.aggregator!r}, {self.inner!r})"

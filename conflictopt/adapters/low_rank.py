@@ -50,7 +50,7 @@ class Adapters(nn.Module):
                 d = torch.randn(width, rank, generator=generator, dtype=torch.float64, device="cpu")
                 self.down.append(nn.Parameter((d / width**0.5).to(like)))
                 self.up.append(nn.Parameter(torch.zeros_like(like[:1]).expand(rank, width).clone()))
-        self.register_load_state_dict_pre_hook(_fill_missing)
+        self.register_load_state_dict_pre_hook(_fill_missing)  # type: ignore[no-untyped-call]
 
     def delta(self, index: int, h: Tensor) -> Tensor:
         """``(1/K) sum_k tanh(h D_k) U_k`` for head number ``index``; ``h`` is ``[..., width]``."""
@@ -152,9 +152,7 @@ def detach(module: nn.Module) -> None:
     delattr(module, ATTRIBUTE)
 
 
-def _fill_missing(
-    adapters: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
-) -> None:
+def _fill_missing(adapters: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """A checkpoint without adapters is one whose adapters contribute nothing."""
     if any(k.startswith(prefix) for k in state_dict):
         return

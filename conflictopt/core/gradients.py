@@ -60,7 +60,7 @@ class GradientSource:
         if block not in self._gramians:
             rows = self.rows()[:, self.layout.columns(block)]
             total = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64)
-            for chunk in rows.split(_CHUNK, dim=1):
+            for chunk in torch.split(rows, _CHUNK, dim=1):
                 wide = chunk.double()
                 total += (wide @ wide.T).cpu()
             self._gramians[block] = total
@@ -85,9 +85,7 @@ class GradientSource:
             MethodError: no residuals for this loss, or residuals whose mean square is not it.
         """
         pairs = self._residuals(k)
-        probe = [
-            (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs
-        ]
+        probe = [(r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs]
         grads = self._backward(torch.stack(probe).sum())
         row = torch.empty_like(self._buffer[0])
         self.layout.write(grads, row)

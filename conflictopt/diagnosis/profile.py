@@ -70,9 +70,14 @@ class Profile:
         """
         path = Path(path)
         if path.suffix == ".npz":
-            arrays = {"steps": self.steps, "losses": self.losses, "gramians": self.gramians}
             with path.open("wb") as file:
-                np.savez_compressed(file, names=np.array(self.names), **arrays)
+                np.savez_compressed(
+                    file,
+                    names=np.array(self.names),
+                    steps=self.steps,
+                    losses=self.losses,
+                    gramians=self.gramians,
+                )
         elif path.suffix == ".json":
             path.write_text(json.dumps(self.to_json()), encoding="utf-8")
         else:

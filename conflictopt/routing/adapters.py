@@ -51,9 +51,7 @@ class AdapterRouting(Routing):
 
     def __post_init__(self) -> None:
         if self.routing not in ("shared", "exclusive"):
-            raise MethodError(
-                f"expected routing='shared' or 'exclusive', found {self.routing!r}."
-            )
+            raise MethodError(f"expected routing='shared' or 'exclusive', found {self.routing!r}.")
 
     @property
     def from_rows(self) -> bool:  # type: ignore[override]

@@ -55,4 +55,5 @@ class ConFIG(Surgery):
         if float(size) < _NO_DIRECTION:
             return torch.zeros_like(norms)
         length = (norms @ cosines) / size
-        return length * alpha / (size * norms)
+        coefficients: Tensor = length * alpha / (size * norms)
+        return coefficients

@@ -41,32 +41,34 @@ class Hook:
 
     Args:
         model: the DeepXDE model.
-        on_compile: called with this hook after every compile, and at once if the model is
-            compiled already.
+        on_compile: called with this hook after every compile; by ``start`` at once if the model
+            is compiled already.
     """
 
     def __init__(self, model: Any, on_compile: Callable[[Hook], None]) -> None:
         self.model = model
         self._on_compile = on_compile
-        self._compile = model.compile
         self._plain_step: TrainStep | None = None
         self._plain_opt: torch.optim.Optimizer | None = None
         self.metric_names: tuple[str, ...] = ()
 
+    def start(self) -> None:
+        """Watch ``compile``, and attach now if the model is compiled already."""
+        compile_plainly = self.model.compile
+
         def compile_and_attach(*args: Any, **kwargs: Any) -> Any:
             self._plain_step = self._plain_opt = None
-            result = self._compile(*args, **kwargs)
+            result = compile_plainly(*args, **kwargs)
             self._compiled()
             return result
 
-        model.compile = compile_and_attach
-        if model.opt is not None:
+        self.model.compile = compile_and_attach
+        if self.model.opt is not None:
             self._compiled()
 
     def _compiled(self) -> None:
         check_supported(self.model)
         if self.model.opt_name == "NNCG":
-            self.remove()
             raise PatchError(
                 "NNCG differentiates its closure's value twice by itself; conflictopt hands over "
                 "gradients, not a graph. Use Adam or L-BFGS, or leave this model unpatched."
@@ -89,7 +91,7 @@ class Hook:
 
     def remove(self) -> None:
         """Undo everything."""
-        del self.model.compile
+        self.model.__dict__.pop("compile", None)
         if self._plain_opt is not None:
             self.model.opt = self._plain_opt
             self.model.train_step = self._plain_step

@@ -50,7 +50,9 @@ def group(model: Any, count: int, grouping: Grouping) -> Groups:
     kinds = _kinds(model.data, count - fixed)
     entries = _numbered(kinds)
     if grouping == "kind":
-        table = {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in dict.fromkeys(kinds)}
+        table = {
+            kind: [i for i, k in enumerate(kinds) if k == kind] for kind in dict.fromkeys(kinds)
+        }
     elif grouping == "each":
         table = {name: [i] for i, name in enumerate(entries)}
     elif isinstance(grouping, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -21,8 +21,9 @@ from conflictopt.optimizer import MultiLossOptimizer
 
 from .attach import Hook, check_supported, parallel_heads
 from .errors import PatchError
-from .groups import Grouping, Groups, group
+from .groups import Grouping, Groups
 from .method import Method
+from .reader import LossReader, check_mean_square
 
 
 class Patch:
@@ -50,19 +51,23 @@ class Patch:
         self.model = model
         self.method = method
         self.optimizer: MultiLossOptimizer | None = None
-        self.groups: Groups | None = None
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
         self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
-        self._grouping = groups
         self._thresholds = thresholds
         self._seed = seed
         self._on_nonfinite = on_nonfinite
         self._checked = False
         self._hook = Hook(model, self._attach)
+        self._reader = LossReader(self._hook, groups)
+
+    @property
+    def groups(self) -> Groups | None:
+        """How the loss vector's entries form named losses; ``None`` before the first step."""
+        return self._reader.groups
 
     @property
     def adapters(self) -> Adapters | None:
@@ -80,6 +85,10 @@ class Patch:
         return self._hook.metric_names
 
     # -- attaching ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Hook into the model, now and at every later compile."""
+        self._hook.start()
 
     def _attach(self, hook: Hook) -> None:
         inner = hook.optimizer
@@ -109,7 +118,6 @@ class Patch:
         if not missing:
             return
         if isinstance(optimizer, torch.optim.LBFGS) or self.model.lr_scheduler is not None:
-            self._hook.remove()
             raise PatchError(
                 f"{len(missing)} external_trainable_variables are not among the parameters of "
                 f"the {type(optimizer).__name__} instance, so DeepXDE would not train them. "
@@ -136,46 +144,28 @@ class Patch:
 
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
-        self.optimizer.step(lambda: self._losses(inputs, targets, auxiliary))
+        self.optimizer.step(lambda: self._losses((inputs, targets, auxiliary)))
         self._hook.schedule()
         self._advance()
         for listener in self.on_step:
             listener(self)
 
-    def _losses(self, inputs: Any, targets: Any, auxiliary: Any) -> Losses:
+    def _losses(self, batch: tuple[Any, Any, Any]) -> Losses:
         assert self.optimizer is not None
-        if not self._wants_residuals():
-            return self._grouped(self._hook.loss_vector(inputs, targets, auxiliary), [])
-        with self._hook.recorded_residuals() as seen:
-            vector = self._hook.loss_vector(inputs, targets, auxiliary)
-        losses = self._grouped(vector, seen)
-        if not self._checked:
-            self._check_residuals(losses, len(seen))
-            self._checked = True
+        session, known = self.optimizer.session, self.groups
+        wanted = self._wants_residuals()
+        losses = self._reader.read(batch, wanted)
+        met = self.groups
+        if met is not known and met is not None:
+            session.names = session.names or losses.names
+            session.equations = met.equations or None
+            if known is None and self.method.adapters:
+                self._attach_adapters()
+        # Fail before the first step rather than after the profile; one loss needs no balance.
+        if wanted and not self._checked and not (losses.count == 1 and self.method.auto):
+            check_mean_square(losses)
+        self._checked = self._checked or wanted
         return losses
-
-    def _grouped(self, vector: Tensor, residuals: Sequence[Tensor]) -> Losses:
-        if self.groups is None or len(self.groups.members) != len(vector):
-            self._meet_losses(len(vector))
-        groups = self.groups
-        assert groups is not None
-        pairs: dict[str, tuple[tuple[Tensor, float], ...]] = {}
-        if len(residuals) == len(groups.entries):
-            weights = self._hook.loss_weights(len(residuals))
-            for k, name in enumerate(groups.names):
-                mine = [i for i, g in enumerate(groups.members) if g == k]
-                pairs[name] = tuple((residuals[i], weights[i]) for i in mine)
-        return Losses(groups.names, vector, groups.members, pairs)
-
-    def _meet_losses(self, count: int) -> None:
-        """The first loss vector says how many entries there are; name and check them."""
-        assert self.optimizer is not None
-        first = self.groups is None
-        self.groups = group(self.model, count, self._grouping)
-        self.optimizer.names = self.optimizer.names or self.groups.names
-        self.optimizer.equations = self.groups.equations or None
-        if first and self.method.adapters:
-            self._attach_adapters()
 
     def _wants_residuals(self) -> bool:
         """Whether this step needs residuals, or a first look at them for what may be planned."""
@@ -184,26 +174,6 @@ class Patch:
             return True
         undecided = self.method.auto and self.diagnosis is None
         return undecided and not self._checked and bool(self.method.balance.needs & Needs.RESIDUALS)
-
-    def _check_residuals(self, losses: Losses, seen: int) -> None:
-        """Fail before the first step rather than after the profile."""
-        if losses.count == 1 and self.method.auto:
-            return
-        entries = self.groups.entries if self.groups is not None else ()
-        other = "reweighting='lr_annealing'" if self.method.auto else "the method 'lr_annealing'"
-        if seen != len(entries):
-            raise PatchError(
-                f"this method needs the residuals behind every loss; {type(self.model.data).__name__}"
-                f" computed {len(entries)} losses from {seen} residuals. Choose e.g. {other}."
-            )
-        for k, name in enumerate(losses.names):
-            square = sum(w * float(r.detach().square().mean()) for r, w in losses.residuals[name])
-            value = float(losses.loss(k).detach())
-            if abs(square - value) > 1e-3 * max(abs(square), abs(value)):
-                raise PatchError(
-                    f"this method is defined for mean-square losses; loss '{name}' is {value:.4g}, "
-                    f"the mean square of its residuals {square:.4g}. Choose e.g. {other}."
-                )
 
     # -- the decision -------------------------------------------------------------------------
 
@@ -228,8 +198,8 @@ class Patch:
             state = self._recorder_state()
             if state is None or int(state["samples"]) == 0:
                 return None
-            assert self.optimizer is not None and self.optimizer.names is not None
-            self.profile = profile_of(state, self.optimizer.names)
+            assert self.optimizer is not None and self.optimizer.session.names is not None
+            self.profile = profile_of(state, self.optimizer.session.names)
             self.diagnosis = diagnose(self.profile, self._thresholds)
             self.plan = select(self.diagnosis, self.method.balance_name)
             self.log.append(
@@ -239,9 +209,9 @@ class Patch:
         return self.diagnosis
 
     def _recorder_state(self) -> dict[str, Tensor] | None:
-        if self.optimizer is None or self.optimizer.method_state is None:
+        if self.optimizer is None or self.optimizer.session.state is None:
             return None
-        state = self.optimizer.method_state
+        state = self.optimizer.session.state
         aggregator = self.optimizer.aggregator
         if isinstance(aggregator, Recorder):
             return state
@@ -331,6 +301,11 @@ def patch(
     recorder = Recorder(steps=profile_steps, every=profile_every)
     chosen = Method.of(method, recorder, record, reweighting, routing, rank)
     made = Patch(model, chosen, groups, thresholds, seed, on_nonfinite)
+    try:
+        made.start()
+    except Exception:
+        made.remove()
+        raise
     model.conflictopt = made
     return made
 

@@ -1,0 +1,31 @@
+# The whole developer interface. Every target makes .venv itself.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench clean
+
+# The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
+demo: .venv/installed
+	$(BIN)/conflictopt run examples/burgers.py --method auto --against none
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/import_time.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist report *.egg-info

@@ -1,0 +1,109 @@
+"""Run DeepXDE's own example scripts, unmodified but for fewer iterations, under conflictopt.
+
+Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples [--iterations 300] [--out F]
+
+For every script: ``conflictopt diagnose`` and ``conflictopt run --method auto``, each in a process
+of its own, on a copy in which iteration counts and L-BFGS limits are reduced (as DeepXDE's own
+example tests do). Prints a table and writes the verdicts as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPTS = (
+    "pinn_forward/Burgers.py",
+    "pinn_forward/Kovasznay_flow.py",
+    "pinn_forward/Klein_Gordon.py",
+    "pinn_forward/Poisson_Lshape.py",
+    "pinn_forward/Poisson_PointSetOperator_1d.py",
+    "pinn_forward/diffusion_1d_resample.py",
+    "pinn_forward/heat.py",
+    "pinn_forward/wave_1d.py",
+    "pinn_forward/ode_system.py",
+    "pinn_forward/Beltrami_flow.py",
+    "pinn_forward/elasticity_plate.py",
+    "pinn_inverse/Lorenz_inverse.py",
+    "pinn_inverse/brinkman_forchheimer.py",
+    "pinn_inverse/diffusion_1d_inverse.py",
+    "pinn_inverse/elliptic_inverse_field.py",
+    "pinn_inverse/reaction_inverse.py",
+)
+
+
+def reduced(source: str, iterations: int) -> str:
+    """The script with fewer iterations and a short L-BFGS; nothing else changes."""
+    source = re.sub(r"iterations=\d+", f"iterations={iterations}", source)
+    limit = "dde.optimizers.set_LBFGS_options(maxiter=20)\n"
+    return re.sub(r"(^import deepxde as dde\n)", r"\1" + limit, source, count=1, flags=re.M)
+
+
+def attempt(script: Path, examples: Path, iterations: int) -> dict[str, object]:
+    """Diagnose and run one script in a scratch copy of the examples."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "examples"
+        folder = root / script.parent
+        folder.mkdir(parents=True)
+        if (examples / "dataset").is_dir():
+            shutil.copytree(examples / "dataset", root / "dataset")
+        copy = folder / script.name
+        copy.write_text(reduced((examples / script).read_text(), iterations))
+        profile = ["--profile-steps", str(iterations // 2), "--every", "2"]
+        result: dict[str, object] = {"script": str(script)}
+        for command in (["diagnose", copy.name], ["run", copy.name, "--method", "auto"]):
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-m", "conflictopt", *command, *profile],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=900,
+            )
+            seconds = round(time.perf_counter() - began, 1)
+            result[command[0]] = {"exit": done.returncode, "seconds": seconds}
+            if done.returncode:
+                result["error"] = done.stderr.strip().splitlines()[-6:]
+                return result
+        report = json.loads((folder / "report" / "report.json").read_text())
+        diagnosis, plan = report["diagnosis"], report["plan"]
+        result |= {
+            "losses": [entry["name"] for entry in diagnosis["losses"]],
+            "regime": diagnosis["regime"],
+            "norm_ratio": diagnosis["norm_ratio"],
+            "plan": plan["kind"],
+            "reason": plan["reason"],
+            "steps": report["outcome"]["steps"],
+        }
+        return result
+
+
+def main() -> None:
+    """Run all scripts and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("examples", type=Path)
+    parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=Path("deepxde_examples.json"))
+    parser.add_argument("--only", default="", help="part of a script's name")
+    arguments = parser.parse_args()
+    results = []
+    for name in SCRIPTS:
+        if arguments.only not in name:
+            continue
+        results.append(attempt(Path(name), arguments.examples, arguments.iterations))
+        r = results[-1]
+        verdict = r.get("error") or f"{r['regime']} -> {r['plan']} ({r['steps']} steps)"
+        print(f"{name}: {verdict}", flush=True)
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m conflictopt``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,117 @@
+"""The console script. Declares commands; what they do is in ``conflictopt.console``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._version import __version__
+from .console import commands
+from .core.errors import ConflictOptError
+
+app = typer.Typer(
+    help="Diagnose and treat gradient conflict in physics-informed neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Groups(str, Enum):
+    """How DeepXDE's losses become named losses."""
+
+    kind = "kind"
+    each = "each"
+
+
+class OnNonfinite(str, Enum):
+    """What to do on an infinite or NaN loss or gradient."""
+
+    stop = "raise"
+    skip = "skip"
+
+
+Script = Annotated[Path, typer.Argument(help="a DeepXDE script", show_default=False)]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(help="the script's own arguments, after --", metavar="[ARGS]..."),
+]
+Steps = Annotated[int, typer.Option("--profile-steps", min=1, help="optimizer steps to profile")]
+Every = Annotated[int, typer.Option("--every", min=1, help="steps between samples")]
+GroupBy = Annotated[Groups, typer.Option("--groups", help="group losses by kind, or keep each")]
+Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
+
+
+def _guarded(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except ConflictOptError as error:
+        commands.print_error(str(error))
+        raise typer.Exit(2) from None
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+) -> None:
+    """Diagnose and treat gradient conflict in physics-informed neural networks."""
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def diagnose(
+    script: Script,
+    arguments: Arguments = None,
+    steps: Steps = 1000,
+    every: Every = 10,
+    groups: GroupBy = Groups.kind,
+    out: Out = Path("report"),
+) -> None:
+    """Profile an unmodified DeepXDE script, print the verdict, stop."""
+    profiling = commands.Profiling(steps, every, groups.value, out)
+    _guarded(lambda: commands.diagnose(script, arguments or [], profiling))
+
+
+@app.command()
+def run(
+    script: Script,
+    arguments: Arguments = None,
+    method: Annotated[str, typer.Option(help="auto, none, or a name from 'methods'")] = "auto",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="option of the method, key=value; for auto: reweighting, routing"),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="first run the script with this method and compare")
+    ] = None,
+    rank: Annotated[int, typer.Option(min=1, help="rank of per-loss adapters")] = 4,
+    seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
+    on_nonfinite: Annotated[OnNonfinite, typer.Option(help="on NaN or inf")] = OnNonfinite.stop,
+    steps: Steps = 1000,
+    every: Every = 10,
+    groups: GroupBy = Groups.kind,
+    out: Out = Path("report"),
+) -> None:
+    """Train an unmodified DeepXDE script with a method."""
+    profiling = commands.Profiling(steps, every, groups.value, out)
+    training = commands.Training(method, option or [], rank, seed, on_nonfinite.value, against)
+    _guarded(lambda: commands.run(script, arguments or [], profiling, training))
+
+
+@app.command()
+def methods(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the methods."""
+    _guarded(lambda: commands.list_methods(as_json))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="conflictopt")

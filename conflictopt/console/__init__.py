@@ -1,0 +1,1 @@
+"""What the command line does; ``conflictopt.cli`` only declares it."""

@@ -1,0 +1,185 @@
+"""The three commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..core.aggregator import Aggregator
+from ..core.errors import ConflictOptError, MethodError
+from ..diagnosis.report import write_json, write_report
+from ..diagnosis.text import verdict
+from ..registry import describe, make
+from .hosts import script_runner
+from .options import parse_options
+from .outcome import outcome
+from .progress import training_progress
+
+_AUTO_OPTIONS = ("reweighting", "routing")
+
+
+@dataclass(frozen=True)
+class Profiling:
+    """How to profile and where to report."""
+
+    steps: int
+    every: int
+    groups: str
+    out: Path
+
+    def patch_options(self) -> dict[str, Any]:
+        """Keyword arguments for ``patch``."""
+        return {
+            "profile_steps": self.steps,
+            "profile_every": self.every,
+            "groups": self.groups,
+            "record": True,
+        }
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train with."""
+
+    method: str
+    options: Sequence[str]
+    rank: int
+    seed: int
+    on_nonfinite: str
+    against: str | None
+
+    def patch_options(self) -> dict[str, Any]:
+        """Keyword arguments for ``patch``.
+
+        Raises:
+            MethodError: unknown method or option.
+        """
+        options = parse_options(self.options)
+        common = {"rank": self.rank, "seed": self.seed, "on_nonfinite": self.on_nonfinite}
+        if self.method != "auto":
+            return {**common, "method": _method(self.method, options)}
+        unknown = [k for k in options if k not in _AUTO_OPTIONS]
+        if unknown:
+            raise MethodError(
+                f"method 'auto' has no option {unknown}; its options: {', '.join(_AUTO_OPTIONS)}."
+            )
+        return {**common, "method": "auto", **options}
+
+
+def _method(name: str, options: dict[str, Any]) -> Aggregator:
+    return make("sum" if name == "none" else name, **options)
+
+
+def print_error(message: str) -> None:
+    """One error on standard error."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+
+
+def list_methods(as_json: bool) -> None:
+    """The registry, as a table or as JSON."""
+    rows = describe()
+    if as_json:
+        print(json.dumps(rows, indent=2))  # noqa: T201  (machine output, unwrapped)
+        return
+    table = Table("name", "family", "needs", "summary", box=box.SIMPLE_HEAD)
+    for row in rows:
+        needs = row["needs"] if isinstance(row["needs"], str) else ", ".join(row["needs"])
+        table.add_row(str(row["name"]), str(row["family"]), needs, str(row["summary"]))
+    Console().print(table, "Sources and options: conflictopt methods --json, and docs/methods.md")
+
+
+def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
+    """Profile the script, print the verdict, write the report."""
+    console = Console()
+    with training_progress(Console(stderr=True), profiling.steps) as show:
+        options = {**profiling.patch_options(), "method": "auto"}
+        task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
+        task.profile()
+    made = task.trained[-1]
+    _report(console, made, profiling.out, {"script": str(script), "arguments": arguments})
+    console.print(
+        f"Train with it: [bold]conflictopt run {escape(str(script))} --method auto[/]",
+        soft_wrap=True,
+    )
+
+
+def run(script: Path, arguments: list[str], profiling: Profiling, training: Training) -> None:
+    """Train the script, print verdict and outcome, write the report."""
+    console = Console()
+    options = {**profiling.patch_options(), **training.patch_options()}
+    if training.against is not None:
+        _method(training.against, {}) if training.against != "auto" else None
+        reference = _run_apart(script, arguments, profiling, training)
+    began = time.perf_counter()
+    with training_progress(Console(stderr=True), profiling.steps) as show:
+        task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
+        task.train()
+    seconds = time.perf_counter() - began
+    for number, made in enumerate(task.trained, start=1):
+        folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
+        result = outcome(made, training.method, seconds)
+        about = {"script": str(script), "arguments": arguments, "outcome": result}
+        _report(console, made, folder, about)
+        columns = {training.method: result}
+        if training.against is not None and number == 1:
+            columns = {training.against: reference, **columns}
+            write_json(folder / "comparison.json", columns)
+        console.print(_outcome_table(columns))
+
+
+def _run_apart(
+    script: Path, arguments: list[str], profiling: Profiling, training: Training
+) -> dict[str, Any]:
+    """The script under the other method, in a process of its own; its outcome."""
+    folder = profiling.out / str(training.against)
+    command = [sys.executable, "-m", "conflictopt", "run", str(script)]
+    command += ["--method", str(training.against), "--out", str(folder)]
+    command += ["--profile-steps", str(profiling.steps), "--every", str(profiling.every)]
+    command += ["--groups", profiling.groups, "--seed", str(training.seed)]
+    command += ["--rank", str(training.rank), "--on-nonfinite", training.on_nonfinite]
+    finished = subprocess.run([*command, "--", *arguments], check=False)
+    if finished.returncode:
+        raise ConflictOptError(f"the run with --method {training.against} failed; see above.")
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    result: dict[str, Any] = report["outcome"]
+    return result
+
+
+def _report(console: Console, made: Any, folder: Path, extra: dict[str, Any]) -> None:
+    made.conclude()
+    console.print()
+    for part in verdict(made.diagnosis, made.plan):
+        console.print(part)
+    write_report(folder, made.profile, made.diagnosis, made.plan, extra)
+    console.print(
+        f"Report: {escape(str(folder))}/ (report.json, profile.png, *.csv)", soft_wrap=True
+    )
+
+
+def _outcome_table(columns: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title="Outcome", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    results = list(columns.values())
+    table.add_row("steps", *(str(r["steps"]) for r in results))
+    table.add_row("wall time, s", *(f"{r['wall_time_s']:.1f}" for r in results))
+    for section, label in (("train_loss", "train loss"), ("metrics", "metric")):
+        for key in results[-1][section]:
+            cells = (r[section].get(key) for r in results)
+            table.add_row(
+                f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
+            )
+    return table

@@ -1,0 +1,38 @@
+"""What a trained script came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
+    """Final losses and metrics of a model as plain data.
+
+    ``train_loss`` and ``test_loss`` are DeepXDE's own entries (user weights included);
+    ``metrics`` are those the script compiled the model with.
+    """
+    history = patch.model.losshistory
+    entries = list(patch.groups.entries) if patch.groups is not None else []
+    last = history.metrics_test[-1] if history.metrics_test else []
+    return {
+        "method": method,
+        "steps": patch.steps,
+        "skipped_steps": patch.optimizer.skipped,
+        "wall_time_s": round(seconds, 3),
+        "train_loss": _named(entries, history.loss_train),
+        "test_loss": _named(entries, history.loss_test),
+        "metrics": _named(list(patch.metric_names), [last]),
+        "unknowns": [v.detach().cpu().tolist() for v in patch.model.external_trainable_variables],
+        "adapter_parameters": (
+            sum(p.numel() for p in patch.adapters.parameters()) if patch.adapters else 0
+        ),
+        "log": list(patch.log),
+    }
+
+
+def _named(names: list[str], history: Any) -> dict[str, float]:
+    if not len(history):
+        return {}
+    values = [float(v) for v in history[-1]]
+    padded = names + [f"entry_{i}" for i in range(len(names), len(values))]
+    return dict(zip(padded, values, strict=False))

@@ -1,0 +1,176 @@
+"""Run an unmodified DeepXDE script with every model it builds patched."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from conflictopt.core.errors import ConflictOptError
+
+
+class ScriptError(ConflictOptError):
+    """The script cannot be run, failed, or trained nothing."""
+
+
+class ProfileDone(BaseException):
+    """Ends a script whose profile is complete. Not an ``Exception``: scripts must not catch it."""
+
+
+class ScriptRun:
+    """One run of a script.
+
+    Args:
+        path: the script.
+        arguments: its command line.
+        patch_options: keyword arguments of ``conflictopt.integrations.deepxde.patch``.
+        on_patch: called with each patch as its model is built, to add listeners.
+
+    Attributes:
+        patches: one per model the script built, in order.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        arguments: Sequence[str],
+        patch_options: Mapping[str, Any],
+        on_patch: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.arguments = list(arguments)
+        self.patch_options = dict(patch_options)
+        self.on_patch = on_patch
+        self.patches: list[Any] = []
+
+    def profile(self) -> None:
+        """Run until the first complete profile, then stop the script.
+
+        Raises:
+            ScriptError: no such file, another backend, a failing script, or nothing trained.
+        """
+        outer = self.on_patch
+
+        def stop(_: Any) -> None:
+            raise ProfileDone
+
+        def listen(patch: Any) -> None:
+            patch.on_diagnosis.append(stop)
+            if outer is not None:
+                outer(patch)
+
+        self.on_patch = listen
+        with suppress(ProfileDone):
+            self.train()
+
+    def train(self) -> None:
+        """Run the script to its end.
+
+        Raises:
+            ScriptError: as ``profile``.
+        """
+        if not self.path.is_file():
+            raise ScriptError(f"no script at '{self.path}'.")
+        os.environ["DDEBACKEND"] = os.environ["DDE_BACKEND"] = "pytorch"
+        os.environ["MPLBACKEND"] = "Agg"
+        import deepxde as dde
+
+        if dde.backend.backend_name != "pytorch":
+            raise ScriptError(
+                f"deepxde was already imported with the backend '{dde.backend.backend_name}'."
+            )
+        with self._patched_models(dde.Model), _no_windows(), _as_main(self.path, self.arguments):
+            self._execute()
+        if not self.trained:
+            built = f"built {len(self.patches)} models but" if self.patches else ""
+            raise ScriptError(
+                f"'{self.path}' {built} trained no DeepXDE model, so there is nothing to diagnose."
+            )
+
+    @property
+    def trained(self) -> list[Any]:
+        """The patches of models that took at least one step."""
+        return [p for p in self.patches if p.steps > 0]
+
+    def _execute(self) -> None:
+        try:
+            runpy.run_path(str(self.path), run_name="__main__")
+        except ConflictOptError:
+            raise
+        except SystemExit as stop:
+            if stop.code not in (None, 0):
+                raise ScriptError(f"'{self.path}' exited with status {stop.code}.") from None
+        except Exception as error:
+            own = [
+                f for f in traceback.extract_tb(error.__traceback__) if f.filename != runpy.__file__
+            ]
+            own = [f for f in own if f.filename != __file__ and "runpy" not in f.filename]
+            shown = "".join(traceback.format_list(own))
+            summary = "".join(traceback.format_exception_only(error)).rstrip()
+            raise ScriptError(
+                f"'{self.path}' failed.\nTraceback (most recent call last):\n{shown}{summary}"
+            ) from error
+
+    @contextmanager
+    def _patched_models(self, model_class: Any) -> Iterator[None]:
+        original = model_class.__init__
+
+        def init(model: Any, *args: Any, **kwargs: Any) -> None:
+            original(model, *args, **kwargs)
+            if hasattr(model, "conflictopt"):
+                return
+            self._check_backend()
+            from .patching import patch
+
+            made = patch(model, **self.patch_options)
+            self.patches.append(made)
+            if self.on_patch is not None:
+                self.on_patch(made)
+
+        model_class.__init__ = init
+        try:
+            yield
+        finally:
+            model_class.__init__ = original
+
+    def _check_backend(self) -> None:
+        for variable in ("DDE_BACKEND", "DDEBACKEND"):
+            asked = os.environ.get(variable)
+            if asked != "pytorch":
+                raise ScriptError(
+                    f"'{self.path}' asks for the backend '{asked}'; conflictopt works with "
+                    "DeepXDE's PyTorch backend only."
+                )
+
+
+@contextmanager
+def _as_main(path: Path, arguments: list[str]) -> Iterator[None]:
+    """``sys.argv`` and ``sys.path`` as ``python SCRIPT.py ARGS`` sets them."""
+    argv, search = sys.argv, sys.path[:]
+    sys.argv = [str(path), *arguments]
+    sys.path[0] = str(path.resolve().parent)
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = argv, search
+
+
+@contextmanager
+def _no_windows() -> Iterator[None]:
+    """Figures are drawn and saved as usual, but never shown."""
+    import matplotlib
+    import matplotlib.pyplot as plt
+
+    use, show = matplotlib.use, plt.show
+    matplotlib.use("Agg")
+    matplotlib.use = lambda *_args, **_kwargs: None
+    plt.show = lambda *_args, **_kwargs: None
+    try:
+        yield
+    finally:
+        matplotlib.use, plt.show = use, show
