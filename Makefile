@@ -11,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/conflictopt run examples/burgers.py --method auto --against none
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,4 +1,7 @@
-"""Optimizers that evaluate their closure several times per step, and what they need from us."""
+"""Optimizers that evaluate their closure several times per step, and what they need from us.
+
+Only this file knows the state that ``torch.optim.LBFGS`` keeps.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,59 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .checkpoint import method_name
+from .core.aggregator import Aggregator
+from .core.errors import LineSearchError
+
+_ADVICE = "Use a reweighting method, 'pcgrad', or an optimizer without line search."
+
 
 def searches_lines(optimizer: torch.optim.Optimizer) -> bool:
     """Whether the optimizer is known to compare loss values between points (L-BFGS)."""
     return isinstance(optimizer, torch.optim.LBFGS)
 
 
+def check_scalar(
+    optimizer: torch.optim.Optimizer,
+    aggregator: Aggregator,
+    coefficients: Tensor,
+    blocks: Sequence[str],
+) -> None:
+    """Check that the update is the gradient of one scalar that may be minimised along a line.
+
+    Raises:
+        LineSearchError: it is not; the message says why.
+    """
+    if coefficients.shape[0] == 1:
+        return
+    if not aggregator.scalar:
+        raise LineSearchError(
+            f"{method_name(aggregator)} has no scalar objective: with its coefficients frozen, the "
+            "weighted sum of the losses is not what it minimises (weights may be negative, or "
+            f"differ between parameters), but {type(optimizer).__name__} compares values of one "
+            f"scalar between points. {_ADVICE}"
+        )
+    if coefficients.ndim == 2:
+        raise LineSearchError(
+            f"{method_name(aggregator)} gives each parameter block ({', '.join(blocks)}) its own "
+            "combination of the losses, so its update is not the gradient of any one scalar, which "
+            f"{type(optimizer).__name__} must compare between points. For surgery, blocks='global' "
+            f"has one. {_ADVICE}"
+        )
+
+
+def check_method(optimizer: torch.optim.Optimizer, aggregator: Aggregator) -> None:
+    """``check_scalar`` as far as it can be known before the first of several losses' steps."""
+    if searches_lines(optimizer):
+        check_scalar(optimizer, aggregator, torch.ones(2), ())
+
+
 def restart_curvature(optimizer: torch.optim.Optimizer) -> None:
-    """Make L-BFGS forget gradient differences that belong to another objective.
+    """Make L-BFGS forget gradient differences and scales that belong to another objective.
 
     After the coefficients changed, ``g_new - g_old`` mixes two objectives. Clearing the pairs and
-    zeroing the last step makes torch's update reject that difference (``y . s = 0``); iteration
-    counters stay, because callers such as DeepXDE read them.
+    zeroing the last step makes torch's update reject that difference (``y . s = 0``); the inverse
+    scale becomes that of a first step. Counters stay, because callers such as DeepXDE read them.
     """
     if not searches_lines(optimizer):
         return
@@ -30,6 +74,31 @@ def restart_curvature(optimizer: torch.optim.Optimizer) -> None:
         state["d"] = torch.zeros_like(state["d"])
         for pairs in ("old_dirs", "old_stps", "ro"):
             state[pairs] = []
+        size = _gradient_size(optimizer)
+        if 0 < size < float("inf"):
+            state["H_diag"] = min(1.0, 1.0 / size)
+
+
+def fit_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Fit L-BFGS to parameters that were appended after it had stepped, and restart it."""
+    if not searches_lines(optimizer):
+        return
+    optimizer._numel_cache = None  # type: ignore[attr-defined]
+    total = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
+    for state in optimizer.state.values():
+        for key in ("d", "prev_flat_grad"):
+            flat = state.get(key)
+            if flat is not None and flat.numel() < total:
+                state[key] = torch.cat([flat, flat.new_zeros(total - flat.numel())])
+                for pairs in ("old_dirs", "old_stps", "ro"):
+                    state[pairs] = []
+                state["d"] = torch.zeros_like(state["d"])
+
+
+def append_parameters(optimizer: torch.optim.Optimizer, params: Sequence[Tensor]) -> None:
+    """Add parameters to the first group: its learning rate and schedule hold for them too."""
+    optimizer.param_groups[0]["params"].extend(params)
+    fit_parameters(optimizer)
 
 
 class Snapshot:
@@ -43,3 +112,8 @@ class Snapshot:
         with torch.no_grad():
             for p, copy in self._pairs:
                 p.copy_(copy)
+
+
+def _gradient_size(optimizer: torch.optim.Optimizer) -> float:
+    params = [p for g in optimizer.param_groups for p in g["params"]]
+    return sum(float(p.grad.abs().sum()) for p in params if p.grad is not None)

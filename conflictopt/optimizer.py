@@ -11,13 +11,22 @@ from torch import Tensor
 
 from . import checkpoint, linesearch
 from .core.aggregator import Aggregator, State
-from .core.errors import LineSearchError, LossError, MethodError, NonFiniteError
+from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, ParameterLayout
-from .core.losses import Losses
 from .session import LastStep, LossForms, Residuals, Session
 
 MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
+
+
+def check_on_nonfinite(value: str) -> None:
+    """Check the option ``on_nonfinite``.
+
+    Raises:
+        MethodError: neither ``"raise"`` nor ``"skip"``.
+    """
+    if value not in ("raise", "skip"):
+        raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {value!r}.")
 
 
 class MultiLossOptimizer(torch.optim.Optimizer):
@@ -69,8 +78,7 @@ class MultiLossOptimizer(torch.optim.Optimizer):
     ) -> None:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"expected a torch optimizer, found {type(optimizer).__name__}.")
-        if on_nonfinite not in ("raise", "skip"):
-            raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {on_nonfinite!r}.")
+        check_on_nonfinite(on_nonfinite)
         self.inner = optimizer
         self.session = Session(aggregator, names, equations, seed)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
@@ -198,7 +206,12 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             LineSearchError: a line search with a method that has no scalar objective.
             MethodError: the method lacks what it needs.
         """
-        if callable(losses) and not isinstance(losses, Losses):
+        if callable(losses):
+            if residuals is not None:
+                raise LossError(
+                    "residuals beside a closure belong to none of its evaluations; "
+                    "return Losses.of(losses, residuals) from it."
+                )
             return self._step_closure(losses)
         if losses is not None:
             self.zero_grad()
@@ -222,6 +235,8 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         Raises:
             LossError, NonFiniteError, MethodError: see ``step``.
         """
+        if self._skip:
+            return
         try:
             self.session.accumulate(self.session.read(losses, residuals), self.layout())
         except NonFiniteError:
@@ -245,11 +260,11 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         result = None
         try:
             result = self.inner.step(evaluate)  # type: ignore[arg-type]
-        except (NonFiniteError, LineSearchError) as error:
+        except BaseException as error:
             if calls > 1:
                 before.restore()
                 linesearch.restart_curvature(self.inner)
-            if isinstance(error, LineSearchError):
+            if not isinstance(error, NonFiniteError):
                 self.zero_grad()
                 raise
             self._give_up_or_skip()
@@ -260,21 +275,15 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         """At each closure call: is there one objective, and is it still the last step's?"""
         c = self.session.pending
         assert c is not None
-        if c.ndim == 2 and (calls > 1 or linesearch.searches_lines(self.inner)):
-            raise LineSearchError(
-                f"{checkpoint.method_name(self.aggregator)} gives each parameter block "
-                f"({', '.join(self.layout().names)}) its own combination of the losses, so its "
-                "update is not the gradient of any one scalar, which the line search of "
-                f"{type(self.inner).__name__} must compare between points. Use a reweighting "
-                "method, surgery with blocks='global', or an optimizer without line search."
-            )
+        if calls > 1 or linesearch.searches_lines(self.inner):
+            linesearch.check_scalar(self.inner, self.aggregator, c, self.layout().names)
         if calls == 1 and self.last is not None and not torch.equal(self.last.coefficients, c):
             linesearch.restart_curvature(self.inner)
 
     def _give_up_or_skip(self) -> None:
         """Inside an ``except``: raise again, or mark the step as skipped."""
         self.zero_grad()
-        if self.on_nonfinite == "raise" or self._skips_in_a_row + 1 >= MAX_SKIPS:
+        if self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
             raise
         self._skip = True
 
@@ -315,18 +324,26 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             replaced = pre(self, given)
             given = dict(replaced) if replaced is not None else given
         adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
-        self.inner.load_state_dict(checkpoint.without_extras(given, self.param_groups, adapters))
+        inner = checkpoint.without_extras(given, self.param_groups, adapters)
         extras = given.get(checkpoint.KEY)
         mine = checkpoint.method_name(self.aggregator)
         found = extras["method"] if extras is not None else "the plain optimizer"
-        if extras is None or found != mine:
+        before = self.session.__getstate__()
+        try:
+            if extras is not None and found == mine:
+                self.session.load_state_dict(extras, self.layout())
+                self.skipped = extras["skipped"]
+            self.inner.load_state_dict(inner)
+        except Exception:
+            # Nothing is half loaded: torch checks its part before it changes anything.
+            self.session.__setstate__(before)
+            raise
+        linesearch.fit_parameters(self.inner)
+        if found != mine:
             self.session.use(self.aggregator)
             warnings.warn(
                 f"the checkpoint is of {found}; {mine} starts with fresh state.", stacklevel=2
             )
-        else:
-            self.session.load_state_dict(extras, self.layout())
-            self.skipped = extras["skipped"]
         for post in self._optimizer_load_state_dict_post_hooks.values():
             post(self)
 

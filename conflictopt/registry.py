@@ -57,14 +57,18 @@ def make(name: str, **hyper_parameters: Any) -> Aggregator:
     if unknown:
         known = ", ".join(fields) if fields else "none"
         raise MethodError(f"method '{name}' has no option {unknown}; its options: {known}.")
-    required = [k for k, f in fields.items() if f.default is dataclasses.MISSING]
-    missing = [k for k in required if k not in hyper_parameters]
+    missing = [k for k, f in fields.items() if _required(f) and k not in hyper_parameters]
     if missing:
         raise MethodError(f"method '{name}' needs the option {missing}.")
     try:
         return cls(**hyper_parameters)
     except TypeError as error:
-        raise MethodError(f"method '{name}': {error}.") from error
+        given = ", ".join(f"{k}={v!r}" for k, v in hyper_parameters.items())
+        raise MethodError(f"method '{name}' cannot take {given}: {error}.") from error
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def describe() -> list[dict[str, str | list[str]]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from . import checkpoint
 from .core.aggregator import Aggregator, State
 from .core.combine import accumulate_rows, backward_total, check_grads
-from .core.errors import CheckpointError, LossError, NonFiniteError
+from .core.errors import CheckpointError, LossError, MethodError, NonFiniteError
 from .core.gradients import GradientSource
 from .core.layout import ParameterLayout
 from .core.losses import Losses
@@ -45,6 +45,7 @@ class _Choice:
     losses: Tensor
     coefficients: Tensor
     state: State
+    random_state: Tensor
 
 
 class Session:
@@ -75,6 +76,7 @@ class Session:
         self._choice: _Choice | None = None
         self._buffer: Tensor | None = None
         self.use(aggregator)
+        Losses.check_names(self.names or ())
 
     def use(self, aggregator: Aggregator | str, state: State | None = None) -> None:
         """Go on with another method; its state starts fresh, or from ``state``.
@@ -88,7 +90,7 @@ class Session:
             raise TypeError(f"expected an aggregator or its name, found {type(chosen).__name__}.")
         self.aggregator = chosen
         self.state = state
-        self._choice = None
+        self.discard()
 
     def spec(self, layout: ParameterLayout) -> Spec:
         """What is fixed for the run.
@@ -113,10 +115,10 @@ class Session:
         Raises:
             LossError: a form that cannot be read, or other losses than before.
         """
-        read = Losses.of(losses, residuals, self.names)
-        if self.names is None:
-            self.names = read.names
-        elif read.names != self.names:
+        # Under no_grad even a reshape would cut a loss off its graph.
+        with torch.enable_grad():
+            read = Losses.of(losses, residuals, self.names)
+        if self.names is not None and read.names != self.names:
             raise LossError(
                 f"expected the {len(self.names)} losses {self.names} of the steps before, "
                 f"found {read.count}: {read.names}."
@@ -144,6 +146,7 @@ class Session:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
         """
         losses.check(layout.device, layout.dtype)
+        self.names = self.names or losses.names
         source = GradientSource(losses, layout, self._rows_buffer(losses.count, layout))
         with torch.enable_grad():
             repeated = self._choice is not None
@@ -169,7 +172,9 @@ class Session:
         self._choice = None
 
     def discard(self) -> None:
-        """The step was not taken; state, names and random source are as before it."""
+        """The step was not taken; state and random source are as before it."""
+        if self._choice is not None:
+            self.generator.set_state(self._choice.random_state)
         self._choice = None
 
     def _choose(self, losses: Losses, source: GradientSource, layout: ParameterLayout) -> _Choice:
@@ -180,15 +185,25 @@ class Session:
         random_state = self.generator.get_state()
         try:
             c, after = self.aggregator.update(view, state)
+            self._check_shape(c, layout)
             if not bool(c.isfinite().all()):
                 raise NonFiniteError(
                     f"{checkpoint.method_name(self.aggregator)} chose the coefficients "
                     f"{c.tolist()} for {losses.names}."
                 )
-        except NonFiniteError:
+        except Exception:
             self.generator.set_state(random_state)
             raise
-        return _Choice(values, c, after)
+        return _Choice(values, c, after, random_state)
+
+    def _check_shape(self, c: Tensor, layout: ParameterLayout) -> None:
+        assert self.names is not None
+        k, b = len(self.names), len(layout.blocks)
+        if tuple(c.shape) not in ((k,), (k, b)):
+            raise MethodError(
+                f"expected coefficients [{k}] or [{k}, {b}] from "
+                f"{checkpoint.method_name(self.aggregator)}, found {list(c.shape)}."
+            )
 
     def _rows_buffer(self, count: int, layout: ParameterLayout) -> Tensor:
         shape, kind = (count, layout.size), (layout.dtype, layout.device)

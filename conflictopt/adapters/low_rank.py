@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,75 +13,93 @@ from ..core.errors import LayoutError
 from ..core.layout import ADAPTER
 
 ATTRIBUTE = "conflictopt_adapters"
-"""Under this name the adapters are a submodule of the network, and prefix its state-dict keys."""
+"""Name of a head's adapters: a submodule of the head, and a part of their state-dict keys."""
 
 
-class Adapters(nn.Module):
-    """``h' = h + (1/K) sum_k tanh(h D_k) U_k`` at the input of each head.
+class HeadAdapters(nn.Module):
+    """The K adapters at the input of one head: ``h' = h + (1/K) sum_k tanh(h D_k) U_k``.
 
-    ``D_k ~ N(0, 1/width)`` and ``U_k = 0``: attaching changes no output, bitwise. ``D_k`` has
-    shape ``[width, rank]``, ``U_k`` ``[rank, width]``.
-
-    Source: Kim and N'guessan 2026 (arXiv 2605.10136), abstract; form, activation, rank and
-    placement are ours, since only the abstract is available.
+    ``D_k`` ``[width, rank]`` is drawn from ``N(0, 1/width)``, ``U_k`` ``[rank, width]`` is 0.
 
     Args:
-        heads: per head its name and the ``nn.Linear`` whose input is adapted.
-        losses: the K loss names, one adapter each.
+        head: the layer whose input is adapted.
+        losses: the K loss names.
         rank: r, at least 1.
         generator: random source of ``D_k``.
     """
 
     def __init__(
-        self,
-        heads: dict[str, nn.Linear],
-        losses: Sequence[str],
-        rank: int,
-        generator: torch.Generator,
+        self, head: nn.Linear, losses: Sequence[str], rank: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.losses = tuple(losses)
         self.rank = rank
-        self.heads = tuple(heads)
+        width, like = head.in_features, head.weight
         self.down = nn.ParameterList()
         self.up = nn.ParameterList()
-        for head in heads.values():
-            width, like = head.in_features, head.weight
-            for _ in self.losses:
-                d = torch.randn(width, rank, generator=generator, dtype=torch.float64, device="cpu")
-                self.down.append(nn.Parameter((d / width**0.5).to(like)))
-                self.up.append(nn.Parameter(torch.zeros_like(like[:1]).expand(rank, width).clone()))
+        for _ in self.losses:
+            d = torch.randn(width, rank, generator=generator, dtype=torch.float64, device="cpu")
+            self.down.append(nn.Parameter((d / width**0.5).to(like)))
+            zeros = torch.zeros(rank, width, dtype=like.dtype, device=like.device)
+            self.up.append(nn.Parameter(zeros))
         self.register_load_state_dict_pre_hook(_fill_missing)  # type: ignore[no-untyped-call]
 
-    def delta(self, index: int, h: Tensor) -> Tensor:
-        """``(1/K) sum_k tanh(h D_k) U_k`` for head number ``index``; ``h`` is ``[..., width]``."""
-        k = len(self.losses)
-        chosen = slice(index * k, (index + 1) * k)
-        down = torch.cat(list(self.down)[chosen], dim=1)
-        up = torch.cat(list(self.up)[chosen], dim=0)
-        return torch.tanh(h @ down) @ up / k
+    def forward(self, h: Tensor) -> Tensor:
+        """``[..., width]`` -> the same shape."""
+        down = torch.cat(list(self.down), dim=1)
+        up = torch.cat(list(self.up), dim=0)
+        return h + torch.tanh(h @ down) @ up / len(self.losses)
+
+    def extra_repr(self) -> str:
+        return f"losses={self.losses}, rank={self.rank}"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The adapters of a network, one per loss, at one or more heads.
+
+    Zero-initialised: attaching changes no output, bitwise.
+
+    Source: Kim and N'guessan 2026 (arXiv 2605.10136), abstract; form, activation, rank and
+    placement are ours, since only the abstract is available.
+
+    Attributes:
+        heads: per head its name and its adapters.
+    """
+
+    heads: tuple[tuple[str, HeadAdapters], ...]
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The K loss names."""
+        return self.heads[0][1].losses
+
+    @property
+    def rank(self) -> int:
+        """The rank of every adapter."""
+        return self.heads[0][1].rank
+
+    @property
+    def down(self) -> tuple[nn.Parameter, ...]:
+        """Every ``D_k`` ``[width, rank]``, head by head."""
+        return tuple(p for _, bank in self.heads for p in bank.down)
+
+    @property
+    def up(self) -> tuple[nn.Parameter, ...]:
+        """Every ``U_k`` ``[rank, width]``, head by head."""
+        return tuple(p for _, bank in self.heads for p in bank.up)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters, as an optimizer takes them."""
+        for _, bank in self.heads:
+            yield from bank.parameters()
 
     def blocks(self) -> dict[str, list[Tensor]]:
         """Per loss its adapter's parameters, as ``MultiLossOptimizer(blocks=...)`` takes them."""
-        k, heads = len(self.losses), len(self.heads)
         return {
-            ADAPTER + name: [p[i * k + j] for i in range(heads) for p in (self.down, self.up)]
-            for j, name in enumerate(self.losses)
+            ADAPTER + name: [p[k] for _, bank in self.heads for p in (bank.down, bank.up)]
+            for k, name in enumerate(self.losses)
         }
-
-    def extra_repr(self) -> str:
-        return f"losses={self.losses}, rank={self.rank}, heads={self.heads}"
-
-
-class _AddDelta:
-    """The hook that adapts one head's input; a class, so that copies and pickles follow."""
-
-    def __init__(self, adapters: Adapters, index: int) -> None:
-        self.adapters = adapters
-        self.index = index
-
-    def __call__(self, head: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (args[0] + self.adapters.delta(self.index, args[0]), *args[1:])
 
 
 def attach(
@@ -93,9 +112,9 @@ def attach(
 ) -> Adapters:
     """Attach one adapter per loss to a network; its outputs do not change.
 
-    The adapters become the submodule ``conflictopt_adapters``, so they train, move and save with
-    the network. A checkpoint from before attaching still loads: the adapters become zero.
-    Add their parameters to the optimizer: ``opt.add_param_group({"params": a.parameters()})``.
+    The adapters become submodules of the heads, so they train, move and save with the network. A
+    checkpoint from before attaching still loads: the adapters become zero. Give their parameters
+    to the optimizer: ``opt.add_param_group({"params": list(adapters.parameters())})``.
 
     Args:
         module: any module with at least two ``nn.Linear`` layers.
@@ -106,10 +125,13 @@ def attach(
         seed: seed of the down-projections; the global generator is not used.
 
     Raises:
-        LayoutError: no hidden layer, an unknown head, a bad rank, or adapters already attached.
+        LayoutError: no hidden layer, an unknown head, bad losses or rank, or adapters already
+            attached.
     """
     if attached(module) is not None:
         raise LayoutError("this module has adapters already; detach them first.")
+    if isinstance(losses, str) or not losses or len(set(losses)) != len(losses):
+        raise LayoutError(f"expected losses as different names, found {losses!r}.")
     if rank < 1:
         raise LayoutError(f"expected an adapter rank of at least 1, found {rank}.")
     linears = {n: m for n, m in module.named_modules() if isinstance(m, nn.Linear)}
@@ -122,18 +144,20 @@ def attach(
     unknown = [n for n in names if n not in linears]
     if unknown or not names:
         raise LayoutError(f"expected heads among {tuple(linears)}, found {unknown or 'none'}.")
-    chosen = {n: linears[n] for n in names}
-    adapters = Adapters(chosen, losses, rank, torch.Generator().manual_seed(seed))
-    module.add_module(ATTRIBUTE, adapters)
-    for i, head in enumerate(chosen.values()):
-        head.register_forward_pre_hook(_AddDelta(adapters, i))
+    generator = torch.Generator().manual_seed(seed)
+    for name in names:
+        head = linears[name]
+        head.add_module(ATTRIBUTE, HeadAdapters(head, losses, rank, generator))
+        head.register_forward_pre_hook(_adapt)
+    adapters = attached(module)
+    assert adapters is not None
     return adapters
 
 
 def attached(module: nn.Module) -> Adapters | None:
     """The adapters attached to a module, or ``None``."""
-    found = getattr(module, ATTRIBUTE, None)
-    return found if isinstance(found, Adapters) else None
+    found = tuple((name, getattr(head, ATTRIBUTE)) for name, head in _adapted(module))
+    return Adapters(found) if found else None
 
 
 def detach(module: nn.Module) -> None:
@@ -142,19 +166,38 @@ def detach(module: nn.Module) -> None:
     Raises:
         LayoutError: no adapters attached.
     """
-    adapters = attached(module)
-    if adapters is None:
+    found = list(_adapted(module))
+    if not found:
         raise LayoutError("this module has no adapters to detach.")
-    for child in module.modules():
-        for key, hook in list(child._forward_pre_hooks.items()):
-            if isinstance(hook, _AddDelta) and hook.adapters is adapters:
-                del child._forward_pre_hooks[key]
-    delattr(module, ATTRIBUTE)
+    for _, head in found:
+        for key in [k for k, hook in head._forward_pre_hooks.items() if hook is _adapt]:
+            del head._forward_pre_hooks[key]
+        delattr(head, ATTRIBUTE)
 
 
-def _fill_missing(adapters: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+def saved_adapters(state_dict: dict[str, Tensor]) -> tuple[tuple[str, ...], int] | None:
+    """Heads and rank of the adapters in a network's ``state_dict``, or ``None`` without any."""
+    marker = f".{ATTRIBUTE}.down.0"
+    found = {k.removesuffix(marker): v for k, v in state_dict.items() if k.endswith(marker)}
+    if not found:
+        return None
+    return tuple(found), next(iter(found.values())).shape[1]
+
+
+def _adapted(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, child in module.named_modules():
+        if isinstance(getattr(child, ATTRIBUTE, None), HeadAdapters):
+            yield name, child
+
+
+def _adapt(head: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A head's pre-hook; a plain function, so that copies and pickles follow."""
+    return (getattr(head, ATTRIBUTE)(args[0]), *args[1:])
+
+
+def _fill_missing(bank: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """A checkpoint without adapters is one whose adapters contribute nothing."""
     if any(k.startswith(prefix) for k in state_dict):
         return
-    for name, p in adapters.named_parameters():
+    for name, p in bank.named_parameters():
         state_dict[prefix + name] = p.detach() if name.startswith("down") else torch.zeros_like(p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..core.errors import MethodError
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """``["momentum=0.5", "form=one_sided"]`` -> ``{"momentum": 0.5, "form": "one_sided"}``.
 
-    Values are Python literals; anything else is a string.
+    Values are Python literals or ``inf``; anything else is a string.
 
     Raises:
         MethodError: an item without ``=``, or a key given twice.
@@ -24,6 +25,9 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
             raise MethodError(f"expected --option key=value, found '{pair}'.")
         if key in options:
             raise MethodError(f"option '{key}' is given twice.")
+        if text == "inf":
+            options[key] = math.inf
+            continue
         try:
             options[key] = ast.literal_eval(text)
         except (ValueError, SyntaxError):

@@ -38,12 +38,15 @@ class Aggregator(ABC):
         source: paper and equation.
         from_rows: whether the update is assembled from per-loss gradients (surgery, routing) or
             by one backward pass of the weighted sum (reweighting).
+        scalar: whether ``sum_k c_k L_k`` with coefficients frozen at one point is an objective
+            that a line search may minimise.
     """
 
     needs: Needs
     source: str
     family: str
     from_rows: bool
+    scalar: bool = True
 
     def init(self, spec: Spec) -> State:
         """State before the first step; keys and shapes never change afterwards."""
@@ -69,8 +72,9 @@ class Surgery(Aggregator):
     returned as it is. Subclasses solve on the unit Gramian.
 
     Attributes:
-        blocks: ``"physics"`` looks at the network's gradients only and gives the unknowns of an
-            inverse problem the plain sum; ``"global"`` treats all parameters as one vector.
+        blocks: ``"physics"`` looks at the network's gradients only and gives every other block
+            (unknowns of an inverse problem, adapters) the plain sum; ``"global"`` treats all
+            parameters as one vector.
     """
 
     family = "surgery"

@@ -44,6 +44,7 @@ class Chain(Aggregator):
         for m in members:
             self.needs |= m.needs
         self.from_rows = any(m.from_rows for m in members)
+        self.scalar = all(m.scalar for m in members)
 
     def init(self, spec: Spec) -> State:
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}
@@ -54,7 +55,8 @@ class Chain(Aggregator):
         for i, member in enumerate(self.members):
             prefix = f"{i}."
             own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            seen = view if i == 0 else view.scaled(total if total.ndim == 1 else total[:, 0])
+            # Past surgery only routing follows, and routing does not read gradients.
+            seen = view if i == 0 or total.ndim == 2 else view.scaled(total)
             c, own = member.update(seen, own)
             total = _product(total, c)
             after.update({prefix + k: v for k, v in own.items()})

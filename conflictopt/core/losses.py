@@ -80,11 +80,23 @@ class Losses:
         if count == 0:
             raise LossError("expected at least one loss, found none.")
         names = tuple(names) if names is not None else tuple(f"loss{k}" for k in range(count))
+        cls.check_names(names)
         if len(names) != count:
             raise LossError(f"expected {len(names)} losses {names}, found {count}.")
         if not isinstance(terms, Tensor):
             terms = tuple(_scalar(n, t) for n, t in zip(names, terms, strict=True))
         return cls(names, terms, tuple(range(count)), _residual_pairs(names, residuals))
+
+    @staticmethod
+    def check_names(names: Sequence[str]) -> None:
+        """Check loss names.
+
+        Raises:
+            LossError: a name that is not a string, or one that occurs twice.
+        """
+        odd = [n for n in names if not isinstance(n, str)]
+        if odd or len(set(names)) != len(names):
+            raise LossError(f"expected loss names as different strings, found {tuple(names)!r}.")
 
     @property
     def count(self) -> int:

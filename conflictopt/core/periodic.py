@@ -13,6 +13,16 @@ from .errors import MethodError
 from .step import Spec, StepView
 
 
+def check_count(name: str, value: int) -> None:
+    """Check a hyper-parameter that counts.
+
+    Raises:
+        MethodError: not a positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise MethodError(f"expected {name} as a positive integer, found {value!r}.")
+
+
 @dataclass(frozen=True)
 class PeriodicReweighting(Reweighting):
     """Weights ``w <- m * w + (1 - m) * target`` every ``refresh`` steps, starting from ones.
@@ -31,8 +41,7 @@ class PeriodicReweighting(Reweighting):
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
             raise MethodError(f"expected momentum in [0, 1), found {self.momentum}.")
-        if self.refresh < 1 or self.refresh != int(self.refresh):
-            raise MethodError(f"expected refresh as a positive integer, found {self.refresh}.")
+        check_count("refresh", self.refresh)
         if not self.cap >= 1:
             raise MethodError(f"expected cap >= 1, found {self.cap}.")
 

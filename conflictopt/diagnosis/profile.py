@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,8 @@ class Profile:
         t, k = len(self.steps), len(self.names)
         if t == 0 or k == 0:
             raise ProfileError(f"expected at least one sample of one loss, found T={t}, K={k}.")
+        if (np.diff(self.steps) <= 0).any():
+            raise ProfileError("expected increasing steps.")
         if self.losses.shape != (t, k) or self.gramians.shape != (t, k, k):
             raise ProfileError(
                 f"expected losses [{t}, {k}] and gramians [{t}, {k}, {k}], "
@@ -115,5 +119,13 @@ class Profile:
                 losses=np.asarray(raw["losses"], dtype=np.float64),
                 gramians=np.asarray(raw["gramians"], dtype=np.float64),
             )
-        except (ProfileError, KeyError, TypeError, ValueError, OSError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            OSError,
+            EOFError,
+            BadZipFile,
+            zlib.error,
+        ) as error:
             raise ProfileError(f"'{path}' is not a profile: {error}") from error

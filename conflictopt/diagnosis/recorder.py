@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs, Reweighting, State
-from ..core.errors import MethodError
+from ..core.periodic import check_count
 from ..core.step import Spec, StepView
 from .profile import Profile
 
@@ -24,7 +24,7 @@ class Recorder(Reweighting):
         every: steps between samples; each sample costs one backward pass per loss.
 
     Raises:
-        MethodError: ``steps`` or ``every`` below 1.
+        MethodError: ``steps`` or ``every`` is not a positive integer.
     """
 
     steps: int = 1000
@@ -34,10 +34,8 @@ class Recorder(Reweighting):
     source = "Kim, N'guessan 2026 (arXiv 2605.10136): profile the unmodified run"
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.every < 1:
-            raise MethodError(
-                f"expected steps and every >= 1, found steps={self.steps}, every={self.every}."
-            )
+        check_count("steps", self.steps)
+        check_count("every", self.every)
 
     @property
     def capacity(self) -> int:

@@ -108,9 +108,7 @@ class Diagnosis:
     @property
     def worst_pair(self) -> PairStatistics | None:
         """The pair nearest to persistent conflict: persistent ones first, then by mean cosine."""
-        if not self.pairs:
-            return None
-        return min(self.pairs, key=lambda p: (not _persistent(p, self.thresholds), p.cosine_late))
+        return _nearest_to_persistent(self.pairs, self.thresholds)
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -135,7 +133,7 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
     ratio = mean_norm_ratio(profile)
     checks: list[Check] = []
     regime: Regime = "benign"
-    nearest = min(pairs, key=lambda p: (not _persistent(p, t), p.cosine_late), default=None)
+    nearest = _nearest_to_persistent(pairs, t)
     if nearest is not None:
         name = f"{nearest.first} / {nearest.second}"
         checks += [
@@ -166,6 +164,12 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
 
 def _persistent(pair: PairStatistics, t: Thresholds) -> bool:
     return pair.conflict_late >= t.persistent_fraction and pair.cosine_late <= t.persistent_cosine
+
+
+def _nearest_to_persistent(
+    pairs: tuple[PairStatistics, ...], t: Thresholds
+) -> PairStatistics | None:
+    return min(pairs, key=lambda p: (not _persistent(p, t), p.cosine_late), default=None)
 
 
 def _at_least(what: str, value: float, threshold: float) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Constant(Reweighting):
             )
         values = list(given.values()) if isinstance(given, Mapping) else list(given)
         for w in values:
-            if not (isinstance(w, (int, float)) and 0 <= w < float("inf")):
+            if not (isinstance(w, Real) and 0 <= w < float("inf")):
                 raise MethodError(f"expected finite weights >= 0, found {w!r} in {given!r}.")
 
     def init(self, spec: Spec) -> State:

@@ -21,10 +21,13 @@ class GradNormBalance(PeriodicReweighting):
     Formula: form ``"mean"``: ``w_k = mean_j |g_j| / |g_k|``. Form ``"one_sided"``: equations keep
     1, a condition gets ``w_k = max(1, mean_{j in equations} |g_j| / |g_k|)``.
     Shapes: weights ``[K]``; norms over the network's parameters.
-    Source: Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), eq. (3.3).
-    Differs: bounded by ``cap``. The mean form feeds back on itself: on a source-free equation
-    the residual's gradient vanishes, its weight grows, it vanishes further (seen up to 1e8 on the
-    wave equation). The one-sided form cannot do that to an equation, and is not in the paper.
+    Source: Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), algorithm 1, in the form of
+    its code (jaxpi).
+    Differs: the paper has the sum of the norms where its code and this have the mean, a common
+    factor K; a loss without gradient is left out and keeps 1; bounded by ``cap``. The mean form
+    feeds back on itself: on a source-free equation the residual's gradient vanishes, its weight
+    grows, it vanishes further (seen up to 1e8 on the wave equation, uncapped). The one-sided form
+    cannot do that to an equation, and is not in the paper.
 
     Args:
         momentum, refresh, cap: see ``PeriodicReweighting``.
@@ -46,7 +49,7 @@ class GradNormBalance(PeriodicReweighting):
     form: Literal["mean", "one_sided"] = "mean"
 
     needs = Needs.NORMS
-    source = "Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), eq. 3.3"
+    source = "Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), algorithm 1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,5 +61,5 @@ class GradNormBalance(PeriodicReweighting):
         if self.form == "mean":
             return norms[norms > 0].mean() / norms
         equation = torch.tensor(view.spec.equations)
-        lifted = (norms[equation].mean() / norms).clamp_min(1.0)
+        lifted = (norms[equation & (norms > 0)].mean() / norms).clamp_min(1.0)
         return torch.where(equation, torch.ones_like(norms), lifted)

@@ -14,6 +14,10 @@ from ..core.periodic import PeriodicReweighting
 from ..core.step import StepView
 
 
+def _largest(values: Tensor) -> Tensor:
+    return values.max() if values.numel() else torch.tensor(torch.nan, dtype=values.dtype)
+
+
 @dataclass(frozen=True)
 class LRAnnealing(PeriodicReweighting):
     """Lift conditions by the ratio of the equations' largest gradient entry to their mean entry.
@@ -26,7 +30,7 @@ class LRAnnealing(PeriodicReweighting):
     Source: Wang, Teng, Perdikaris, SIAM J. Sci. Comput. 43 (2021), arXiv 2001.04536, eq. (40).
     Differs: one mean over all parameters, biases included, where the authors average the means
     of the weight matrices; several equations share their largest (mean) statistic; bounded by
-    ``cap``.
+    ``cap``; while no equation has a gradient, conditions keep 1.
 
     Args:
         momentum, refresh, cap: see ``PeriodicReweighting``; defaults 0.9 and 10 as the authors.
@@ -68,10 +72,11 @@ class LRAnnealing(PeriodicReweighting):
             ]
         )
         equation = torch.tensor(view.spec.equations)
-        if self.variant == "mean":
-            reference = mean[equation].mean()
-        else:
-            reference = size[equation.to(size.device)].max().double().cpu()
+        largest = torch.stack([row.max().double().cpu() for row in size])
+        statistic = (mean if self.variant == "mean" else largest)[equation]
+        # NaN without an active equation: nothing to compare with, so conditions keep 1.
+        reference = statistic.mean() if self.variant == "mean" else _largest(statistic)
+        reference = torch.where(reference > 0, reference, torch.nan)
         if self.variant == "weighted":
             mean = mean * weights
         return torch.where(equation, torch.ones_like(mean), reference / mean)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs
-from ..core.errors import MethodError
-from ..core.periodic import PeriodicReweighting
+from ..core.periodic import PeriodicReweighting, check_count
 from ..core.step import StepView
 
 
@@ -21,11 +20,12 @@ class NTK(PeriodicReweighting):
     ``K_kk = J_k J_k^T`` the kernel block of the residuals of loss k at its ``N_k`` points;
     ``t_k`` is estimated by ``probes`` random-sign products (Hutchinson).
     Shapes: weights ``[K]``; residuals of any shape.
-    Source: Wang, Yu, Perdikaris, J. Comput. Phys. 449 (2022), arXiv 2007.14527, eq. (6.5);
+    Source: Wang, Yu, Perdikaris, J. Comput. Phys. 449 (2022), arXiv 2007.14527, algorithm 1;
     mean form and momentum as in jaxpi (Wang et al. 2023, arXiv 2308.08468).
     Differs: traces are estimated, not exact (unbiased; exact for one point); a loss made of
     several residual sets adds their traces, each with its weight; over the network's parameters
-    only, not the unknowns of an inverse problem; bounded by ``cap``.
+    only, not the unknowns of an inverse problem; a loss without trace is left out of the mean and
+    keeps weight 1; bounded by ``cap``.
 
     Args:
         momentum, refresh, cap: see ``PeriodicReweighting``.
@@ -48,12 +48,11 @@ class NTK(PeriodicReweighting):
     probes: int = 4
 
     needs = Needs.RESIDUALS
-    source = "Wang, Yu, Perdikaris 2022 (arXiv 2007.14527), eq. 6.5"
+    source = "Wang, Yu, Perdikaris 2022 (arXiv 2007.14527), algorithm 1"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.probes < 1 or self.probes != int(self.probes):
-            raise MethodError(f"expected probes as a positive integer, found {self.probes}.")
+        check_count("probes", self.probes)
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
         trunk = view.layout.trunk

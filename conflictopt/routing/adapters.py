@@ -58,6 +58,11 @@ class AdapterRouting(Routing):
         """Shared routing is the weighted sum; only exclusive routing needs the rows."""
         return self.routing == "exclusive"
 
+    @property
+    def scalar(self) -> bool:  # type: ignore[override]
+        """Exclusive routing is not descent on one objective."""
+        return self.routing == "shared"
+
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         if self.routing == "shared":
             return torch.ones_like(view.losses), state

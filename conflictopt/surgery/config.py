@@ -21,10 +21,12 @@ class ConFIG(Surgery):
     Formula: ``d = (sum_k g_k . v) v`` with ``v`` the unit vector along ``U^+ 1``, where the rows
     of U are the normalised gradients; ``U^+ 1 = U^T (U U^T)^+ 1`` needs the Gramian only.
     Shapes: coefficients ``[K]``, or ``[K, B]`` when there are unknowns.
-    Source: Liu, Chu, Thuerey, ICLR 2025, arXiv 2408.11104, eq. (2)-(3).
+    Source: Liu, Chu, Thuerey, ICLR 2025, arXiv 2408.11104, section 3.
     Differs: a zero gradient is left out (the authors' code returns NaN for two losses). With
     linearly dependent gradients equal positive cosines may not exist; the update is then the
-    least-squares direction, which may conflict, and 0 for exactly opposed gradients.
+    least-squares direction, which may conflict, and 0 for exactly opposed gradients. Refuses line
+    searches: its coefficients, frozen at one point, may be negative, and then the weighted sum is
+    unbounded below.
 
     Args:
         blocks: see ``Surgery``.
@@ -43,7 +45,9 @@ class ConFIG(Surgery):
     blocks: Literal["physics", "global"] = "physics"
 
     needs = Needs.GRAMIAN
-    source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), eq. 2-3"
+    # coefficients grow as 1/|g_k| and may be negative: frozen, they are no objective
+    scalar = False
+    source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), section 3"
 
     def __post_init__(self) -> None:
         check_blocks(self.blocks)

@@ -43,11 +43,18 @@ class Hook:
         model: the DeepXDE model.
         on_compile: called with this hook after every compile; by ``start`` at once if the model
             is compiled already.
+        before_restore: called with the path before the model restores a checkpoint.
     """
 
-    def __init__(self, model: Any, on_compile: Callable[[Hook], None]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        on_compile: Callable[[Hook], None],
+        before_restore: Callable[[str], None],
+    ) -> None:
         self.model = model
         self._on_compile = on_compile
+        self._before_restore = before_restore
         self._plain_step: TrainStep | None = None
         self._plain_opt: torch.optim.Optimizer | None = None
         self.metric_names: tuple[str, ...] = ()
@@ -62,7 +69,14 @@ class Hook:
             self._compiled()
             return result
 
+        restore_plainly = self.model.restore
+
+        def restore(save_path: str, *args: Any, **kwargs: Any) -> Any:
+            self._before_restore(save_path)
+            return restore_plainly(save_path, *args, **kwargs)
+
         self.model.compile = compile_and_attach
+        self.model.restore = restore
         if self.model.opt is not None:
             self._compiled()
 
@@ -91,7 +105,8 @@ class Hook:
 
     def remove(self) -> None:
         """Undo everything."""
-        self.model.__dict__.pop("compile", None)
+        for name in ("compile", "restore"):
+            self.model.__dict__.pop(name, None)
         if self._plain_opt is not None:
             self.model.opt = self._plain_opt
             self.model.train_step = self._plain_step

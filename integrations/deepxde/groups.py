@@ -34,6 +34,18 @@ class Groups:
     entries: tuple[str, ...]
 
 
+def check_grouping(grouping: Grouping) -> None:
+    """Check the form of a grouping, before any loss is known.
+
+    Raises:
+        PatchError: another form.
+    """
+    if grouping not in ("kind", "each") and not isinstance(grouping, Mapping):
+        raise PatchError(
+            f"expected groups='kind', 'each' or a mapping name -> entries, found {grouping!r}."
+        )
+
+
 def group(model: Any, count: int, grouping: Grouping) -> Groups:
     """Group the entries of a model's loss vector.
 
@@ -55,13 +67,9 @@ def group(model: Any, count: int, grouping: Grouping) -> Groups:
         }
     elif grouping == "each":
         table = {name: [i] for i, name in enumerate(entries)}
-    elif isinstance(grouping, Mapping):
+    else:
         table = {name: _indices(name, chosen, entries) for name, chosen in grouping.items()}
         _check_partition(table, entries)
-    else:
-        raise PatchError(
-            f"expected groups='kind', 'each' or a mapping name -> entries, found {grouping!r}."
-        )
     owner = {i: k for k, chosen in enumerate(table.values()) for i in chosen}
     members = tuple(owner[i] for i in range(len(entries))) + (FIXED,) * fixed
     equations = tuple(n for n, chosen in table.items() if any(kinds[i] == "pde" for i in chosen))

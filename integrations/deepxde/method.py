@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from conflictopt.core.aggregator import Aggregator, Routing
 from conflictopt.core.chain import Chain
+from conflictopt.core.errors import MethodError
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
 from conflictopt.registry import make
@@ -47,6 +48,11 @@ class Method:
         Raises:
             MethodError: an unknown method or a bad option.
         """
+        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+            raise MethodError(f"expected rank as a positive integer, found {rank!r}.")
+        for what, value in (("method", method), ("reweighting", reweighting)):
+            if not isinstance(value, (str, Aggregator)):
+                raise MethodError(f"expected {what} as a name or an aggregator, found {value!r}.")
         route = make("adapters", routing=routing)
         if isinstance(reweighting, str):
             balance, balance_name = make(reweighting), reweighting

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import Adapters, attach, attached
+from conflictopt.adapters import Adapters, attach, attached, saved_adapters
+from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.chain import Chain
 from conflictopt.core.losses import Losses
@@ -17,11 +18,12 @@ from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.recorder import Recorder, profile_of
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
 from conflictopt.diagnosis.selection import Plan, select
-from conflictopt.optimizer import MultiLossOptimizer
+from conflictopt.linesearch import append_parameters, check_method
+from conflictopt.optimizer import MultiLossOptimizer, check_on_nonfinite
 
 from .attach import Hook, check_supported, parallel_heads
 from .errors import PatchError
-from .groups import Grouping, Groups
+from .groups import Grouping, Groups, check_grouping
 from .method import Method
 from .reader import LossReader, check_mean_square
 
@@ -61,7 +63,7 @@ class Patch:
         self._seed = seed
         self._on_nonfinite = on_nonfinite
         self._checked = False
-        self._hook = Hook(model, self._attach)
+        self._hook = Hook(model, self._attach, self._before_restore)
         self._reader = LossReader(self._hook, groups)
 
     @property
@@ -97,6 +99,8 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
+        if self.groups is not None and len(self.groups.names) > 1 and self.optimizer is not None:
+            check_method(inner, self.optimizer.aggregator)
         self._adopt_unknowns(inner, hook.trainable_unknowns())
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(
@@ -160,7 +164,7 @@ class Patch:
             session.names = session.names or losses.names
             session.equations = met.equations or None
             if known is None and self.method.adapters:
-                self._attach_adapters()
+                self._attach_adapters(losses.names, self.method.rank)
         # Fail before the first step rather than after the profile; one loss needs no balance.
         if wanted and not self._checked and not (losses.count == 1 and self.method.auto):
             check_mean_square(losses)
@@ -222,22 +226,24 @@ class Patch:
 
     def _apply(self, plan: Plan) -> None:
         assert self.optimizer is not None
-        if plan.adapters:
-            self._attach_adapters()
+        if plan.adapters and self.groups is not None:
+            self._attach_adapters(self.groups.names, self.method.rank)
         self.optimizer.set_aggregator(self.method.of_plan(plan))
 
-    def _attach_adapters(self) -> None:
-        assert self.optimizer is not None and self.groups is not None
+    def _before_restore(self, path: str) -> None:
+        """A checkpoint with adapters loads into a network that has them."""
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        found = saved_adapters(saved.get("model_state_dict", {}))
+        extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY)
+        if found is not None and self.adapters is None and extras is not None:
+            self._attach_adapters(tuple(extras["names"]), found[1])
+
+    def _attach_adapters(self, losses: tuple[str, ...], rank: int) -> None:
+        assert self.optimizer is not None
         if self.adapters is None:
-            adapters = attach(
-                self.model.net,
-                self.groups.names,
-                rank=self.method.rank,
-                heads=parallel_heads(self.model.net),
-                seed=self._seed,
-            )
-            # Into the network's own group, so that learning rate and schedule are the same.
-            self.optimizer.param_groups[0]["params"].extend(adapters.parameters())
+            heads = parallel_heads(self.model.net)
+            adapters = attach(self.model.net, losses, rank=rank, heads=heads, seed=self._seed)
+            append_parameters(self.optimizer.inner, list(adapters.parameters()))
             count = sum(p.numel() for p in adapters.parameters())
             self.log.append(f"step {self.steps}: attached adapters, {count} parameters.")
         self.optimizer.blocks = self._blocks()
@@ -298,6 +304,8 @@ def patch(
     check_supported(model)
     if isinstance(getattr(model, "conflictopt", None), Patch):
         raise PatchError("this model is patched already; call unpatch(model) first.")
+    check_grouping(groups)
+    check_on_nonfinite(on_nonfinite)
     recorder = Recorder(steps=profile_steps, every=profile_every)
     chosen = Method.of(method, recorder, record, reweighting, routing, rank)
     made = Patch(model, chosen, groups, thresholds, seed, on_nonfinite)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import conflictopt
 from conflictopt.core.errors import ConflictOptError
 
 
@@ -87,9 +88,10 @@ class ScriptRun:
         with self._patched_models(dde.Model), _no_windows(), _as_main(self.path, self.arguments):
             self._execute()
         if not self.trained:
-            built = f"built {len(self.patches)} models but" if self.patches else ""
+            n = len(self.patches)
+            built = f" built {n} model{'s' * (n != 1)} but" if n else ""
             raise ScriptError(
-                f"'{self.path}' {built} trained no DeepXDE model, so there is nothing to diagnose."
+                f"'{self.path}'{built} trained no DeepXDE model, so there is nothing to diagnose."
             )
 
     @property
@@ -106,10 +108,7 @@ class ScriptRun:
             if stop.code not in (None, 0):
                 raise ScriptError(f"'{self.path}' exited with status {stop.code}.") from None
         except Exception as error:
-            own = [
-                f for f in traceback.extract_tb(error.__traceback__) if f.filename != runpy.__file__
-            ]
-            own = [f for f in own if f.filename != __file__ and "runpy" not in f.filename]
+            own = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
             shown = "".join(traceback.format_list(own))
             summary = "".join(traceback.format_exception_only(error)).rstrip()
             raise ScriptError(
@@ -148,6 +147,12 @@ class ScriptRun:
                 )
 
 
+def _is_ours(filename: str) -> bool:
+    """Whether a traceback line is conflictopt's or runpy's rather than the script's."""
+    folders = (Path(conflictopt.__file__).parent, Path(__file__).parent)
+    return any(f in Path(filename).parents for f in folders) or "runpy" in filename
+
+
 @contextmanager
 def _as_main(path: Path, arguments: list[str]) -> Iterator[None]:
     """``sys.argv`` and ``sys.path`` as ``python SCRIPT.py ARGS`` sets them."""
@@ -166,11 +171,13 @@ def _no_windows() -> Iterator[None]:
     import matplotlib
     import matplotlib.pyplot as plt
 
-    use, show = matplotlib.use, plt.show
+    def nothing(*_args: Any, **_kwargs: Any) -> None:
+        return None
+
+    kept = matplotlib.use, plt.show, plt.switch_backend
     matplotlib.use("Agg")
-    matplotlib.use = lambda *_args, **_kwargs: None
-    plt.show = lambda *_args, **_kwargs: None
+    matplotlib.use, plt.show, plt.switch_backend = nothing, nothing, nothing
     try:
         yield
     finally:
-        matplotlib.use, plt.show = use, show
+        matplotlib.use, plt.show, plt.switch_backend = kept

@@ -1,0 +1,183 @@
+"""``diagnose``, ``run`` and ``methods``, on scripts that know nothing of conflictopt."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from conflictopt import Profile
+from conflictopt._version import __version__
+from conflictopt.registry import METHODS
+
+TRAIN = "model.train(iterations=30)"
+SHORT = ("--profile-steps", 20, "--every", 2)
+REPORT = {"report.json", "pairs.csv", "losses.csv", "profile.npz", "profile.png"}
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_diagnose_prints_the_verdict_and_writes_the_report(script, invoke, tmp_path):
+    done = invoke("diagnose", script(TRAIN), *SHORT)
+    assert done.exit_code == 0
+    for part in ("Conflict per pair", "pde / boundary", "Regime: ", "Plan: ", "because"):
+        assert part in done.stdout
+    folder = tmp_path / "report"
+    assert {p.name for p in folder.iterdir()} == REPORT
+    report = read(folder / "report.json")
+    assert report["script"].endswith("heat.py")
+    assert report["diagnosis"]["samples"] == 10
+    assert report["plan"]["kind"] in ("none", "reweighting", "adapters + reweighting")
+    assert [(r["first"], r["second"]) for r in rows(folder / "pairs.csv")] == [("pde", "boundary")]
+    assert [r["name"] for r in rows(folder / "losses.csv")] == ["pde", "boundary"]
+    assert Profile.load(folder / "profile.npz").steps.tolist() == list(range(0, 20, 2))
+    assert (folder / "profile.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_diagnose_stops_the_script_at_the_end_of_the_profile(script, invoke, tmp_path):
+    path = script("open('before', 'w')\nmodel.train(iterations=30)\nopen('after', 'w')")
+    assert invoke("diagnose", path, *SHORT).exit_code == 0
+    assert (tmp_path / "before").exists()
+    assert not (tmp_path / "after").exists()
+
+
+def test_a_script_that_catches_exceptions_still_stops(script, invoke, tmp_path):
+    path = script(
+        "try:\n    model.train(iterations=30)\nexcept Exception:\n    pass\nopen('after', 'w')"
+    )
+    assert invoke("diagnose", path, *SHORT).exit_code == 0
+    assert not (tmp_path / "after").exists()
+
+
+def test_a_script_that_trains_less_is_diagnosed_from_what_there_is(script, invoke, tmp_path):
+    done = invoke("diagnose", script("model.train(iterations=7)"), *SHORT)
+    assert done.exit_code == 0
+    assert "4 samples" in done.stdout
+    assert "too short" in done.stdout
+    assert read(tmp_path / "report/report.json")["diagnosis"]["too_short"] is True
+
+
+def test_diagnose_by_each_loss_into_another_folder(script, invoke, tmp_path):
+    done = invoke("diagnose", script(TRAIN), *SHORT, "--groups", "each", "--out", "a/b")
+    assert done.exit_code == 0
+    assert {p.name for p in (tmp_path / "a/b").iterdir()} == REPORT
+
+
+WITNESS = """
+import json, os, sys
+with open("witness.json", "w") as file:
+    json.dump([__name__, sys.argv, sys.path[0], os.getcwd(), __file__], file)
+import neighbour
+"""
+
+
+def test_a_script_finds_itself_as_under_python(script, invoke, tmp_path):
+    script("", name="folder/neighbour.py", start="")
+    path = script(WITNESS + TRAIN, name="folder/script.py")
+    argv, search = sys.argv[:], sys.path[:]
+    done = invoke("diagnose", path, *SHORT, "--", "--size", "3", "name")
+    assert done.exit_code == 0
+    name, words, first, cwd, file = read(tmp_path / "witness.json")
+    assert name == "__main__"
+    assert words == [str(path), "--size", "3", "name"]
+    assert first == str(path.parent)
+    assert cwd == str(tmp_path)
+    assert file == str(path)
+    assert (sys.argv, sys.path) == (argv, search)
+    assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("method", ["none", "auto", "ntk", "pcgrad", "adapters"])
+def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path, method):
+    path = script(TRAIN + "\nopen('after', 'w')")
+    done = invoke("run", path, "--method", method, *SHORT)
+    assert done.exit_code == 0
+    assert (tmp_path / "after").exists()
+    report = read(tmp_path / "report/report.json")
+    outcome = report["outcome"]
+    assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT
+    assert outcome["method"] == method
+    assert outcome["steps"] == 30
+    assert list(outcome["train_loss"]) == ["pde", "boundary"]
+    assert list(outcome["metrics"]) == ["mean_squared_error"]
+    planned = method == "auto" and report["plan"]["adapters"]
+    assert (outcome["adapter_parameters"] > 0) == (method == "adapters" or planned)
+    assert "Outcome" in done.stdout
+    assert "train loss pde" in done.stdout
+
+
+def test_options_reach_the_method(script, invoke, tmp_path):
+    path = script(TRAIN + "\nprint('METHOD', model.conflictopt.method.fixed)")
+    words = ("--method", "grad_norm", "--option", "form=one_sided", "--option", "momentum=0.5")
+    done = invoke("run", path, *words, *SHORT)
+    assert done.exit_code == 0
+    assert "form='one_sided'" in done.stdout
+    assert "momentum=0.5" in done.stdout
+
+
+def test_options_of_auto_choose_the_parts_of_the_plan(script, invoke, tmp_path):
+    words = ("--option", "reweighting=grad_norm", "--option", "routing=exclusive")
+    done = invoke("run", script(TRAIN), *words, *SHORT)
+    assert done.exit_code == 0
+    assert read(tmp_path / "report/report.json")["plan"]["reweighting"] in ("grad_norm", None)
+
+
+def test_each_model_of_a_script_has_its_report(script, invoke, tmp_path):
+    path = script(TRAIN + "\nmodel = build()\n" + TRAIN + "\nbuild()")
+    done = invoke("run", path, "--method", "pcgrad", *SHORT)
+    assert done.exit_code == 0
+    assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT | {"model-2"}
+    assert {p.name for p in (tmp_path / "report/model-2").iterdir()} == REPORT
+    assert done.stdout.count("Outcome") == 2
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "plt.show()",
+        "plt.show(block=True)",
+        "plt.ion(); plt.pause(0.001)",
+        "plt.switch_backend('TkAgg')",
+        "matplotlib.use('TkAgg', force=True); plt.figure()",
+        "dde.saveplot(model.losshistory, model.train_state, issave=False, isplot=True)",
+    ],
+)
+def test_no_window_is_opened(script, invoke, attempt):
+    import matplotlib.pyplot as plt
+
+    start = "import matplotlib\nmatplotlib.use('TkAgg')\nimport matplotlib.pyplot as plt\n"
+    drawn = f"\nplt.plot([0, 1])\n{attempt}\nprint('BACKEND', matplotlib.get_backend().lower())"
+    done = invoke("run", script(start + TRAIN + drawn), "--method", "none", *SHORT)
+    plt.close("all")
+    assert done.exit_code == 0, done.stderr
+    assert "BACKEND agg" in done.stdout
+
+
+def test_methods_as_json(invoke):
+    done = invoke("methods", "--json")
+    listed = json.loads(done.stdout)
+    assert [row["name"] for row in listed] == list(METHODS)
+    for row in listed:
+        assert set(row) == {"name", "family", "summary", "source", "needs"}
+        assert row["family"] in ("reweighting", "surgery", "routing")
+        assert row["summary"].endswith(".")
+        assert row["source"]
+        assert all(isinstance(need, str) for need in row["needs"])
+
+
+def test_methods_as_a_table(invoke):
+    done = invoke("methods")
+    assert done.exit_code == 0
+    assert all(name in done.stdout for name in METHODS)
+
+
+def test_version(invoke):
+    assert invoke("--version").stdout.strip() == __version__

@@ -1,0 +1,43 @@
+"""The command as users run it: in a process of its own."""
+
+import json
+
+TRAIN = "model.train(iterations=30)"
+SHORT = ("--profile-steps", 20, "--every", 2)
+
+
+def test_diagnose_sets_the_backend_and_opens_no_window(command, script, monkeypatch, tmp_path):
+    monkeypatch.setenv("DDE_BACKEND", "jax")
+    monkeypatch.delenv("MPLBACKEND")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    start = (
+        "import matplotlib\nmatplotlib.use('TkAgg')\nimport matplotlib.pyplot as plt\nplt.show()\n"
+    )
+    done = command("diagnose", script(start + TRAIN), *SHORT, "--", "word")
+    assert done.returncode == 0, done.stderr
+    assert "Regime: " in done.stdout
+    assert "Plan: " in done.stdout
+    assert (tmp_path / "report/profile.png").is_file()
+
+
+def test_run_against_another_method_compares_the_two(command, script, tmp_path):
+    done = command("run", script(TRAIN), "--method", "pcgrad", "--against", "none", *SHORT)
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads((tmp_path / "report/comparison.json").read_text())
+    assert list(comparison) == ["none", "pcgrad"]
+    assert [c["method"] for c in comparison.values()] == ["none", "pcgrad"]
+    assert [c["steps"] for c in comparison.values()] == [30, 30]
+    assert (tmp_path / "report/none/report.json").is_file()
+    last = done.stdout.split("Outcome")[-1]
+    assert "none" in last
+    assert "pcgrad" in last
+
+
+def test_a_failing_script_is_one_message_and_exit_code_2(command, script):
+    path = script("raise ValueError('of the script')")
+    done = command("run", path)
+    assert done.returncode == 2
+    assert "ValueError: of the script" in done.stderr
+    files = [line for line in done.stderr.splitlines() if line.strip().startswith("File ")]
+    assert len(files) == 1
+    assert str(path) in files[0]

@@ -1,0 +1,218 @@
+"""``auto``: profile, diagnose, select, attach, go on."""
+
+import deepxde as dde
+import numpy as np
+import pytest
+import torch
+
+from conflictopt import Chain, make
+from conflictopt.integrations.deepxde import patch
+
+SHORT = {"profile_steps": 20, "profile_every": 2}
+
+
+@pytest.fixture
+def auto(conflicting, forced):
+    """``auto(regime)``: the conflicting problem, patched such that it gets that regime."""
+
+    def build(regime="persistent", **options):
+        model = conflicting()
+        patch(model, "auto", thresholds=forced[regime], **{**SHORT, **options})
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("regime", "plan", "method"),
+    [
+        ("benign", "none", make("sum")),
+        ("magnitude", "reweighting", make("ntk")),
+        ("persistent", "adapters + reweighting", Chain(make("ntk"), make("adapters"))),
+    ],
+)
+def test_the_regime_decides_the_method(auto, adam, regime, plan, method):
+    model = auto(regime)
+    adam(model, 30)
+    made = model.conflictopt
+    assert made.diagnosis.regime == regime
+    assert made.plan.kind == plan
+    assert made.optimizer.aggregator == method
+    assert (made.adapters is not None) == (regime == "persistent")
+    assert made.steps == 30
+
+
+def test_the_decision_and_its_numbers_stay_on_the_model(auto, adam):
+    model = auto("persistent")
+    adam(model, 30)
+    made = model.conflictopt
+    assert made.profile.names == ("pde", "boundary")
+    assert made.profile.steps.tolist() == list(range(0, 20, 2))
+    assert made.diagnosis.samples == 10
+    assert made.diagnosis.worst_pair.cosine_late < 0
+    assert made.log[0].startswith("step 20: persistent, so adapters + reweighting: 'pde' and")
+    assert made.log[1].startswith("step 20: attached adapters,")
+
+
+def test_nothing_is_decided_before_the_profile_is_complete(auto, adam):
+    model = auto("persistent")
+    adam(model, 19)
+    made = model.conflictopt
+    assert made.diagnosis is made.plan is made.profile is made.adapters is None
+    model.train(iterations=1, verbose=0)
+    assert made.diagnosis is not None
+
+
+def test_conclude_diagnoses_from_the_samples_there_are(auto, adam):
+    model = auto("persistent")
+    assert model.conflictopt.conclude() is None
+    adam(model, 7)
+    assert model.conflictopt.conclude().samples == 4
+    assert model.conflictopt.adapters is None
+
+
+def test_listeners_hear_of_the_diagnosis_once_and_before_the_plan_is_applied(auto, adam):
+    model, heard, steps = auto("persistent"), [], []
+    model.conflictopt.on_diagnosis.append(
+        lambda made: heard.append((made.plan.kind, made.adapters))
+    )
+    model.conflictopt.on_step.append(lambda made: steps.append(made.steps))
+    adam(model, 25)
+    assert heard == [("adapters + reweighting", None)]
+    assert steps == list(range(1, 26))
+
+
+def test_the_optimizer_keeps_its_state_over_the_switch(auto, adam):
+    model = auto("persistent")
+    adam(model, 20)
+    optimizer = model.opt
+    first = next(model.net.parameters())
+    moment = optimizer.state[first]["exp_avg"].clone()
+    assert int(optimizer.state[first]["step"]) == 20
+    model.train(iterations=1, verbose=0)
+    assert model.opt is optimizer
+    assert int(optimizer.state[first]["step"]) == 21
+    assert moment.abs().sum() > 0
+
+
+def test_attaching_changes_no_output_and_the_adapters_then_train(auto, adam):
+    model = auto("persistent")
+    points = np.random.default_rng(0).uniform(0, 1, (5, 2))
+    seen = []
+    hook = lambda made: seen.append(model.predict(points))  # noqa: E731
+    model.conflictopt.on_diagnosis.append(hook)
+    adam(model, 20)
+    assert np.array_equal(seen[0], model.predict(points))
+    assert all((u == 0).all() for u in model.conflictopt.adapters.up)
+    model.train(iterations=5, verbose=0)
+    assert all((u != 0).any() for u in model.conflictopt.adapters.up)
+
+
+def test_adapters_follow_the_learning_rate_of_the_network(auto, adam):
+    model = auto("persistent")
+    adam(model, 25, decay=("step", 5, 0.5))
+    groups = model.opt.param_groups
+    assert len(groups) == 1
+    held = {id(p) for p in groups[0]["params"]}
+    assert all(id(p) in held for p in model.conflictopt.adapters.parameters())
+
+
+def test_train_zero_does_not_start_the_profile(auto, adam):
+    model = auto("persistent")
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(0, verbose=0)
+    assert model.conflictopt.steps == 0
+    adam(model, 20)
+    assert model.conflictopt.profile.steps[0] == 0
+
+
+def test_train_zero_changes_nothing_later(conflicting, assert_unchanged):
+    def train(model):
+        model.compile("adam", lr=1e-2, verbose=0)
+        model.train(0, verbose=0)
+        model.train(iterations=10, verbose=0)
+
+    assert_unchanged(conflicting, train, "auto")
+
+
+def test_training_in_stages_is_one_profile(auto, adam, same):
+    once, staged = auto("magnitude"), auto("magnitude")
+    adam(once, 30)
+    staged.compile("adam", lr=1e-2, verbose=0)
+    for iterations in (7, 8, 15):
+        staged.train(iterations=iterations, display_every=1000, verbose=0)
+    assert staged.conflictopt.profile.steps.tolist() == once.conflictopt.profile.steps.tolist()
+    ends = zip(once.net.parameters(), staged.net.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in ends)
+
+
+def test_each_model_of_a_loop_has_its_own_profile(auto, adam, same):
+    models = [auto("magnitude") for _ in range(3)]
+    for model in models:
+        adam(model, 25)
+    assert len({id(m.conflictopt.profile) for m in models}) == 3
+    assert same(models[0], models[1])
+    assert same(models[0], models[2])
+
+
+def test_auto_on_a_single_loss_does_nothing(assert_unchanged):
+    def build():
+        dde.config.set_random_seed(0)
+        x = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
+        data = dde.data.DataSet(X_train=x, y_train=x, X_test=x, y_test=x)
+        return dde.Model(data, dde.nn.FNN([1, 8, 1], "tanh", "Glorot normal"))
+
+    def train(model):
+        model.compile("adam", lr=1e-2, loss="MAE", verbose=0)
+        model.train(iterations=30, verbose=0)
+
+    patched = assert_unchanged(build, train, "auto", **SHORT)
+    assert patched.conflictopt.plan.kind == "none"
+    assert "only one loss" in patched.conflictopt.plan.reason
+
+
+def test_reweighting_and_routing_of_the_plan_can_be_chosen(auto, adam):
+    model = auto("persistent", reweighting="grad_norm", routing="exclusive", rank=2)
+    adam(model, 30)
+    made = model.conflictopt
+    assert made.optimizer.aggregator == Chain(
+        make("grad_norm"), make("adapters", routing="exclusive")
+    )
+    assert made.plan.reweighting == "grad_norm"
+    assert made.adapters.rank == 2
+
+
+@pytest.mark.parametrize("regime", ["benign", "magnitude", "persistent"])
+def test_the_method_goes_on_after_a_recompile_to_lbfgs(auto, adam, lbfgs, regime):
+    lbfgs(iterations=10, per_step=5)
+    model = auto(regime)
+    adam(model, 25)
+    made, method = model.conflictopt, model.conflictopt.optimizer.aggregator
+    profile, before = made.profile, float(model.losshistory.loss_train[-1].sum())
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert made.optimizer.aggregator == method
+    assert made.profile is profile
+    assert isinstance(made.optimizer.inner, torch.optim.LBFGS)
+    assert float(model.losshistory.loss_train[-1].sum()) < before
+
+
+def test_a_profile_across_a_recompile_is_completed(auto, adam):
+    model = auto("persistent")
+    adam(model, 10)
+    adam(model, 10, lr=1e-3)
+    assert model.conflictopt.profile.steps.tolist() == list(range(0, 20, 2))
+
+
+def test_a_profile_under_lbfgs_leads_to_a_plan_under_lbfgs(auto, lbfgs):
+    lbfgs(iterations=60, per_step=5)
+    dde.optimizers.LBFGS_options["gtol"] = 0
+    model = auto("persistent", profile_steps=4, profile_every=1)
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    made = model.conflictopt
+    assert made.plan.kind == "adapters + reweighting"
+    assert made.steps > 4
+    assert all((u != 0).any() for u in made.adapters.up)
+    losses = np.sum(model.losshistory.loss_train, axis=1)
+    assert losses[-1] <= losses[0]

@@ -1,0 +1,152 @@
+"""Every method trains forward and inverse problems, with Adam and L-BFGS where it can."""
+
+import deepxde as dde
+import numpy as np
+import pytest
+import torch
+
+from conflictopt import LineSearchError, NonFiniteError, make
+from conflictopt.integrations.deepxde import PatchError, patch
+from conflictopt.registry import METHODS
+
+SURGERY = ("pcgrad", "config")
+
+
+@pytest.fixture
+def build(heat, inverse):
+    """``build(problem, method)``: a patched model and its compile options."""
+
+    def of(problem, name):
+        model = heat() if problem == "forward" else inverse()
+        options = {"weights": (1.0, 2.0, 3.0)} if name == "constant" else {}
+        patch(model, make(name, **options))
+        unknown = getattr(model, "unknown", None)
+        return model, {} if unknown is None else {"external_trainable_variables": unknown}
+
+    return of
+
+
+@pytest.mark.parametrize("problem", ["forward", "inverse"])
+@pytest.mark.parametrize("name", METHODS)
+def test_adam(build, adam, name, problem):
+    model, options = build(problem, name)
+    adam(model, 40, **options)
+    first, last = model.losshistory.loss_train[0], model.losshistory.loss_train[-1]
+    assert last.sum() < first.sum()
+    if problem == "inverse":
+        assert model.unknown.item() != pytest.approx(0.8, abs=1e-4)
+        assert "physics" in model.conflictopt.optimizer.layout().names
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [(name, "forward") for name in METHODS if name != "config"]
+    + [(name, "inverse") for name in METHODS if name not in SURGERY],
+)
+def test_lbfgs(build, lbfgs, name, problem):
+    lbfgs(iterations=10, per_step=5)
+    model, options = build(problem, name)
+    model.compile("L-BFGS", verbose=0, **options)
+    model.train(verbose=0)
+    first, last = model.losshistory.loss_train[0], model.losshistory.loss_train[-1]
+    assert last.sum() < first.sum()
+    assert model.conflictopt.steps == 2
+
+
+@pytest.mark.parametrize("name", SURGERY)
+def test_surgery_by_blocks_refuses_a_line_search_over_unknowns(build, lbfgs, name):
+    lbfgs()
+    model, options = build("inverse", name)
+    model.compile("L-BFGS", verbose=0, **options)
+    start = [p.clone() for p in model.net.parameters()]
+    with pytest.raises(LineSearchError, match="LBFGS"):
+        model.train(verbose=0)
+    assert all(torch.equal(a, b) for a, b in zip(start, model.net.parameters(), strict=True))
+
+
+def test_a_method_without_objective_refuses_lbfgs_at_compile(heat, adam):
+    model = heat()
+    patch(model, "config")
+    adam(model, 5)
+    with pytest.raises(LineSearchError, match="ConFIG has no scalar objective"):
+        model.compile("L-BFGS", verbose=0)
+
+
+def test_ntk_gets_residuals_whose_weighted_mean_square_is_the_loss(heat, adam):
+    model = heat()
+    made = patch(model, "ntk", groups={"inside": [0], "edges": [1, 2]})
+    model.compile("adam", lr=1e-3, loss_weights=[1.0, 10.0, 0.5], verbose=0)
+    model.train(0, verbose=0)
+    seen, original = [], made.optimizer.step
+    made.optimizer.step = lambda closure: (seen.append(closure()), original(closure))
+    model.train(iterations=1, verbose=0)
+    losses = seen[0]
+    assert [len(losses.residuals[n]) for n in losses.names] == [1, 2]
+    for k, name in enumerate(losses.names):
+        square = sum(w * r.square().mean() for r, w in losses.residuals[name])
+        torch.testing.assert_close(square, losses.loss(k))
+
+
+def test_ntk_ignores_the_l1_penalty(heat, adam):
+    build = lambda: heat(regularization=["l1", 1e-3])  # noqa: E731
+    try:
+        build().compile("adam", lr=1e-3, verbose=0)
+    except NotImplementedError:
+        pytest.skip("this DeepXDE has no L1 regulariser")
+    model = build()
+    patch(model, "ntk")
+    adam(model, 3, loss_weights=[1.0, 2.0, 3.0])
+    assert model.conflictopt.optimizer.last.names == ("pde", "boundary", "initial")
+
+
+@pytest.mark.parametrize("method", ["ntk", "auto"])
+@pytest.mark.parametrize("loss", ["MAE", ["MSE", "MAE", "MSE"]])
+def test_another_loss_than_mse_is_refused_before_any_update(heat, adam, method, loss):
+    model = heat()
+    patch(model, method)
+    start = [p.clone() for p in model.net.parameters()]
+    with pytest.raises(PatchError, match=r"mean-square losses; loss '.*Choose .*'lr_annealing'"):
+        adam(model, 1, loss=loss)
+    assert all(torch.equal(a, b) for a, b in zip(start, model.net.parameters(), strict=True))
+
+
+def test_another_loss_than_mse_trains_with_a_method_that_needs_no_residuals(heat, adam):
+    model = heat()
+    patch(model, "auto", reweighting="lr_annealing", profile_steps=5, profile_every=1)
+    adam(model, 10, loss="MAE")
+    assert model.conflictopt.steps == 10
+
+
+def test_residuals_that_cannot_be_counted_are_refused(adam):
+    class Odd(dde.data.DataSet):
+        def losses(self, targets, outputs, loss_fn, inputs, model, aux=None):
+            return [(outputs - targets).square().mean(), outputs.square().mean()]
+
+    x = np.linspace(0, 1, 8, dtype=np.float32)[:, None]
+    data = Odd(X_train=x, y_train=x, X_test=x, y_test=x)
+    model = dde.Model(data, dde.nn.FNN([1, 8, 1], "tanh", "Glorot normal"))
+    patch(model, "ntk")
+    with pytest.raises(PatchError, match="Odd computed 2 losses from 0 residuals"):
+        adam(model, 1)
+
+
+def test_a_nan_loss_is_named(heat, adam):
+    model = heat(pde=lambda x, u: u * float("nan"))
+    patch(model, "pcgrad")
+    with pytest.raises(NonFiniteError, match="'pde' = nan"):
+        adam(model, 5)
+
+
+def test_a_nan_loss_can_be_skipped(heat):
+    steps = iter(range(100))
+
+    def pde(x, u):
+        return u * float("nan") if next(steps) == 4 else u
+
+    model = heat(pde=pde)
+    patch(model, "pcgrad", on_nonfinite="skip")
+    model.compile("adam", lr=1e-3, verbose=0)
+    model.train(iterations=6, display_every=100, verbose=0)
+    assert model.conflictopt.optimizer.skipped == 1
+    assert model.conflictopt.steps == 5
+    assert all(bool(p.isfinite().all()) for p in model.net.parameters())

@@ -1,0 +1,69 @@
+"""What every method says of itself, and that the registry and the method files agree."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+import conflictopt
+from conflictopt.core.aggregator import Needs
+from conflictopt.registry import METHODS, method_class
+
+FOLDERS = ("reweighting", "surgery", "routing")
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+def test_example_options_are_only_for_methods_that_require_some(examples):
+    def required(cls):
+        return any(f.default is MISSING and f.default_factory is MISSING for f in fields(cls))
+
+    assert set(examples) == {n for n in METHODS if required(method_class(n))}
+
+
+@every_method
+def test_method_is_a_frozen_dataclass_that_describes_itself(name, build):
+    cls = method_class(name)
+    assert is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen
+    assert cls.source
+    assert isinstance(build(name).needs, Needs)
+    assert cls.__module__.split(".")[-2] == cls.family
+
+
+@every_method
+def test_docstring_has_the_skeleton_and_names_every_option(name):
+    cls = method_class(name)
+    text = inspect.getdoc(cls)
+    assert text.splitlines()[0].endswith(".")
+    for word in ("Formula:", "Shapes:", "Source:", "Differs:"):
+        assert word in text
+    arguments = text.partition("Args:")[2]
+    assert [f.name for f in fields(cls) if f.name not in arguments] == []
+
+
+@every_method
+def test_docstring_example_runs(name):
+    cls = method_class(name)
+    (example,) = doctest.DocTestFinder(recurse=False).find(cls, globs={})
+    result = doctest.DocTestRunner().run(example)
+    assert (result.failed, result.attempted > 0) == (0, True)
+
+
+def test_every_method_file_is_registered_and_the_reverse():
+    package = Path(conflictopt.__file__).parent
+    files = {f"{d}.{p.stem}" for d in FOLDERS for p in (package / d).glob("[!_]*.py")}
+    assert {target.partition(":")[0] for target in METHODS.values()} == files
+
+
+def test_describe_lists_the_registry_as_plain_data():
+    rows = conflictopt.describe()
+    assert [r["name"] for r in rows] == list(METHODS)
+    for row in rows:
+        assert set(row) == {"name", "family", "summary", "source", "needs"}
+        assert row["family"] in FOLDERS
+        assert row["needs"]
+        assert all(isinstance(n, str) and n for n in [*row["needs"], row["summary"]])
