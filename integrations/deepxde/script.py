@@ -175,7 +175,8 @@ def _no_windows() -> Iterator[None]:
         return None
 
     kept = matplotlib.use, plt.show, plt.switch_backend
-    matplotlib.use("Agg")
+    # pyplot loads its backend when first used, through the function replaced below: load it now
+    plt.switch_backend("Agg")
     matplotlib.use, plt.show, plt.switch_backend = nothing, nothing, nothing
     try:
         yield

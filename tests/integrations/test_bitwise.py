@@ -36,7 +36,7 @@ def test_adam_then_lbfgs(heat, adam, lbfgs, assert_unchanged):
         model.train(verbose=0)
 
     patched = assert_unchanged(heat, train)
-    assert patched.train_state.iteration > 20
+    assert patched.train_state.step > 20
 
 
 def test_inverse_problem(inverse, adam, lbfgs, assert_unchanged):

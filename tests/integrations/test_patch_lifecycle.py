@@ -36,7 +36,7 @@ def test_a_model_can_be_patched_between_two_stages(heat, adam):
     patch(model, "pcgrad")
     model.train(iterations=5, verbose=0)
     assert model.conflictopt.steps == 5
-    assert model.train_state.iteration == 10
+    assert model.train_state.step == 10
 
 
 def test_the_models_optimizer_is_a_multi_loss_optimizer(heat, adam):

@@ -12,6 +12,11 @@ from conflictopt.registry import METHODS
 SURGERY = ("pcgrad", "config")
 
 
+def absolute(target, prediction):
+    """A loss that is no mean square (DeepXDE 1.13 cannot look its own up by name)."""
+    return (target - prediction).abs().mean()
+
+
 @pytest.fixture
 def build(heat, inverse):
     """``build(problem, method)``: a patched model and its compile options."""
@@ -100,7 +105,7 @@ def test_ntk_ignores_the_l1_penalty(heat, adam):
 
 
 @pytest.mark.parametrize("method", ["ntk", "auto"])
-@pytest.mark.parametrize("loss", ["MAE", ["MSE", "MAE", "MSE"]])
+@pytest.mark.parametrize("loss", [absolute, ["MSE", absolute, "MSE"]], ids=["one", "several"])
 def test_another_loss_than_mse_is_refused_before_any_update(heat, adam, method, loss):
     model = heat()
     patch(model, method)
@@ -113,7 +118,7 @@ def test_another_loss_than_mse_is_refused_before_any_update(heat, adam, method, 
 def test_another_loss_than_mse_trains_with_a_method_that_needs_no_residuals(heat, adam):
     model = heat()
     patch(model, "auto", reweighting="lr_annealing", profile_steps=5, profile_every=1)
-    adam(model, 10, loss="MAE")
+    adam(model, 10, loss=absolute)
     assert model.conflictopt.steps == 10
 
 

@@ -70,7 +70,10 @@ def test_mixed_precision(heat, order):
     model = heat()
     if order == "patch first":
         patch(model, "sum")
-    dde.config.set_default_float("mixed")
+    try:
+        dde.config.set_default_float("mixed")
+    except ValueError:
+        pytest.skip("this DeepXDE has no mixed precision for PyTorch")
     with pytest.raises(PatchError, match=r"mixed precision.*Use float32 or float64"):
         model.compile("adam", lr=1e-3, verbose=0) if order == "patch first" else patch(model, "sum")
 
