@@ -35,10 +35,10 @@ class OnNonfinite(str, Enum):
     skip = "skip"
 
 
-Script = Annotated[Path, typer.Argument(help="a DeepXDE script", show_default=False)]
+Script = Annotated[Path, typer.Argument(help="a DeepXDE script", metavar="SCRIPT")]
 Arguments = Annotated[
     list[str] | None,
-    typer.Argument(help="the script's own arguments, after --", metavar="[ARGS]..."),
+    typer.Argument(help="the script's own arguments, after --", metavar="[-- ARGS]"),
 ]
 Steps = Annotated[int, typer.Option("--profile-steps", min=1, help="optimizer steps to profile")]
 Every = Annotated[int, typer.Option("--every", min=1, help="steps between samples")]

@@ -39,7 +39,7 @@ data = dde.data.TimePDE(
     geometry,
     pde,
     [boundary, initial],
-    num_domain=1500,
+    num_domain=2500,
     num_boundary=80,
     num_initial=160,
     num_test=2000,
@@ -47,8 +47,13 @@ data = dde.data.TimePDE(
 )
 net = dde.nn.FNN([2, 20, 20, 20, 1], "tanh", "Glorot normal")
 model = dde.Model(data, net)
-model.compile("adam", lr=1e-3, decay=("step", 2000, 0.7), metrics=["l2 relative error"])
-model.train(iterations=8000, display_every=2000)
+
+model.compile("adam", lr=1e-3, metrics=["l2 relative error"])
+model.train(iterations=4000, display_every=1000)
+
+dde.optimizers.set_LBFGS_options(maxiter=2000)
+model.compile("L-BFGS", metrics=["l2 relative error"])
+model.train()
 
 grid = np.stack(np.meshgrid(np.linspace(-1, 1, 201), np.linspace(0, 1, 101)), axis=-1).reshape(
     -1, 2

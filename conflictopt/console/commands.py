@@ -123,7 +123,7 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
         _method(training.against, {}) if training.against != "auto" else None
         reference = _run_apart(script, arguments, profiling, training)
     began = time.perf_counter()
-    with training_progress(Console(stderr=True), profiling.steps) as show:
+    with training_progress(Console(stderr=True)) as show:
         task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
         task.train()
     seconds = time.perf_counter() - began

@@ -14,11 +14,11 @@ _REFRESH_SECONDS = 0.2
 
 
 @contextmanager
-def training_progress(console: Console, profile_steps: int) -> Iterator[Any]:
+def training_progress(console: Console, stop_at: int | None = None) -> Iterator[Any]:
     """Yields a listener ``f(patch)`` that shows steps and losses, one line per model.
 
-    The bar fills over the profile; afterwards, since a script does not say how long it will
-    train in all, it counts on. Script output scrolls above it.
+    The bar fills towards ``stop_at``, or else the end of the script's present ``train`` call; an
+    L-BFGS stage has no known end and only counts. Script output scrolls above it.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -43,7 +43,7 @@ def training_progress(console: Console, profile_steps: int) -> Iterator[Any]:
             progress.update(
                 tasks[id(patch)],
                 description="profiling" if profiling else "training",
-                total=profile_steps if profiling else None,
+                total=stop_at or patch.stage_end,
                 completed=patch.steps,
                 losses=_losses(patch.optimizer.last),
             )

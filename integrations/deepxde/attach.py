@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import deepxde as dde
 import torch
@@ -36,25 +36,30 @@ def check_supported(model: Any) -> None:
         )
 
 
+class Listener(Protocol):
+    """Who is told what the user does with a model."""
+
+    def compiled(self) -> None:
+        """After every compile; at once by ``Hook.start`` if the model is compiled already."""
+
+    def restoring(self, path: str) -> None:
+        """Before the model restores a checkpoint."""
+
+    def training(self, iterations: int | None) -> None:
+        """Before a call of ``train``; ``None`` where the number of steps is not known (L-BFGS)."""
+
+
 class Hook:
-    """Keeps a callback attached to a model through every ``compile``.
+    """Stays attached to a model through every ``compile``.
 
     Args:
         model: the DeepXDE model.
-        on_compile: called with this hook after every compile; by ``start`` at once if the model
-            is compiled already.
-        before_restore: called with the path before the model restores a checkpoint.
+        listener: is told of compile, train and restore.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        on_compile: Callable[[Hook], None],
-        before_restore: Callable[[str], None],
-    ) -> None:
+    def __init__(self, model: Any, listener: Listener) -> None:
         self.model = model
-        self._on_compile = on_compile
-        self._before_restore = before_restore
+        self._listener = listener
         self._plain_step: TrainStep | None = None
         self._plain_opt: torch.optim.Optimizer | None = None
         self.metric_names: tuple[str, ...] = ()
@@ -69,14 +74,21 @@ class Hook:
             self._compiled()
             return result
 
-        restore_plainly = self.model.restore
+        restore_plainly, train_plainly = self.model.restore, self.model.train
+
+        def train(*args: Any, **kwargs: Any) -> Any:
+            asked = args[0] if args else kwargs.get("iterations") or kwargs.get("epochs")
+            counted = self.model.opt_name not in ("L-BFGS", "L-BFGS-B")
+            self._listener.training(asked if counted else None)
+            return train_plainly(*args, **kwargs)
 
         def restore(save_path: str, *args: Any, **kwargs: Any) -> Any:
-            self._before_restore(save_path)
+            self._listener.restoring(save_path)
             return restore_plainly(save_path, *args, **kwargs)
 
         self.model.compile = compile_and_attach
         self.model.restore = restore
+        self.model.train = train
         if self.model.opt is not None:
             self._compiled()
 
@@ -90,7 +102,7 @@ class Hook:
         self._plain_step = self.model.train_step
         self._plain_opt = self.model.opt
         self.metric_names = tuple(getattr(m, "__name__", repr(m)) for m in self.model.metrics)
-        self._on_compile(self)
+        self._listener.compiled()
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -105,7 +117,7 @@ class Hook:
 
     def remove(self) -> None:
         """Undo everything."""
-        for name in ("compile", "restore"):
+        for name in ("compile", "restore", "train"):
             self.model.__dict__.pop(name, None)
         if self._plain_opt is not None:
             self.model.opt = self._plain_opt

@@ -36,6 +36,7 @@ class Patch:
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
         profile, diagnosis, plan: of the first steps; ``None`` until the profile is complete.
         adapters: the per-loss adapters, once attached.
+        stage_end: number of steps at the end of the present ``train`` call, if it is known.
         log: decisions and adoptions, one sentence each.
         on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
             (before the plan is applied).
@@ -56,6 +57,7 @@ class Patch:
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
+        self.stage_end: int | None = None
         self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
@@ -63,7 +65,7 @@ class Patch:
         self._seed = seed
         self._on_nonfinite = on_nonfinite
         self._checked = False
-        self._hook = Hook(model, self._attach, self._before_restore)
+        self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups)
 
     @property
@@ -92,7 +94,9 @@ class Patch:
         """Hook into the model, now and at every later compile."""
         self._hook.start()
 
-    def _attach(self, hook: Hook) -> None:
+    def compiled(self) -> None:
+        """The model has a new optimizer: wrap it."""
+        hook = self._hook
         inner = hook.optimizer
         if isinstance(inner, MultiLossOptimizer):
             raise PatchError(
@@ -230,7 +234,11 @@ class Patch:
             self._attach_adapters(self.groups.names, self.method.rank)
         self.optimizer.set_aggregator(self.method.of_plan(plan))
 
-    def _before_restore(self, path: str) -> None:
+    def training(self, iterations: int | None) -> None:
+        """A call of ``train`` begins."""
+        self.stage_end = self.steps + iterations if iterations is not None else None
+
+    def restoring(self, path: str) -> None:
         """A checkpoint with adapters loads into a network that has them."""
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved_adapters(saved.get("model_state_dict", {}))
