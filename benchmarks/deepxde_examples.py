@@ -55,7 +55,7 @@ SCRIPTS = (
 
 def reduced(source: str, iterations: int) -> str:
     """The script with fewer iterations and a short L-BFGS; nothing else changes."""
-    source = re.sub(r"iterations=\d+", f"iterations={iterations}", source)
+    source = re.sub(r"\b(iterations|epochs)\s*=\s*\d+", rf"\1={iterations}", source)
     # DeepXDE derives iter_per_step from maxiter only once, at import
     limit = "dde.optimizers.config.LBFGS_options.update(maxiter=40, iter_per_step=20)\n"
     return re.sub(r"(^import deepxde as dde\n)", r"\1" + limit, source, count=1, flags=re.M)

@@ -16,7 +16,7 @@ from .core.errors import (
 from .core.losses import Losses
 from .core.step import Spec, StepView
 from .diagnosis.profile import Profile
-from .diagnosis.recorder import Recorder
+from .diagnosis.recorder import Recorder, profile_of
 from .diagnosis.regime import Diagnosis, Thresholds, diagnose
 from .diagnosis.selection import Plan, select
 from .optimizer import MultiLossOptimizer
@@ -52,5 +52,6 @@ __all__ = [
     "describe",
     "diagnose",
     "make",
+    "profile_of",
     "select",
 ]

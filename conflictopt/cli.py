@@ -41,7 +41,9 @@ Arguments = Annotated[
     typer.Argument(help="the script's own arguments, after --", metavar="[-- ARGS]"),
 ]
 Steps = Annotated[int, typer.Option("--profile-steps", min=1, help="optimizer steps to profile")]
-Every = Annotated[int, typer.Option("--every", min=1, help="steps between samples")]
+Every = Annotated[
+    int | None, typer.Option("--every", min=1, help="steps between samples; without it 100 samples")
+]
 GroupBy = Annotated[Groups, typer.Option("--groups", help="group losses by kind, or keep each")]
 Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
 
@@ -49,7 +51,7 @@ Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
 def _guarded(action: Callable[[], None]) -> None:
     try:
         action()
-    except ConflictOptError as error:
+    except (ConflictOptError, OSError) as error:
         commands.print_error(str(error))
         raise typer.Exit(2) from None
 
@@ -69,7 +71,7 @@ def diagnose(
     script: Script,
     arguments: Arguments = None,
     steps: Steps = 1000,
-    every: Every = 10,
+    every: Every = None,
     groups: GroupBy = Groups.kind,
     out: Out = Path("report"),
 ) -> None:
@@ -94,7 +96,7 @@ def run(
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
     on_nonfinite: Annotated[OnNonfinite, typer.Option(help="on NaN or inf")] = OnNonfinite.stop,
     steps: Steps = 1000,
-    every: Every = 10,
+    every: Every = None,
     groups: GroupBy = Groups.kind,
     out: Out = Path("report"),
 ) -> None:

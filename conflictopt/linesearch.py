@@ -13,8 +13,7 @@ from torch import Tensor
 from .checkpoint import method_name
 from .core.aggregator import Aggregator
 from .core.errors import LineSearchError
-
-_ADVICE = "Use a reweighting method, 'pcgrad', or an optimizer without line search."
+from .core.layout import ParameterLayout
 
 
 def searches_lines(optimizer: torch.optim.Optimizer) -> bool:
@@ -22,39 +21,28 @@ def searches_lines(optimizer: torch.optim.Optimizer) -> bool:
     return isinstance(optimizer, torch.optim.LBFGS)
 
 
+def may_search(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the optimizer may call its closure more than once: L-BFGS, or one not torch's."""
+    return searches_lines(optimizer) or not type(optimizer).__module__.startswith("torch.optim.")
+
+
 def check_scalar(
-    optimizer: torch.optim.Optimizer,
-    aggregator: Aggregator,
-    coefficients: Tensor,
-    blocks: Sequence[str],
+    optimizer: torch.optim.Optimizer, aggregator: Aggregator, layout: ParameterLayout
 ) -> None:
     """Check that the update is the gradient of one scalar that may be minimised along a line.
 
     Raises:
         LineSearchError: it is not; the message says why.
     """
-    if coefficients.shape[0] == 1:
+    if aggregator.has_scalar(layout):
         return
-    if not aggregator.scalar:
-        raise LineSearchError(
-            f"{method_name(aggregator)} has no scalar objective: with its coefficients frozen, the "
-            "weighted sum of the losses is not what it minimises (weights may be negative, or "
-            f"differ between parameters), but {type(optimizer).__name__} compares values of one "
-            f"scalar between points. {_ADVICE}"
-        )
-    if coefficients.ndim == 2:
-        raise LineSearchError(
-            f"{method_name(aggregator)} gives each parameter block ({', '.join(blocks)}) its own "
-            "combination of the losses, so its update is not the gradient of any one scalar, which "
-            f"{type(optimizer).__name__} must compare between points. For surgery, blocks='global' "
-            f"has one. {_ADVICE}"
-        )
-
-
-def check_method(optimizer: torch.optim.Optimizer, aggregator: Aggregator) -> None:
-    """``check_scalar`` as far as it can be known before the first of several losses' steps."""
-    if searches_lines(optimizer):
-        check_scalar(optimizer, aggregator, torch.ones(2), ())
+    raise LineSearchError(
+        f"{method_name(aggregator)} has no scalar objective here: with its coefficients frozen, no "
+        "one weighted sum of the losses is what it minimises (weights may be negative, or differ "
+        f"between the blocks {', '.join(layout.names)}), but {type(optimizer).__name__} compares "
+        "values of one scalar between points. Use a reweighting method, 'pcgrad' with "
+        "blocks='global', or an optimizer without line search."
+    )
 
 
 def restart_curvature(optimizer: torch.optim.Optimizer) -> None:
@@ -102,10 +90,18 @@ def append_parameters(optimizer: torch.optim.Optimizer, params: Sequence[Tensor]
 
 
 class Snapshot:
-    """Copies of parameters, to undo a step that failed half way."""
+    """Copies of parameters, to undo a step that failed half way.
+
+    Args:
+        params: what to copy.
+    """
 
     def __init__(self, params: Sequence[Tensor]) -> None:
         self._pairs = [(p, p.detach().clone()) for p in params]
+
+    def spoilt(self) -> bool:
+        """Whether a parameter is infinite or NaN now."""
+        return not all(bool(p.isfinite().all()) for p, _ in self._pairs)
 
     def restore(self) -> None:
         """Write the copies back."""

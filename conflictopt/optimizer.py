@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, linesearch
-from .core.aggregator import Aggregator, State
+from .adapters.low_rank import Adapters
+from .core.aggregator import Aggregator
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, ParameterLayout
+from .registry import to_config
 from .session import LastStep, LossForms, Residuals, Session
 
 MAX_SKIPS = 100
@@ -45,8 +47,9 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         blocks: named parameter blocks beside the network, e.g. ``{"physics": [nu]}`` or
             ``adapters.blocks()``. Without ``"physics"``, 0-dimensional parameters form it.
         seed: seed of the run's own random generator.
-        on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step;
-            either way parameters and state stay as they were.
+        on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
+            (up to 100 in a row); either way parameters and state stay as they were. Trial points
+            of a line search may be infinite, as in the plain run; parameters after it may not.
 
     Attributes:
         inner: the wrapped optimizer.
@@ -136,14 +139,22 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         """The method in use."""
         return self.session.aggregator
 
-    def set_aggregator(self, aggregator: Aggregator | str, state: State | None = None) -> None:
-        """Go on with another method; its state starts fresh, or from ``state``.
+    def set_aggregator(self, aggregator: Aggregator | str) -> None:
+        """Go on with another method; its state starts fresh.
 
         Raises:
             MethodError: unknown name.
             TypeError: neither a name nor an aggregator.
         """
-        self.session.use(aggregator, state)
+        self.session.use(aggregator)
+
+    def add_adapters(self, adapters: Adapters) -> None:
+        """Train per-loss adapters too, with the learning rate and schedule of the first group.
+
+        Checkpoints from before this call still load afterwards.
+        """
+        linesearch.append_parameters(self.inner, list(adapters.parameters()))
+        self.blocks.update(adapters.blocks())
 
     @property
     def last(self) -> LastStep | None:
@@ -239,12 +250,13 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             return
         try:
             self.session.accumulate(self.session.read(losses, residuals), self.layout())
-        except NonFiniteError:
-            self._give_up_or_skip()
+        except NonFiniteError as error:
+            self._give_up_or_skip(error)
 
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
-        self.zero_grad()
-        before = linesearch.Snapshot(self.layout().params)
+        self.session.discard()
+        layout = self.layout()
+        before = linesearch.Snapshot(layout.params if linesearch.may_search(self.inner) else ())
         calls = 0
 
         def evaluate() -> Tensor:
@@ -253,13 +265,22 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 losses = self.session.read(closure())
             self.inner.zero_grad()
-            value = self.session.accumulate(losses, self.layout())
-            self._check_scalar(calls)
+            # again: the closure may attach adapters, which adds parameters
+            value = self.session.accumulate(losses, self.layout(), trial=calls > 1)
+            if losses.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
+                linesearch.check_scalar(self.inner, self.aggregator, self.layout())
+            if calls == 1:
+                self._restart_if_changed()
             return value
 
         result = None
         try:
             result = self.inner.step(evaluate)  # type: ignore[arg-type]
+            if calls > 1 and before.spoilt():
+                raise NonFiniteError(
+                    f"expected finite parameters after {calls} closure calls of "
+                    f"{type(self.inner).__name__}, found inf or nan: its search diverged."
+                )
         except BaseException as error:
             if calls > 1:
                 before.restore()
@@ -267,24 +288,21 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             if not isinstance(error, NonFiniteError):
                 self.zero_grad()
                 raise
-            self._give_up_or_skip()
+            self._give_up_or_skip(error)
+            result = None
         self._finish()
         return result
 
-    def _check_scalar(self, calls: int) -> None:
-        """At each closure call: is there one objective, and is it still the last step's?"""
+    def _restart_if_changed(self) -> None:
+        """Another objective than the last step's: differences to its gradients mean nothing."""
         c = self.session.pending
-        assert c is not None
-        if calls > 1 or linesearch.searches_lines(self.inner):
-            linesearch.check_scalar(self.inner, self.aggregator, c, self.layout().names)
-        if calls == 1 and self.last is not None and not torch.equal(self.last.coefficients, c):
+        if c is not None and self.last is not None and not torch.equal(self.last.coefficients, c):
             linesearch.restart_curvature(self.inner)
 
-    def _give_up_or_skip(self) -> None:
-        """Inside an ``except``: raise again, or mark the step as skipped."""
+    def _give_up_or_skip(self, error: NonFiniteError) -> None:
         self.zero_grad()
         if self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
-            raise
+            raise error
         self._skip = True
 
     def _finish(self) -> None:
@@ -326,26 +344,37 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
         inner = checkpoint.without_extras(given, self.param_groups, adapters)
         extras = given.get(checkpoint.KEY)
-        mine = checkpoint.method_name(self.aggregator)
-        found = extras["method"] if extras is not None else "the plain optimizer"
         before = self.session.__getstate__()
+        same = False
         try:
-            if extras is not None and found == mine:
-                self.session.load_state_dict(extras, self.layout())
+            if extras is not None:
+                same = self.session.load_state_dict(extras, self.layout())
                 self.skipped = extras["skipped"]
+            else:
+                self.session.use(self.aggregator)
             self.inner.load_state_dict(inner)
         except Exception:
             # Nothing is half loaded: torch checks its part before it changes anything.
             self.session.__setstate__(before)
             raise
         linesearch.fit_parameters(self.inner)
-        if found != mine:
-            self.session.use(self.aggregator)
-            warnings.warn(
-                f"the checkpoint is of {found}; {mine} starts with fresh state.", stacklevel=2
-            )
+        self._warn_of_difference(extras, same)
         for post in self._optimizer_load_state_dict_post_hooks.values():
             post(self)
+
+    def _warn_of_difference(self, extras: dict[str, Any] | None, same: bool) -> None:
+        mine = checkpoint.method_name(self.aggregator)
+        if not same:
+            found = extras["method"] if extras is not None else "the plain optimizer"
+            message = f"the checkpoint is of {found}; {mine} starts with fresh state."
+        elif extras is not None and extras["config"] != to_config(self.aggregator):
+            message = (
+                f"the checkpoint's options are {extras['config']}; training goes on with "
+                f"{to_config(self.aggregator)}."
+            )
+        else:
+            return
+        warnings.warn(message, stacklevel=3)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.

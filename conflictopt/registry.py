@@ -8,6 +8,7 @@ import importlib
 from typing import Any
 
 from .core.aggregator import Aggregator
+from .core.chain import Chain
 from .core.errors import MethodError
 
 METHODS = {
@@ -71,9 +72,33 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def describe() -> list[dict[str, str | list[str]]]:
-    """One record per method: name, family, summary, source and needs."""
-    rows: list[dict[str, str | list[str]]] = []
+def to_config(aggregator: Aggregator) -> list[dict[str, Any]] | None:
+    """A registered method, or a chain of them, as plain data; ``None`` for others."""
+    members = aggregator.members if isinstance(aggregator, Chain) else (aggregator,)
+    names = {path.rpartition(":")[2]: name for name, path in METHODS.items()}
+    config = []
+    for m in members:
+        name = names.get(type(m).__name__)
+        if name is None or type(m) is not method_class(name):
+            return None
+        options = {f.name: getattr(m, f.name) for f in dataclasses.fields(m)}  # type: ignore[arg-type]
+        config.append({"name": name, "options": options})
+    return config
+
+
+def from_config(config: list[dict[str, Any]]) -> Aggregator:
+    """What ``to_config`` described.
+
+    Raises:
+        MethodError: unknown method or option.
+    """
+    members = [make(entry["name"], **entry["options"]) for entry in config]
+    return members[0] if len(members) == 1 else Chain(*members)
+
+
+def describe() -> list[dict[str, Any]]:
+    """One record per method: name, family, summary, source, needs and options with defaults."""
+    rows: list[dict[str, Any]] = []
     for name in METHODS:
         cls = method_class(name)
         rows.append(
@@ -83,6 +108,10 @@ def describe() -> list[dict[str, str | list[str]]]:
                 "summary": (cls.__doc__ or "").strip().splitlines()[0],
                 "source": cls.source,
                 "needs": [n.name.lower() for n in cls.needs if n.name],
+                "options": {
+                    f.name: None if _required(f) else f.default
+                    for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+                },
             }
         )
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from .core.gradients import GradientSource
 from .core.layout import ParameterLayout
 from .core.losses import Losses
 from .core.step import Spec, StepView
-from .registry import make
+from .registry import make, to_config
 
 LossForms = Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
@@ -44,8 +45,10 @@ class _Choice:
 
     losses: Tensor
     coefficients: Tensor
+    plain: bool
     state: State
     random_state: Tensor
+    names: tuple[str, ...]
 
 
 class Session:
@@ -78,8 +81,8 @@ class Session:
         self.use(aggregator)
         Losses.check_names(self.names or ())
 
-    def use(self, aggregator: Aggregator | str, state: State | None = None) -> None:
-        """Go on with another method; its state starts fresh, or from ``state``.
+    def use(self, aggregator: Aggregator | str) -> None:
+        """Go on with another method; its state starts fresh.
 
         Raises:
             MethodError: unknown name.
@@ -89,25 +92,22 @@ class Session:
         if not isinstance(chosen, Aggregator):
             raise TypeError(f"expected an aggregator or its name, found {type(chosen).__name__}.")
         self.aggregator = chosen
-        self.state = state
+        self.state: State | None = None
         self.discard()
 
-    def spec(self, layout: ParameterLayout) -> Spec:
-        """What is fixed for the run.
+    def spec(self, layout: ParameterLayout, names: tuple[str, ...]) -> Spec:
+        """What is fixed for a run with these losses.
 
         Raises:
-            LossError: the losses are not known yet, or ``equations`` names none of them.
+            LossError: ``equations`` names a loss that does not exist.
         """
-        if self.names is None:
-            raise LossError("the losses are unknown before the first step; pass names=.")
         chosen = self.equations
         if chosen is None:
-            chosen = tuple(n for n in self.names if n.startswith("pde")) or self.names[:1]
-        unknown = [n for n in chosen if n not in self.names]
+            chosen = tuple(n for n in names if n.startswith("pde")) or names[:1]
+        unknown = [n for n in chosen if n not in names]
         if unknown:
-            raise LossError(f"equations names {unknown}, but the losses are {self.names}.")
-        flags = tuple(n in chosen for n in self.names)
-        return Spec(self.names, flags, layout.dtype, layout.device)
+            raise LossError(f"equations names {unknown}, but the losses are {names}.")
+        return Spec(names, tuple(n in chosen for n in names), layout.dtype, layout.device)
 
     def read(self, losses: LossForms, residuals: Residuals | None = None) -> Losses:
         """Losses in any accepted form, held against those of the steps before.
@@ -132,11 +132,17 @@ class Session:
         """Coefficients of the step in progress; ``None`` before its first ``accumulate``."""
         return self._choice.coefficients if self._choice is not None else None
 
-    def accumulate(self, losses: Losses, layout: ParameterLayout) -> Tensor:
+    def accumulate(self, losses: Losses, layout: ParameterLayout, trial: bool = False) -> Tensor:
         """Add the aggregated gradient to ``.grad``.
 
         The first call of a step chooses the coefficients; further calls (a line search, gradient
         accumulation) use the same ones.
+
+        Args:
+            losses: of this evaluation.
+            layout: the parameters.
+            trial: a further point of a line search, which may overshoot into inf or NaN and
+                recovers from it by itself: values are handed over unchecked.
 
         Returns:
             The value whose gradient it is, ``sum_k c_k L_k``; for ``[K, B]`` coefficients, which
@@ -145,27 +151,26 @@ class Session:
         Raises:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
         """
-        losses.check(layout.device, layout.dtype)
-        self.names = self.names or losses.names
-        source = GradientSource(losses, layout, self._rows_buffer(losses.count, layout))
+        losses.check(layout.device, layout.dtype, finite=not trial)
+        source = GradientSource(losses, layout, self._rows_buffer)
         with torch.enable_grad():
             repeated = self._choice is not None
             if self._choice is None:
                 self._choice = self._choose(losses, source, layout)
-            c = self._choice.coefficients
+            c, plain = self._choice.coefficients, self._choice.plain
             if self.aggregator.from_rows and not (repeated and c.ndim == 1):
                 accumulate_rows(source, c)
                 value = losses.total(c if c.ndim == 1 else None).detach()
             else:
-                plain = bool((c == 1).all())
                 value = backward_total(losses, layout, None if plain else c)
-        check_grads(layout, f"the sum of {', '.join(losses.names)}")
+        if not trial:
+            check_grads(layout, f"the sum of {', '.join(losses.names)}")
         return value
 
     def commit(self) -> None:
         """The step was taken."""
         assert self._choice is not None
-        assert self.names is not None
+        self.names = self._choice.names
         self.state = self._choice.state
         self.last = LastStep(self.names, self._choice.losses, self._choice.coefficients)
         self.completed += 1
@@ -178,15 +183,16 @@ class Session:
         self._choice = None
 
     def _choose(self, losses: Losses, source: GradientSource, layout: ParameterLayout) -> _Choice:
-        spec = self.spec(layout)
+        spec = self.spec(layout, losses.names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
         values = losses.values()
         view = StepView(values, spec, self.completed, self.generator, layout, source)
         random_state = self.generator.get_state()
         try:
             c, after = self.aggregator.update(view, state)
-            self._check_shape(c, layout)
-            if not bool(c.isfinite().all()):
+            self._check_shape(c, losses.count, layout)
+            low, high = c.min().item(), c.max().item()
+            if not (math.isfinite(low) and math.isfinite(high)):
                 raise NonFiniteError(
                     f"{checkpoint.method_name(self.aggregator)} chose the coefficients "
                     f"{c.tolist()} for {losses.names}."
@@ -194,11 +200,10 @@ class Session:
         except Exception:
             self.generator.set_state(random_state)
             raise
-        return _Choice(values, c, after, random_state)
+        return _Choice(values, c, low == high == 1, after, random_state, losses.names)
 
-    def _check_shape(self, c: Tensor, layout: ParameterLayout) -> None:
-        assert self.names is not None
-        k, b = len(self.names), len(layout.blocks)
+    def _check_shape(self, c: Tensor, k: int, layout: ParameterLayout) -> None:
+        b = len(layout.blocks)
         if tuple(c.shape) not in ((k,), (k, b)):
             raise MethodError(
                 f"expected coefficients [{k}] or [{k}, {b}] from "
@@ -220,6 +225,7 @@ class Session:
         return {
             "version": checkpoint.VERSION,
             "method": checkpoint.method_name(self.aggregator),
+            "config": to_config(self.aggregator),
             "names": list(self.names) if self.names is not None else None,
             "completed": self.completed,
             "generator": self.generator.get_state(),
@@ -228,12 +234,21 @@ class Session:
             "losses": self.last.losses if self.last is not None else None,
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any], layout: ParameterLayout) -> None:
-        """Resume.
+    def load_state_dict(self, saved: Mapping[str, Any], layout: ParameterLayout) -> bool:
+        """Resume: everything if the checkpoint is of this method, else all but the method's state.
+
+        Returns:
+            Whether it was this method's.
 
         Raises:
-            CheckpointError: other losses, or a method state that does not fit.
+            CheckpointError: another version, other losses, or a state that does not fit.
         """
+        if saved["version"] != checkpoint.VERSION:
+            raise CheckpointError(
+                f"expected a checkpoint of version {checkpoint.VERSION}, found "
+                f"{saved['version']}: it was written by another conflictopt."
+            )
+        same = bool(saved["method"] == checkpoint.method_name(self.aggregator))
         names = tuple(saved["names"]) if saved["names"] is not None else None
         if self.names is not None and names is not None and names != self.names:
             raise CheckpointError(
@@ -242,8 +257,8 @@ class Session:
         self.discard()
         self.names = names or self.names
         state = None
-        if saved["state"] is not None:
-            fresh = self.aggregator.init(self.spec(layout))
+        if same and saved["state"] is not None:
+            fresh = self.aggregator.init(self.spec(layout, names or ()))
             state = checkpoint.fit_state(saved["state"], fresh)
         self.state = state
         self.completed = saved["completed"]
@@ -253,6 +268,7 @@ class Session:
             kind = {"device": layout.device, "dtype": layout.dtype}
             last = saved["losses"].to(**kind), saved["coefficients"].to(**kind)
             self.last = LastStep(self.names, *last)
+        return same
 
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.

@@ -42,7 +42,11 @@ class HeadAdapters(nn.Module):
             self.down.append(nn.Parameter((d / width**0.5).to(like)))
             zeros = torch.zeros(rank, width, dtype=like.dtype, device=like.device)
             self.up.append(nn.Parameter(zeros))
-        self.register_load_state_dict_pre_hook(_fill_missing)  # type: ignore[no-untyped-call]
+        # Names as bytes in a buffer: a checkpoint says whose adapters it holds, in tensors only.
+        encoded = list("\n".join(self.losses).encode())
+        names = torch.tensor(encoded, dtype=torch.uint8, device=head.weight.device)
+        self.register_buffer("names", names)
+        self.register_load_state_dict_pre_hook(_prepare)  # type: ignore[no-untyped-call]
 
     def forward(self, h: Tensor) -> Tensor:
         """``[..., width]`` -> the same shape."""
@@ -113,8 +117,8 @@ def attach(
     """Attach one adapter per loss to a network; its outputs do not change.
 
     The adapters become submodules of the heads, so they train, move and save with the network. A
-    checkpoint from before attaching still loads: the adapters become zero. Give their parameters
-    to the optimizer: ``opt.add_param_group({"params": list(adapters.parameters())})``.
+    checkpoint from before attaching still loads: the adapters become zero. A checkpoint with
+    adapters needs them attached first. ``MultiLossOptimizer.add_adapters`` trains them.
 
     Args:
         module: any module with at least two ``nn.Linear`` layers.
@@ -175,13 +179,14 @@ def detach(module: nn.Module) -> None:
         delattr(head, ATTRIBUTE)
 
 
-def saved_adapters(state_dict: dict[str, Tensor]) -> tuple[tuple[str, ...], int] | None:
-    """Heads and rank of the adapters in a network's ``state_dict``, or ``None`` without any."""
-    marker = f".{ATTRIBUTE}.down.0"
-    found = {k.removesuffix(marker): v for k, v in state_dict.items() if k.endswith(marker)}
-    if not found:
+def saved_adapters(state_dict: dict[str, Any]) -> tuple[tuple[str, ...], int] | None:
+    """Losses and rank of the adapters in a network's ``state_dict``, or ``None`` without any."""
+    marker = f".{ATTRIBUTE}."
+    heads = [k.partition(marker)[0] for k in state_dict if marker in k]
+    if not heads:
         return None
-    return tuple(found), next(iter(found.values())).shape[1]
+    prefix = heads[0] + marker
+    return _decode(state_dict[prefix + "names"]), state_dict[prefix + "down.0"].shape[1]
 
 
 def _adapted(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -195,9 +200,18 @@ def _adapt(head: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (getattr(head, ATTRIBUTE)(args[0]), *args[1:])
 
 
-def _fill_missing(bank: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+def _decode(names: Tensor) -> tuple[str, ...]:
+    return tuple(bytes(names.tolist()).decode().split("\n"))
+
+
+def _prepare(bank: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     """A checkpoint without adapters is one whose adapters contribute nothing."""
+    assert isinstance(bank, HeadAdapters)
+    saved = state_dict.get(prefix + "names")
+    if saved is not None and _decode(saved) != bank.losses:
+        raise LayoutError(f"expected adapters of {bank.losses}, found those of {_decode(saved)}.")
     if any(k.startswith(prefix) for k in state_dict):
         return
+    state_dict[prefix + "names"] = bank.names
     for name, p in bank.named_parameters():
         state_dict[prefix + name] = p.detach() if name.startswith("down") else torch.zeros_like(p)

@@ -34,7 +34,7 @@ class Profiling:
     """How to profile and where to report."""
 
     steps: int
-    every: int
+    every: int | None
     groups: str
     out: Path
 
@@ -97,14 +97,15 @@ def list_methods(as_json: bool) -> None:
     for row in rows:
         needs = row["needs"] if isinstance(row["needs"], str) else ", ".join(row["needs"])
         table.add_row(str(row["name"]), str(row["family"]), needs, str(row["summary"]))
-    Console().print(table, "Sources and options: conflictopt methods --json, and docs/methods.md")
+    Console().print(table, "Sources and options: conflictopt methods --json")
 
 
 def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
     """Profile the script, print the verdict, write the report."""
     console = Console()
     with training_progress(Console(stderr=True), profiling.steps) as show:
-        options = {**profiling.patch_options(), "method": "auto"}
+        # "sum" records like auto, but asks nothing of the losses that only a plan would need
+        options = {**profiling.patch_options(), "method": "sum"}
         task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
         task.profile()
     made = task.trained[-1]
@@ -123,20 +124,24 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
         _method(training.against, {}) if training.against != "auto" else None
         reference = _run_apart(script, arguments, profiling, training)
     began = time.perf_counter()
-    with training_progress(Console(stderr=True)) as show:
-        task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
-        task.train()
-    seconds = time.perf_counter() - began
-    for number, made in enumerate(task.trained, start=1):
-        folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
-        result = outcome(made, training.method, seconds)
-        about = {"script": str(script), "arguments": arguments, "outcome": result}
-        _report(console, made, folder, about)
-        columns = {training.method: result}
-        if training.against is not None and number == 1:
-            columns = {training.against: reference, **columns}
-            write_json(folder / "comparison.json", columns)
-        console.print(_outcome_table(columns))
+    task = None
+    try:
+        with training_progress(Console(stderr=True)) as show:
+            task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
+            task.train()
+    finally:
+        # also of a script that fails late: what was trained until then is not lost
+        seconds = time.perf_counter() - began
+        for number, made in enumerate(task.trained if task is not None else (), start=1):
+            folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
+            result = outcome(made, training.method, seconds)
+            about = {"script": str(script), "arguments": arguments, "outcome": result}
+            _report(console, made, folder, about)
+            columns = {training.method: result}
+            if training.against is not None and number == 1:
+                columns = {training.against: reference, **columns}
+                write_json(folder / "comparison.json", columns)
+            console.print(_outcome_table(columns))
 
 
 def _run_apart(
@@ -146,7 +151,8 @@ def _run_apart(
     folder = profiling.out / str(training.against)
     command = [sys.executable, "-m", "conflictopt", "run", str(script)]
     command += ["--method", str(training.against), "--out", str(folder)]
-    command += ["--profile-steps", str(profiling.steps), "--every", str(profiling.every)]
+    command += ["--profile-steps", str(profiling.steps)]
+    command += ["--every", str(profiling.every)] if profiling.every is not None else []
     command += ["--groups", profiling.groups, "--seed", str(training.seed)]
     command += ["--rank", str(training.rank), "--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
@@ -158,10 +164,14 @@ def _run_apart(
 
 
 def _report(console: Console, made: Any, folder: Path, extra: dict[str, Any]) -> None:
+    complete = made.diagnosis is not None
     made.conclude()
     console.print()
     for part in verdict(made.diagnosis, made.plan):
         console.print(part)
+    if made.method.auto and not made.plan_applied:
+        why = "a checkpoint decided" if complete else "training ended before the profile did"
+        console.print(f"[bold yellow]The plan was not applied: {why}.[/]")
     write_report(folder, made.profile, made.diagnosis, made.plan, extra)
     console.print(
         f"Report: {escape(str(folder))}/ (report.json, profile.png, *.csv)", soft_wrap=True

@@ -16,6 +16,8 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
     last = history.metrics_test[-1] if history.metrics_test else []
     return {
         "method": method,
+        "trained_with": [{"from_step": s, "method": m} for s, m in patch.trained_with],
+        "plan_applied": patch.plan_applied,
         "steps": patch.steps,
         "skipped_steps": patch.optimizer.skipped,
         "wall_time_s": round(seconds, 3),

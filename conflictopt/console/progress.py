@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ def training_progress(console: Console, stop_at: int | None = None) -> Iterator[
         TimeElapsedColumn(),
         TextColumn("{task.fields[losses]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # The script's output stays where it goes; only a terminal shared with the bar needs care.
+    shared = sys.stdout.isatty() and console.is_terminal
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=shared, redirect_stderr=False
+    ) as progress:
         tasks: dict[int, Any] = {}
         drawn = 0.0
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError
-from .layout import NETWORK
+from .layout import TRUNK, ParameterLayout
 from .step import Spec, StepView
 
 State = dict[str, Tensor]
@@ -38,15 +38,16 @@ class Aggregator(ABC):
         source: paper and equation.
         from_rows: whether the update is assembled from per-loss gradients (surgery, routing) or
             by one backward pass of the weighted sum (reweighting).
-        scalar: whether ``sum_k c_k L_k`` with coefficients frozen at one point is an objective
-            that a line search may minimise.
     """
 
     needs: Needs
     source: str
     family: str
     from_rows: bool
-    scalar: bool = True
+
+    def has_scalar(self, layout: ParameterLayout) -> bool:
+        """Whether ``sum_k c_k L_k``, coefficients frozen, is what a line search may minimise."""
+        return True
 
     def init(self, spec: Spec) -> State:
         """State before the first step; keys and shapes never change afterwards."""
@@ -72,14 +73,16 @@ class Surgery(Aggregator):
     returned as it is. Subclasses solve on the unit Gramian.
 
     Attributes:
-        blocks: ``"physics"`` looks at the network's gradients only and gives every other block
-            (unknowns of an inverse problem, adapters) the plain sum; ``"global"`` treats all
-            parameters as one vector.
+        blocks: ``"physics"`` looks at the trunk's gradients only and gives unknowns of an inverse
+            problem and adapters the plain sum; ``"global"`` treats all parameters as one vector.
     """
 
     family = "surgery"
     from_rows = True
     blocks: Literal["physics", "global"]
+
+    def has_scalar(self, layout: ParameterLayout) -> bool:
+        return self.blocks == "global" or all(b.in_trunk for b in layout.blocks)
 
     @abstractmethod
     def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
@@ -92,19 +95,19 @@ class Surgery(Aggregator):
         """
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        if self.blocks == "global" or len(view.layout.blocks) == 1:
+        if self.blocks == "global":
             return self._coefficients(view, None), state
-        per_block = [
-            self._coefficients(view, NETWORK) if b.name == NETWORK else torch.ones_like(view.losses)
-            for b in view.layout.blocks
-        ]
-        return torch.stack(per_block, dim=1), state
+        blocks = view.layout.blocks
+        trunk, ones = self._coefficients(view, TRUNK), torch.ones_like(view.losses)
+        if all(b.in_trunk for b in blocks):
+            return trunk, state
+        return torch.stack([trunk if b.in_trunk else ones for b in blocks], dim=1), state
 
     def _coefficients(self, view: StepView, block: str | None) -> Tensor:
         gram = view.gramian(block)
         norms = gram.diagonal().clamp_min(0).sqrt()
         active = (norms > 0).nonzero().flatten()
-        c = torch.ones(view.count, dtype=torch.float64)
+        c = torch.ones(view.count, dtype=torch.float64, device="cpu")
         if active.numel() > 1:
             n = norms[active]
             unit = (gram[active][:, active] / n[:, None] / n[None, :]).clamp(-1.0, 1.0)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .aggregator import Aggregator, Needs, Reweighting, Routing, State, Surgery
 from .errors import MethodError
+from .layout import ParameterLayout
 from .step import Spec, StepView
 
 _ORDER = {Reweighting: 0, Surgery: 1, Routing: 2}
@@ -44,7 +45,9 @@ class Chain(Aggregator):
         for m in members:
             self.needs |= m.needs
         self.from_rows = any(m.from_rows for m in members)
-        self.scalar = all(m.scalar for m in members)
+
+    def has_scalar(self, layout: ParameterLayout) -> bool:
+        return all(m.has_scalar(layout) for m in self.members)
 
     def init(self, spec: Spec) -> State:
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,10 +21,15 @@ class GradientSource:
     Args:
         losses: the losses of this step.
         layout: the parameters to differentiate for.
-        buffer: ``[K, P]`` storage for the rows, reused from step to step by its owner.
+        buffer: gives ``[K, P]`` storage for the rows; called only when rows are asked for.
     """
 
-    def __init__(self, losses: Losses, layout: ParameterLayout, buffer: Tensor) -> None:
+    def __init__(
+        self,
+        losses: Losses,
+        layout: ParameterLayout,
+        buffer: Callable[[int, ParameterLayout], Tensor],
+    ) -> None:
         self.losses = losses
         self.layout = layout
         self._buffer = buffer
@@ -39,14 +44,15 @@ class GradientSource:
             NonFiniteError: a gradient is infinite or NaN; the message names its loss.
         """
         if self._rows is None:
+            rows = self._buffer(self.losses.count, self.layout)
             touched = []
             for k in range(self.losses.count):
                 grads = self._backward(self.losses.loss(k))
-                self.layout.write(grads, self._buffer[k])
+                self.layout.write(grads, rows[k])
                 touched.append([g is not None for g in grads])
-            self._touched = torch.tensor(touched)
-            _check_rows(self._buffer, self.losses.names)
-            self._rows = self._buffer
+            self._touched = torch.tensor(touched, device="cpu")
+            _check_rows(rows, self.losses.names)
+            self._rows = rows
         return self._rows
 
     def touched(self) -> Tensor:
@@ -59,7 +65,7 @@ class GradientSource:
         """``[K, K]`` float64 Gramian of the rows, over one block or over all columns."""
         if block not in self._gramians:
             rows = self.rows()[:, self.layout.columns(block)]
-            total = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64)
+            total = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64, device="cpu")
             for chunk in torch.split(rows, _CHUNK, dim=1):
                 wide = chunk.double()
                 total += (wide @ wide.T).cpu()
@@ -70,7 +76,7 @@ class GradientSource:
         """``[P]`` gradient of the fixed terms, or ``None`` when there are none."""
         if not self.losses.has_fixed:
             return None
-        row = torch.empty_like(self._buffer[0])
+        row = self._new_row()
         self.layout.write(self._backward(self.losses.loss(FIXED)), row)
         return row
 
@@ -87,7 +93,7 @@ class GradientSource:
         pairs = self._residuals(k)
         probe = [(r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs]
         grads = self._backward(torch.stack(probe).sum())
-        row = torch.empty_like(self._buffer[0])
+        row = self._new_row()
         self.layout.write(grads, row)
         return row[self.layout.columns(block)]
 
@@ -99,6 +105,8 @@ class GradientSource:
                 f"this method needs the residuals of every loss and got none for '{name}'. In a "
                 "torch loop pass step(losses, residuals={'" + name + "': residual_tensor, ...})."
             )
+        if any(w < 0 for _, w in pairs):
+            raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
         square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
         value = float(self.losses.loss(k).detach())
         if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
@@ -109,6 +117,10 @@ class GradientSource:
             )
         return pairs
 
+    def _new_row(self) -> Tensor:
+        layout = self.layout
+        return torch.empty(layout.size, dtype=layout.dtype, device=layout.device)
+
     def _backward(self, scalar: Tensor) -> Sequence[Tensor | None]:
         grads: Sequence[Tensor | None] = torch.autograd.grad(
             scalar, self.layout.params, retain_graph=True, allow_unused=True
@@ -118,7 +130,7 @@ class GradientSource:
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
     """Random signs drawn on the CPU, so that a run is the same on every device."""
-    bits = torch.randint(0, 2, (like.numel(),), generator=generator)
+    bits = torch.randint(0, 2, (like.numel(),), generator=generator, device="cpu")
     return (bits * 2 - 1).to(device=like.device, dtype=like.dtype)
 
 

@@ -14,15 +14,21 @@ NETWORK = "network"
 PHYSICS = "physics"
 ADAPTER = "adapter/"
 """Prefix of an adapter block; the rest of the name is the loss that owns it."""
+TRUNK = "trunk"
+"""Stands for every block but unknowns and adapters: the geometry that methods look at."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A named run of parameters: indices into ``params``, columns of the flat gradient."""
+    """A named run of parameters: its columns of the flat gradient."""
 
     name: str
-    params: range
     columns: slice
+
+    @property
+    def in_trunk(self) -> bool:
+        """Whether the block holds neither unknowns nor adapters."""
+        return self.name != PHYSICS and not self.name.startswith(ADAPTER)
 
     @property
     def owner(self) -> str | None:
@@ -37,7 +43,7 @@ class ParameterLayout:
     Attributes:
         params: the P-element parameter list, network first, then the other blocks.
         blocks: the blocks; their ``columns`` tile ``range(size)``.
-        shapes, offsets: per parameter its shape and first column.
+        offsets: per parameter its first column.
         size: P, the total number of scalars.
     """
 
@@ -68,18 +74,19 @@ class ParameterLayout:
         order: dict[str, list[Tensor]] = {}
         for p in every:
             order.setdefault(owner[id(p)], []).append(p)
-        names = sorted(order, key=lambda n: (n != NETWORK, n != PHYSICS))
+        # The trunk's blocks first, so that together they are one run of columns.
+        names = sorted(order, key=lambda n: (n != NETWORK, n.startswith(ADAPTER), n == PHYSICS))
         flat: list[Tensor] = []
         offsets: list[int] = []
         blocks: list[Block] = []
         size = 0
         for name in names:
-            first, start = len(flat), size
+            start = size
             for p in order[name]:
                 flat.append(p)
                 offsets.append(size)
                 size += p.numel()
-            blocks.append(Block(name, range(first, len(flat)), slice(start, size)))
+            blocks.append(Block(name, slice(start, size)))
         return cls(tuple(flat), tuple(blocks), tuple(offsets), size)
 
     @property
@@ -98,22 +105,20 @@ class ParameterLayout:
         return tuple(b.name for b in self.blocks)
 
     def columns(self, block: str | None) -> slice:
-        """Columns of a block in the flat gradient; ``None`` means all.
+        """Columns of a block in the flat gradient; ``TRUNK`` those of the trunk, ``None`` all.
 
         Raises:
             LayoutError: unknown block.
         """
         if block is None:
             return slice(0, self.size)
+        if block == TRUNK:
+            ends = [b.columns.stop for b in self.blocks if b.in_trunk]
+            return slice(0, max(ends, default=self.size))
         for b in self.blocks:
             if b.name == block:
                 return b.columns
         raise LayoutError(f"expected one of the blocks {self.names}, found '{block}'.")
-
-    @property
-    def trunk(self) -> str | None:
-        """The block whose geometry methods look at: ``network``, or everything without one."""
-        return NETWORK if NETWORK in self.names else None
 
     def write(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
         """Copy per-parameter gradients into the flat ``[P]`` row ``out``; ``None`` becomes 0."""
@@ -147,8 +152,8 @@ def _block_of(params: Sequence[Tensor], named: dict[str, Sequence[Tensor]]) -> d
     held = {id(p) for p in params}
     owner: dict[int, str] = {}
     for name, members in named.items():
-        if name == NETWORK:
-            raise LayoutError("the block 'network' holds what no other block does; name others.")
+        if name in (NETWORK, TRUNK):
+            raise LayoutError(f"the block '{name}' holds what no other block does; name others.")
         for p in members:
             if id(p) in owner:
                 raise LayoutError(

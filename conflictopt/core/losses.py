@@ -13,7 +13,6 @@ from .errors import LossError, NonFiniteError
 FIXED = -1
 """Group index of a term that is added with coefficient 1 and takes no part in aggregation."""
 
-LossInput = "Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor"
 Residual = tuple[Tensor, float]
 
 
@@ -56,6 +55,8 @@ class Losses:
             LossError: on a form, a name or a shape that does not fit; the message names the loss.
         """
         if isinstance(losses, Losses):
+            if residuals is not None:
+                raise LossError("a Losses carries its own residuals: Losses.of(losses, residuals).")
             return losses
         terms: Tensor | tuple[Tensor, ...]
         if isinstance(losses, Tensor):
@@ -66,10 +67,9 @@ class Losses:
                 )
             terms, count = losses, losses.shape[0]
         elif isinstance(losses, Mapping):
-            if names is not None and tuple(names) != tuple(losses):
-                raise LossError(f"expected losses named {tuple(names)}, found {tuple(losses)}.")
-            names = tuple(losses)
-            terms, count = tuple(losses.values()), len(losses)
+            same = names is not None and set(names) == set(losses)
+            names = tuple(names) if same and names is not None else tuple(losses)
+            terms, count = tuple(losses[n] for n in names), len(losses)
         elif isinstance(losses, Sequence) and not isinstance(losses, str):
             terms, count = tuple(losses), len(losses)
         else:
@@ -109,11 +109,16 @@ class Losses:
 
     def values(self) -> Tensor:
         """``[K]`` detached values of the losses (sums over their terms)."""
-        terms = torch.stack([t.detach() for t in self.term_list()])
+        terms = self._term_values()
         if self.groups == tuple(range(self.count)):
             return terms
         members = [[i for i, g in enumerate(self.groups) if g == k] for k in range(self.count)]
         return torch.stack([terms[m].sum() for m in members])
+
+    def _term_values(self) -> Tensor:
+        if isinstance(self.terms, Tensor):
+            return self.terms.detach().clone()
+        return torch.stack([t.detach() for t in self.terms])
 
     def loss(self, k: int) -> Tensor:
         """Loss k as a scalar with graph; ``FIXED`` gives the sum of the fixed terms."""
@@ -135,8 +140,10 @@ class Losses:
             return (self.terms * per_term).sum()
         return _left_sum([t * c for t, c in zip(self.terms, per_term.unbind(), strict=True)])
 
-    def check(self, device: torch.device, dtype: torch.dtype) -> None:
+    def check(self, device: torch.device, dtype: torch.dtype, finite: bool = True) -> None:
         """Check that every term can be differentiated beside parameters of this kind.
+
+        Entries of a ``[K]`` tensor share one graph, so a detached one cannot be told apart there.
 
         Raises:
             LossError: on a term without graph, or on another device or dtype.
@@ -155,7 +162,9 @@ class Losses:
                     f"loss '{name}' is {term.dtype} on {term.device}, but the parameters are "
                     f"{dtype} on {device}. Bring losses and parameters to one dtype and device."
                 )
-        values = torch.stack([t.detach() for t in self.term_list()])
+        if not finite:
+            return
+        values = self._term_values()
         if not bool(values.isfinite().all()):
             bad = [i for i, v in enumerate(values.tolist()) if v - v != 0]
             listed = ", ".join(f"'{self._term_name(i)}' = {values[i].item()}" for i in bad)

@@ -52,7 +52,7 @@ class PeriodicReweighting(Reweighting):
     def init(self, spec: Spec) -> State:
         return {
             "weights": torch.ones(spec.count, dtype=spec.dtype, device=spec.device),
-            "age": torch.zeros((), dtype=torch.int64),
+            "age": torch.zeros((), dtype=torch.int64, device="cpu"),
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:

@@ -76,7 +76,7 @@ class StepView:
 
     def touched_columns(self, k: int, block: str | None = None) -> Tensor:
         """``[P_block]`` bool: columns of parameters that loss k reaches."""
-        sizes = torch.tensor([p.numel() for p in self.layout.params])
+        sizes = torch.tensor([p.numel() for p in self.layout.params], device="cpu")
         mask = self._source.touched()[k].repeat_interleave(sizes)
         return mask[self.layout.columns(block)].to(self.spec.device)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs, Reweighting, State
+from ..core.layout import TRUNK
 from ..core.periodic import check_count
 from ..core.step import Spec, StepView
 from .profile import Profile
@@ -44,12 +46,13 @@ class Recorder(Reweighting):
 
     def init(self, spec: Spec) -> State:
         t, k = self.capacity, spec.count
+        cpu: dict[str, Any] = {"device": "cpu"}
         return {
-            "losses": torch.zeros(t, k, dtype=torch.float64),
-            "gramians": torch.zeros(t, k, k, dtype=torch.float64),
-            "steps": torch.zeros(t, dtype=torch.int64),
-            "samples": torch.zeros((), dtype=torch.int64),
-            "age": torch.zeros((), dtype=torch.int64),
+            "losses": torch.zeros(t, k, dtype=torch.float64, **cpu),
+            "gramians": torch.zeros(t, k, k, dtype=torch.float64, **cpu),
+            "steps": torch.zeros(t, dtype=torch.int64, **cpu),
+            "samples": torch.zeros((), dtype=torch.int64, **cpu),
+            "age": torch.zeros((), dtype=torch.int64, **cpu),
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
@@ -58,8 +61,8 @@ class Recorder(Reweighting):
         if age % self.every == 0 and n < self.capacity:
             seen = {
                 "losses": view.losses.detach().double().cpu(),
-                "gramians": view.gramian(view.layout.trunk),
-                "steps": torch.tensor(view.step),
+                "gramians": view.gramian(TRUNK),
+                "steps": torch.tensor(view.step, device="cpu"),
             }
             for key, value in seen.items():
                 after[key] = state[key].clone()

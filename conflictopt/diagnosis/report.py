@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .figure import save_figure
 from .profile import Profile
 from .regime import Diagnosis
 from .selection import Plan
-from .statistics import LossStatistics, PairStatistics
+from .statistics import LossStatistics, PairStatistics, norm_ratio
 
 
 def write_report(
@@ -23,7 +24,10 @@ def write_report(
     plan: Plan,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write ``report.json``, ``pairs.csv``, ``losses.csv``, ``profile.npz`` and ``profile.png``.
+    """Write ``report.json``, the profile and tables of it.
+
+    ``pairs.csv`` and ``losses.csv`` hold the statistics, ``history.csv`` every sample (losses,
+    gradient norms, their ratio, cosines), ``profile.npz`` all of it, ``profile.png`` a figure.
 
     Args:
         folder: created if need be; files of an earlier report in it are replaced.
@@ -42,9 +46,23 @@ def write_report(
     write_json(folder / "report.json", content)
     _write_csv(folder / "pairs.csv", PairStatistics, diagnosis.pairs)
     _write_csv(folder / "losses.csv", LossStatistics, diagnosis.losses)
+    _write_history(folder / "history.csv", profile)
     profile.save(folder / "profile.npz")
     save_figure(profile, diagnosis, folder / "profile.png")
     return folder
+
+
+def _write_history(path: Path, profile: Profile) -> None:
+    names, pairs = profile.names, list(combinations(range(len(profile.names)), 2))
+    header = ["step", *(f"loss {n}" for n in names), *(f"norm {n}" for n in names), "norm ratio"]
+    header += [f"cosine {names[i]} / {names[j]}" for i, j in pairs]
+    cosines = [profile.cosines[:, i, j] for i, j in pairs]
+    columns = [*profile.losses.T, *profile.norms.T, norm_ratio(profile), *cosines]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for step, *values in zip(profile.steps, *columns, strict=True):
+            writer.writerow([int(step), *(float(v) for v in values)])
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

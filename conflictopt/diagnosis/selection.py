@@ -16,7 +16,8 @@ class Plan:
 
     Attributes:
         kind: ``none``, ``reweighting`` or ``adapters + reweighting``.
-        reweighting: registry name of the reweighting method, ``None`` for kind ``none``.
+        reweighting: name of the reweighting method (of its class, if it was given as an
+            object); ``None`` for kind ``none``.
         adapters: whether per-loss adapters are attached.
         reason: one sentence with the deciding numbers.
     """
@@ -35,13 +36,18 @@ def select(diagnosis: Diagnosis, reweighting: str = "ntk") -> Plan:
     """Choose a plan by the regime, as the abstract of arXiv 2605.10136 recommends.
 
     Persistent conflict: adapters and reweighting. Magnitude imbalance: reweighting. Benign:
-    nothing. The default reweighting is the method that was never worse than plain training in
-    our first study (NTK-trace weights).
+    nothing. A profile that is too short: nothing.
 
     Args:
         diagnosis: of the unmodified run.
-        reweighting: registry name of the reweighting method to use.
+        reweighting: name of the reweighting method to use.
     """
+    if not diagnosis.pairs:
+        return Plan("none", None, False, "there is only one loss: nothing can conflict.")
+    if diagnosis.too_short:
+        enough = diagnosis.thresholds.enough_samples
+        reason = f"a profile of {diagnosis.samples} samples decides nothing; {enough} are needed."
+        return Plan("none", None, False, reason)
     ratio = f"gradient-norm ratio {diagnosis.norm_ratio:.3g}"
     if diagnosis.regime == "persistent":
         p = diagnosis.worst_pair
@@ -55,6 +61,4 @@ def select(diagnosis: Diagnosis, reweighting: str = "ntk") -> Plan:
         limit = diagnosis.thresholds.magnitude_ratio
         reason = f"no pair conflicts persistently, but {ratio} is at least {limit:g}."
         return Plan("reweighting", reweighting, False, reason)
-    if not diagnosis.pairs:
-        return Plan("none", None, False, "there is only one loss: nothing can conflict.")
     return Plan("none", None, False, f"no pair conflicts persistently, and {ratio} is moderate.")

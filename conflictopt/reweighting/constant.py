@@ -49,6 +49,9 @@ class Constant(Reweighting):
             raise MethodError(
                 f"expected weights as a mapping name -> weight or a sequence, found {given!r}."
             )
+        # a copy: what the caller does to the original later must not change the method
+        own = dict(given) if isinstance(given, Mapping) else tuple(given)
+        object.__setattr__(self, "weights", own)
         values = list(given.values()) if isinstance(given, Mapping) else list(given)
         for w in values:
             if not (isinstance(w, Real) and 0 <= w < float("inf")):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.aggregator import Needs
 from ..core.errors import MethodError
+from ..core.layout import TRUNK
 from ..core.periodic import PeriodicReweighting
 from ..core.step import StepView
 
@@ -57,9 +58,9 @@ class GradNormBalance(PeriodicReweighting):
             raise MethodError(f"expected form='mean' or 'one_sided', found {self.form!r}.")
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        norms = view.norms(view.layout.trunk)
+        norms = view.norms(TRUNK)
         if self.form == "mean":
             return norms[norms > 0].mean() / norms
-        equation = torch.tensor(view.spec.equations)
+        equation = torch.tensor(view.spec.equations, device="cpu")
         lifted = (norms[equation & (norms > 0)].mean() / norms).clamp_min(1.0)
         return torch.where(equation, torch.ones_like(norms), lifted)

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ..core.aggregator import Needs
 from ..core.errors import MethodError
+from ..core.layout import TRUNK
 from ..core.periodic import PeriodicReweighting
 from ..core.step import StepView
 
 
 def _largest(values: Tensor) -> Tensor:
-    return values.max() if values.numel() else torch.tensor(torch.nan, dtype=values.dtype)
+    return values.max() if values.numel() else values.new_tensor(torch.nan)
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,14 @@ class LRAnnealing(PeriodicReweighting):
             )
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        trunk = view.layout.trunk
-        size = view.rows(trunk).abs()
+        size = view.rows(TRUNK).abs()
         mean = torch.stack(
             [
-                row[view.touched_columns(k, trunk)].double().mean().cpu()
+                row[view.touched_columns(k, TRUNK)].double().mean().cpu()
                 for k, row in enumerate(size)
             ]
         )
-        equation = torch.tensor(view.spec.equations)
+        equation = torch.tensor(view.spec.equations, device="cpu")
         largest = torch.stack([row.max().double().cpu() for row in size])
         statistic = (mean if self.variant == "mean" else largest)[equation]
         # NaN without an active equation: nothing to compare with, so conditions keep 1.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs
+from ..core.layout import TRUNK
 from ..core.periodic import PeriodicReweighting, check_count
 from ..core.step import StepView
 
@@ -55,9 +56,9 @@ class NTK(PeriodicReweighting):
         check_count("probes", self.probes)
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        trunk = view.layout.trunk
         traces = torch.tensor(
-            [view.residual_trace(k, self.probes, trunk) for k in range(view.count)],
+            [view.residual_trace(k, self.probes, TRUNK) for k in range(view.count)],
             dtype=torch.float64,
+            device="cpu",
         )
         return traces[traces > 0].mean() / traces

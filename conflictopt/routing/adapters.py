@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.aggregator import Needs, Routing, State
 from ..core.errors import MethodError
-from ..core.layout import ADAPTER
+from ..core.layout import ADAPTER, ParameterLayout
 from ..core.step import StepView
 
 
@@ -58,9 +58,7 @@ class AdapterRouting(Routing):
         """Shared routing is the weighted sum; only exclusive routing needs the rows."""
         return self.routing == "exclusive"
 
-    @property
-    def scalar(self) -> bool:  # type: ignore[override]
-        """Exclusive routing is not descent on one objective."""
+    def has_scalar(self, layout: ParameterLayout) -> bool:
         return self.routing == "shared"
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:

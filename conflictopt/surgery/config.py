@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs, Surgery, check_blocks
+from ..core.layout import ParameterLayout
 
 _RANK = 1e-12
 _NO_DIRECTION = 1e-9
@@ -45,12 +46,14 @@ class ConFIG(Surgery):
     blocks: Literal["physics", "global"] = "physics"
 
     needs = Needs.GRAMIAN
-    # coefficients grow as 1/|g_k| and may be negative: frozen, they are no objective
-    scalar = False
     source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), section 3"
 
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
+
+    def has_scalar(self, layout: ParameterLayout) -> bool:
+        # coefficients grow as 1/|g_k| and may be negative: frozen, they are no objective
+        return False
 
     def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
         alpha = torch.linalg.pinv(unit, rtol=_RANK, hermitian=True).sum(dim=1)

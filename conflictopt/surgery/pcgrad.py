@@ -51,7 +51,7 @@ class PCGrad(Surgery):
         for i in range(count):
             # g_i' = |g_i| * sum_j part[j] * u_j, kept in coordinates of the unit gradients
             part = [float(i == j) for j in range(count)]
-            for j in torch.randperm(count, generator=generator).tolist():
+            for j in torch.randperm(count, generator=generator, device="cpu").tolist():
                 if j == i:
                     continue
                 along = sum(p * cos[m][j] for m, p in enumerate(part))
@@ -59,4 +59,4 @@ class PCGrad(Surgery):
                     part[j] -= along
             for j in range(count):
                 total[j] += length[i] * part[j] / length[j]
-        return torch.tensor(total, dtype=torch.float64)
+        return torch.tensor(total, dtype=torch.float64, device="cpu")

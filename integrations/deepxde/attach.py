@@ -69,7 +69,6 @@ class Hook:
         compile_plainly = self.model.compile
 
         def compile_and_attach(*args: Any, **kwargs: Any) -> Any:
-            self._plain_step = self._plain_opt = None
             result = compile_plainly(*args, **kwargs)
             self._compiled()
             return result

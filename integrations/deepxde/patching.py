@@ -11,6 +11,7 @@ from torch import Tensor
 
 from conflictopt.adapters import Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
+from conflictopt.checkpoint import method_name
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.chain import Chain
 from conflictopt.core.losses import Losses
@@ -18,8 +19,9 @@ from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.recorder import Recorder, profile_of
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
 from conflictopt.diagnosis.selection import Plan, select
-from conflictopt.linesearch import append_parameters, check_method
+from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer, check_on_nonfinite
+from conflictopt.registry import from_config
 
 from .attach import Hook, check_supported, parallel_heads
 from .errors import PatchError
@@ -36,6 +38,8 @@ class Patch:
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
         profile, diagnosis, plan: of the first steps; ``None`` until the profile is complete.
         adapters: the per-loss adapters, once attached.
+        plan_applied: whether ``auto`` carried the plan out.
+        trained_with: the methods in use, each with the step from which on.
         stage_end: number of steps at the end of the present ``train`` call, if it is known.
         log: decisions and adoptions, one sentence each.
         on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
@@ -57,6 +61,8 @@ class Patch:
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
+        self.plan_applied = False
+        self.trained_with = [(0, method_name(method.start()))]
         self.stage_end: int | None = None
         self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
@@ -94,6 +100,12 @@ class Patch:
         """Hook into the model, now and at every later compile."""
         self._hook.start()
 
+    def _use(self, aggregator: Aggregator, why: str) -> None:
+        assert self.optimizer is not None
+        self.optimizer.set_aggregator(aggregator)
+        self.trained_with.append((self.steps, method_name(aggregator)))
+        self.log.append(f"step {self.steps}: {method_name(aggregator)}, {why}.")
+
     def compiled(self) -> None:
         """The model has a new optimizer: wrap it."""
         hook = self._hook
@@ -103,8 +115,6 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
-        if self.groups is not None and len(self.groups.names) > 1 and self.optimizer is not None:
-            check_method(inner, self.optimizer.aggregator)
         self._adopt_unknowns(inner, hook.trainable_unknowns())
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(
@@ -116,6 +126,8 @@ class Patch:
         else:
             self.optimizer = self.optimizer.rewrap(inner)
         self.optimizer.blocks = self._blocks()
+        if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
+            check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._checked = False
         hook.install(self.optimizer, self._train_step)
 
@@ -167,8 +179,9 @@ class Patch:
         if met is not known and met is not None:
             session.names = session.names or losses.names
             session.equations = met.equations or None
-            if known is None and self.method.adapters:
+            if self.method.adapters and self.adapters is None:
                 self._attach_adapters(losses.names, self.method.rank)
+                losses = self._reader.read(batch, wanted)
         # Fail before the first step rather than after the profile; one loss needs no balance.
         if wanted and not self._checked and not (losses.count == 1 and self.method.auto):
             check_mean_square(losses)
@@ -198,6 +211,8 @@ class Patch:
             listener(self)
         if self.method.auto:
             assert self.plan is not None
+            if self.diagnosis is not None and self.diagnosis.too_short and self.diagnosis.pairs:
+                warnings.warn(f"conflictopt: {self.plan.reason}", stacklevel=2)
             self._apply(self.plan)
 
     def conclude(self) -> Diagnosis | None:
@@ -210,10 +225,8 @@ class Patch:
             self.profile = profile_of(state, self.optimizer.session.names)
             self.diagnosis = diagnose(self.profile, self._thresholds)
             self.plan = select(self.diagnosis, self.method.balance_name)
-            self.log.append(
-                f"step {self.steps}: {self.diagnosis.regime}, so {self.plan.kind}: "
-                f"{self.plan.reason}"
-            )
+            found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
+            self.log.append(f"step {self.steps}: {found}, so {self.plan.kind}: {self.plan.reason}")
         return self.diagnosis
 
     def _recorder_state(self) -> dict[str, Tensor] | None:
@@ -232,7 +245,8 @@ class Patch:
         assert self.optimizer is not None
         if plan.adapters and self.groups is not None:
             self._attach_adapters(self.groups.names, self.method.rank)
-        self.optimizer.set_aggregator(self.method.of_plan(plan))
+        self._use(self.method.of_plan(plan), "as planned")
+        self.plan_applied = True
 
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""
@@ -240,18 +254,24 @@ class Patch:
 
     def restoring(self, path: str) -> None:
         """A checkpoint with adapters loads into a network that has them."""
+        if self.optimizer is None:
+            return
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved_adapters(saved.get("model_state_dict", {}))
-        extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY)
-        if found is not None and self.adapters is None and extras is not None:
-            self._attach_adapters(tuple(extras["names"]), found[1])
+        if found is not None and self.adapters is None:
+            self._attach_adapters(*found)
+        config = (saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}).get("config")
+        undecided = self.method.auto and self.diagnosis is None
+        if undecided and config is not None:
+            # saved after the decision of an earlier run: go on with what it decided
+            self._use(from_config(config), "restored from a checkpoint")
 
     def _attach_adapters(self, losses: tuple[str, ...], rank: int) -> None:
         assert self.optimizer is not None
         if self.adapters is None:
             heads = parallel_heads(self.model.net)
             adapters = attach(self.model.net, losses, rank=rank, heads=heads, seed=self._seed)
-            append_parameters(self.optimizer.inner, list(adapters.parameters()))
+            self.optimizer.add_adapters(adapters)
             count = sum(p.numel() for p in adapters.parameters())
             self.log.append(f"step {self.steps}: attached adapters, {count} parameters.")
         self.optimizer.blocks = self._blocks()
@@ -269,7 +289,7 @@ def patch(
     *,
     groups: Grouping = "kind",
     profile_steps: int = 1000,
-    profile_every: int = 10,
+    profile_every: int | None = None,
     record: bool = False,
     reweighting: str | Aggregator = "ntk",
     routing: Literal["shared", "exclusive"] = "shared",
@@ -287,13 +307,14 @@ def patch(
 
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
-        method: ``"auto"``, a registry name or an aggregator. Methods with adapters attach them
-            before the first step.
+        method: ``"auto"``, a registry name or an aggregator. Methods with adapters attach them at
+            the first step.
         groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
         profile_steps: length of the profile. Under L-BFGS one step is a whole DeepXDE iteration
             (up to 1000 inner ones).
-        profile_every: steps between the profile's samples.
+        profile_every: steps between the profile's samples; without it, such that there are 100 of
+            them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
         record: also profile the first steps of a named method; ``auto`` always does.
         reweighting: for ``auto``, the reweighting method of the plan.
         routing, rank: for adapters, see ``conflictopt.attach`` and the method ``adapters``.
@@ -314,7 +335,7 @@ def patch(
         raise PatchError("this model is patched already; call unpatch(model) first.")
     check_grouping(groups)
     check_on_nonfinite(on_nonfinite)
-    recorder = Recorder(steps=profile_steps, every=profile_every)
+    recorder = Recorder(profile_steps, sampling(profile_steps, profile_every))
     chosen = Method.of(method, recorder, record, reweighting, routing, rank)
     made = Patch(model, chosen, groups, thresholds, seed, on_nonfinite)
     try:
@@ -324,6 +345,11 @@ def patch(
         raise
     model.conflictopt = made
     return made
+
+
+def sampling(profile_steps: int, every: int | None) -> int:
+    """Steps between samples: as asked, or such that a profile has 100 samples."""
+    return every if every is not None else max(1, profile_steps // 100)
 
 
 def unpatch(model: Any) -> None:

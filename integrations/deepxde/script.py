@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class ScriptRun:
 
     def _execute(self) -> None:
         try:
-            runpy.run_path(str(self.path), run_name="__main__")
+            runpy.run_path(str(self.path.absolute()), run_name="__main__")
         except ConflictOptError:
             raise
         except SystemExit as stop:
@@ -119,6 +120,7 @@ class ScriptRun:
     def _patched_models(self, model_class: Any) -> Iterator[None]:
         original = model_class.__init__
 
+        @wraps(original)
         def init(model: Any, *args: Any, **kwargs: Any) -> None:
             original(model, *args, **kwargs)
             if hasattr(model, "conflictopt"):

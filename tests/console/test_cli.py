@@ -13,7 +13,7 @@ from conflictopt.registry import METHODS
 
 TRAIN = "model.train(iterations=30)"
 SHORT = ("--profile-steps", 20, "--every", 2)
-REPORT = {"report.json", "pairs.csv", "losses.csv", "profile.npz", "profile.png"}
+REPORT = {"report.json", "pairs.csv", "losses.csv", "history.csv", "profile.npz", "profile.png"}
 
 
 def read(path):
@@ -166,7 +166,7 @@ def test_methods_as_json(invoke):
     listed = json.loads(done.stdout)
     assert [row["name"] for row in listed] == list(METHODS)
     for row in listed:
-        assert set(row) == {"name", "family", "summary", "source", "needs"}
+        assert set(row) == {"name", "family", "summary", "source", "needs", "options"}
         assert row["family"] in ("reweighting", "surgery", "routing")
         assert row["summary"].endswith(".")
         assert row["source"]
@@ -181,3 +181,37 @@ def test_methods_as_a_table(invoke):
 
 def test_version(invoke):
     assert invoke("--version").stdout.strip() == __version__
+
+
+def test_diagnosis_needs_no_residuals(script, invoke, tmp_path):
+    start = "loss_function = lambda target, value: (target - value).abs().mean()\n"
+    compile_so = "model.compile('adam', lr=1e-3, loss=loss_function)\n"
+    done = invoke("diagnose", script(start + compile_so + TRAIN), *SHORT)
+    assert done.exit_code == 0
+    assert read(tmp_path / "report/report.json")["diagnosis"]["samples"] == 10
+
+
+def test_a_plan_that_came_too_late_is_not_reported_as_carried_out(script, invoke, tmp_path):
+    done = invoke("run", script(TRAIN), "--method", "auto", "--profile-steps", 100)
+    assert done.exit_code == 0
+    assert "The plan was not applied: training ended before the profile did." in done.stdout
+    outcome = read(tmp_path / "report/report.json")["outcome"]
+    assert outcome["plan_applied"] is False
+    assert outcome["trained_with"] == [{"from_step": 0, "method": "Recorder"}]
+
+
+def test_the_report_says_what_was_trained_with(script, invoke, tmp_path):
+    words = ("--profile-steps", 60, "--option", "reweighting=grad_norm")
+    done = invoke("run", script("model.train(iterations=80)"), *words)
+    assert done.exit_code == 0
+    report = read(tmp_path / "report/report.json")
+    assert report["outcome"]["plan_applied"] is True
+    assert report["diagnosis"]["samples"] == 60
+    assert report["outcome"]["trained_with"][1]["from_step"] == 60
+
+
+def test_a_script_that_fails_late_keeps_its_report(script, invoke, tmp_path):
+    done = invoke("run", script(TRAIN + "\nraise ValueError('late')"), "--method", "ntk", *SHORT)
+    assert done.exit_code == 2
+    assert "late" in done.stderr
+    assert read(tmp_path / "report/report.json")["outcome"]["steps"] == 30

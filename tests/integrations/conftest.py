@@ -179,7 +179,7 @@ def assert_unchanged(same) -> Callable[..., Any]:
 def forced() -> dict[str, Thresholds]:
     """Thresholds under which the conflicting problem has the regime of that name."""
     return {
-        "benign": Thresholds(persistent_cosine=-1.0, magnitude_ratio=1e12),
-        "magnitude": Thresholds(persistent_cosine=-1.0, magnitude_ratio=1.0),
-        "persistent": Thresholds(persistent_fraction=0.5, persistent_cosine=0.0),
+        "benign": Thresholds(enough_samples=1, persistent_cosine=-1.0, magnitude_ratio=1e12),
+        "magnitude": Thresholds(enough_samples=1, persistent_cosine=-1.0, magnitude_ratio=1.0),
+        "persistent": Thresholds(enough_samples=1, persistent_fraction=0.5, persistent_cosine=0.0),
     }

@@ -167,3 +167,24 @@ def test_an_inverse_problem_restores(inverse, adam, saved):
     model.restore(path)
     model.train(iterations=5, verbose=0)
     assert model.conflictopt.steps == 10
+
+
+def test_a_decided_run_goes_on_in_a_fresh_process(conflicting, forced, tmp_path):
+    """The method, its weights and the adapters come back; nothing is profiled again."""
+    model = conflicting()
+    patch(model, "auto", thresholds=forced["persistent"], **SHORT)
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=20, verbose=0)
+    path = model.save(str(tmp_path / "model"))
+    model.train(iterations=10, verbose=0)
+
+    fresh = conflicting()
+    patch(fresh, "auto", thresholds=forced["persistent"], **SHORT)
+    fresh.compile("adam", lr=1e-2, verbose=0)
+    fresh.restore(path)
+    assert fresh.opt.aggregator == model.opt.aggregator
+    assert fresh.conflictopt.steps == 20
+    fresh.train(iterations=10, verbose=0)
+    assert fresh.conflictopt.diagnosis is None
+    for a, b in zip(model.net.parameters(), fresh.net.parameters(), strict=True):
+        assert torch.equal(a, b)

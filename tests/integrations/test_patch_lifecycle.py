@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt import MultiLossOptimizer
+from conflictopt import LineSearchError, MultiLossOptimizer
 from conflictopt.integrations.deepxde import Patch, PatchError, patch, unpatch
 
 
@@ -189,3 +189,17 @@ def test_a_network_with_one_head_per_output_gets_adapters_at_every_head(heat, ad
     adam(model, 5)
     assert [name for name, _ in model.conflictopt.adapters.heads] == ["layers.2.0", "layers.2.1"]
     assert all((u != 0).any() for u in model.conflictopt.adapters.up)
+
+
+def test_unpatching_after_a_refused_compile_leaves_the_plain_optimizer(heat, adam):
+    model = heat()
+    patch(model, "config")
+    adam(model, 3)
+    with pytest.raises(LineSearchError):
+        model.compile("L-BFGS", verbose=0)
+    unpatch(model)
+    assert isinstance(model.opt, torch.optim.LBFGS)
+    assert "compile" not in vars(model)
+    model.compile("adam", lr=1e-3, verbose=0)
+    model.train(iterations=2, verbose=0)
+    assert not hasattr(model, "conflictopt")

@@ -43,7 +43,7 @@ def _step(rows, *, names="abcdefgh", equations=None, blocks=None, offsets=0.5, g
         for n, a, o in zip(names, matrices, offsets, strict=True)
     }
     losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
-    source = GradientSource(losses, layout, torch.empty(count, size, **kind))
+    source = GradientSource(losses, layout, lambda *_: torch.empty(count, size, **kind))
     generator = generator or torch.Generator().manual_seed(0)
     spec = Spec(names, equations, **kind)
     return StepView(losses.values(), spec, 0, generator, layout, source)

@@ -53,7 +53,7 @@ def trace(r, params, weight=1.0):
 
 def source_of(losses, params):
     layout = ParameterLayout.build(params)
-    return GradientSource(losses, layout, torch.empty(losses.count, layout.size).double())
+    return GradientSource(losses, layout, lambda k, lay: torch.empty(k, lay.size).double())
 
 
 def test_ntk_probes_average_to_the_exact_trace(network):

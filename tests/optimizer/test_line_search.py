@@ -169,14 +169,14 @@ def test_blockwise_surgery_refuses(make_pinn, same, options):
     pinn = make_pinn(unknown=True)
     net = pinn.net()
     opt = MultiLossOptimizer(optim.LBFGS(net.parameters(), **options), "pcgrad")
-    refused(pinn, opt, net, same, "(network, physics) its own combination of the losses")
+    refused(pinn, opt, net, same, "differ between the blocks network, physics")
 
 
 def test_an_unknown_search_refuses_at_its_second_evaluation(make_pinn, same):
     pinn = make_pinn(unknown=True)
     net = pinn.net()
     opt = MultiLossOptimizer(Twice(net.parameters(), lr=0.1), "pcgrad")
-    refused(pinn, opt, net, same, "(network, physics) its own combination of the losses")
+    refused(pinn, opt, net, same, "differ between the blocks network, physics")
     opt.set_aggregator("grad_norm")
     opt.step(lambda: pinn.losses(net))
     assert opt.completed == 1
