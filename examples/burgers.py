@@ -42,7 +42,7 @@ data = dde.data.TimePDE(
     num_domain=2500,
     num_boundary=80,
     num_initial=160,
-    num_test=2000,
+    num_test=20000,
     solution=cole_hopf,
 )
 net = dde.nn.FNN([2, 20, 20, 20, 1], "tanh", "Glorot normal")
@@ -55,7 +55,7 @@ dde.optimizers.set_LBFGS_options(maxiter=2000)
 model.compile("L-BFGS", metrics=["l2 relative error"])
 model.train()
 
-grid = np.stack(np.meshgrid(np.linspace(-1, 1, 201), np.linspace(0, 1, 101)), axis=-1).reshape(
+grid = np.stack(np.meshgrid(np.linspace(-1, 1, 401), np.linspace(0, 1, 101)), axis=-1).reshape(
     -1, 2
 )
 error = dde.metrics.l2_relative_error(cole_hopf(grid), model.predict(grid))
