@@ -89,7 +89,7 @@ def attempt(script: Path, examples: Path, iterations: int) -> dict[str, object]:
             shutil.copytree(examples / "dataset", root / "dataset")
         copy = folder / script.name
         copy.write_text(reduced((examples / script).read_text(), iterations))
-        profile = ["--profile-steps", str(iterations // 2), "--every", "2"]
+        profile = ["--profile-steps", str(iterations // 2)]
         result: dict[str, object] = {"script": str(script)}
         for command in (["diagnose", copy.name], ["run", copy.name, "--method", "auto"]):
             began = time.perf_counter()

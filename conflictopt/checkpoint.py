@@ -15,6 +15,7 @@ from torch import Tensor
 from .core.aggregator import Aggregator, State
 from .core.chain import Chain
 from .core.errors import CheckpointError
+from .registry import to_config
 
 KEY = "conflictopt"
 VERSION = 1
@@ -44,6 +45,18 @@ def fit_state(saved: Mapping[str, Tensor], fresh: State) -> State:
                 f"{tuple(saved[key].shape)}: was it saved for another number of losses?"
             )
     return {k: saved[k].to(device=v.device, dtype=v.dtype).clone() for k, v in fresh.items()}
+
+
+def difference(extras: dict[str, Any] | None, same: bool, aggregator: Aggregator) -> str | None:
+    """What to tell the user of a checkpoint that is not quite this run's; ``None`` if it is."""
+    mine = method_name(aggregator)
+    if extras is None or not same:
+        found = extras["method"] if extras is not None else "the plain optimizer"
+        return f"the checkpoint is of {found}; {mine} starts with fresh state."
+    config = to_config(aggregator)
+    if extras["config"] != config:
+        return f"the checkpoint's options are {extras['config']}; training goes on with {config}."
+    return None
 
 
 def without_extras(

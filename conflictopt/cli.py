@@ -90,7 +90,8 @@ def run(
         typer.Option(help="option of the method, key=value; for auto: reweighting, routing"),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="first run the script with this method and compare")
+        str | None,
+        typer.Option(help="first run the script with this method, at its defaults, and compare"),
     ] = None,
     rank: Annotated[int, typer.Option(min=1, help="rank of per-loss adapters")] = 4,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,

@@ -14,7 +14,6 @@ from .adapters.low_rank import Adapters
 from .core.aggregator import Aggregator
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, ParameterLayout
-from .registry import to_config
 from .session import LastStep, LossForms, Residuals, Session
 
 MAX_SKIPS = 100
@@ -198,7 +197,7 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         losses: LossForms | Callable[[], LossForms] | None = None,
         residuals: Residuals | None = None,
     ) -> Any:
-        """Take one step.
+        """Take one step. Given losses or a closure, earlier gradients are cleared first.
 
         Args:
             losses: the K losses of this step, as a mapping name -> scalar, a sequence, a ``[K]``
@@ -358,23 +357,11 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             self.session.__setstate__(before)
             raise
         linesearch.fit_parameters(self.inner)
-        self._warn_of_difference(extras, same)
+        message = checkpoint.difference(extras, same, self.aggregator)
+        if message is not None:
+            warnings.warn(message, stacklevel=2)
         for post in self._optimizer_load_state_dict_post_hooks.values():
             post(self)
-
-    def _warn_of_difference(self, extras: dict[str, Any] | None, same: bool) -> None:
-        mine = checkpoint.method_name(self.aggregator)
-        if not same:
-            found = extras["method"] if extras is not None else "the plain optimizer"
-            message = f"the checkpoint is of {found}; {mine} starts with fresh state."
-        elif extras is not None and extras["config"] != to_config(self.aggregator):
-            message = (
-                f"the checkpoint's options are {extras['config']}; training goes on with "
-                f"{to_config(self.aggregator)}."
-            )
-        else:
-            return
-        warnings.warn(message, stacklevel=3)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.

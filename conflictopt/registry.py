@@ -86,16 +86,6 @@ def to_config(aggregator: Aggregator) -> list[dict[str, Any]] | None:
     return config
 
 
-def from_config(config: list[dict[str, Any]]) -> Aggregator:
-    """What ``to_config`` described.
-
-    Raises:
-        MethodError: unknown method or option.
-    """
-    members = [make(entry["name"], **entry["options"]) for entry in config]
-    return members[0] if len(members) == 1 else Chain(*members)
-
-
 def describe() -> list[dict[str, Any]]:
     """One record per method: name, family, summary, source, needs and options with defaults."""
     rows: list[dict[str, Any]] = []

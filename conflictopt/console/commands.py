@@ -23,7 +23,6 @@ from ..diagnosis.text import verdict
 from ..registry import describe, make
 from .hosts import script_runner
 from .options import parse_options
-from .outcome import outcome
 from .progress import training_progress
 
 _AUTO_OPTIONS = ("reweighting", "routing")
@@ -133,8 +132,9 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
         # also of a script that fails late: what was trained until then is not lost
         seconds = time.perf_counter() - began
         for number, made in enumerate(task.trained if task is not None else (), start=1):
+            assert task is not None
             folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
-            result = outcome(made, training.method, seconds)
+            result = task.outcome(made, training.method, seconds)
             about = {"script": str(script), "arguments": arguments, "outcome": result}
             _report(console, made, folder, about)
             columns = {training.method: result}

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .controller import Patch
     from .errors import PatchError
-    from .patching import Patch, patch, unpatch
+    from .patching import patch, unpatch
 
 __all__ = ["Patch", "PatchError", "patch", "unpatch"]
 

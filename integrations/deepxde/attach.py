@@ -1,4 +1,4 @@
-"""The only file that touches DeepXDE's internals. Each fact it relies on has a contract test."""
+"""The only file that wraps or replaces parts of a DeepXDE model; contract tests pin it."""
 
 from __future__ import annotations
 

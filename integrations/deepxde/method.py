@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from conflictopt.core.aggregator import Aggregator, Routing
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
-from conflictopt.registry import make
+from conflictopt.registry import make, to_config
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class Method:
         if self.fixed is None:
             return self.recorder
         return Chain(self.recorder, *members(self.fixed)) if self.record else self.fixed
+
+    def planned(self, config: list[dict[str, Any]] | None) -> Aggregator | None:
+        """The treatment of a plan that a checkpoint's ``config`` describes, under auto."""
+        plans = (self.balance, Chain(self.balance, self.route)) if self.auto else ()
+        known = [p for p in plans if config is not None and to_config(p) == config]
+        return known[0] if known else None
 
     def of_plan(self, plan: Plan) -> Aggregator:
         """The aggregator that carries out a plan."""

@@ -100,6 +100,12 @@ class ScriptRun:
         """The patches of models that took at least one step."""
         return [p for p in self.patches if p.steps > 0]
 
+    def outcome(self, patch: Any, method: str, seconds: float) -> dict[str, Any]:
+        """What a trained model came to, as plain data."""
+        from .outcome import outcome
+
+        return outcome(patch, method, seconds)
+
     def _execute(self) -> None:
         try:
             runpy.run_path(str(self.path.absolute()), run_name="__main__")
