@@ -13,7 +13,6 @@ from conflictopt.core.losses import FIXED
 
 from .errors import PatchError
 
-Kind = Literal["pde", "boundary", "initial", "data"]
 Grouping = Literal["kind", "each"] | Mapping[str, Sequence[int | str]]
 
 
@@ -82,9 +81,10 @@ def has_l1(model: Any) -> bool:
     return bool(regularizer) and regularizer[0] == "l1" and regularizer[1] > 0
 
 
-def _kinds(data: Any, count: int) -> list[Kind]:
+def _kinds(data: Any, count: int) -> list[str]:
+    """``pde``, ``boundary``, ``initial`` or ``data`` for each entry."""
     problem = data if hasattr(data, "bcs") else getattr(data, "pde", None)
-    if not hasattr(problem, "bcs"):
+    if problem is None or not hasattr(problem, "bcs"):
         return ["data"] * count
     conditions = list(problem.bcs)
     residuals = count - len(conditions)
@@ -95,7 +95,7 @@ def _kinds(data: Any, count: int) -> list[Kind]:
     return ["pde"] * residuals + [_condition_kind(problem, *span) for span in spans]
 
 
-def _condition_kind(problem: Any, condition: Any, start: int, end: int) -> Kind:
+def _condition_kind(problem: Any, condition: Any, start: int, end: int) -> str:
     if isinstance(condition, dde.icbc.IC):
         return "initial"
     if isinstance(condition, (dde.icbc.PointSetBC, dde.icbc.PointSetOperatorBC)):
@@ -108,7 +108,7 @@ def _condition_kind(problem: Any, condition: Any, start: int, end: int) -> Kind:
     return "boundary"
 
 
-def _numbered(kinds: Sequence[Kind]) -> tuple[str, ...]:
+def _numbered(kinds: Sequence[str]) -> tuple[str, ...]:
     total, seen = Counter(kinds), Counter[str]()
     names = []
     for kind in kinds:
