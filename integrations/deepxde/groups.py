@@ -78,7 +78,7 @@ def group(model: Any, count: int, grouping: Grouping) -> Groups:
 def has_l1(model: Any) -> bool:
     """Whether DeepXDE appends an L1 penalty to the loss vector."""
     regularizer = getattr(model.net, "regularizer", None)
-    return bool(regularizer) and regularizer[0] == "l1" and regularizer[1] > 0
+    return regularizer is not None and regularizer[0] == "l1" and bool(regularizer[1] > 0)
 
 
 def _kinds(data: Any, count: int) -> list[str]:
