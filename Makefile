@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-deepxde lint bench clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -12,6 +12,14 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -q -n 2
+
+# The integration on the older DeepXDE releases it supports (constraints.txt has the newest).
+test-deepxde: .venv/installed
+	for v in 1.13.2 1.14.0; do \
+	  PIP_CONSTRAINT= $(BIN)/python -m pip install -q --no-deps --upgrade \
+	    --target build/deepxde-$$v deepxde==$$v && \
+	  PYTHONPATH=build/deepxde-$$v $(BIN)/python -m pytest -q tests/integrations || exit 1; \
+	done
 
 lint: .venv/installed
 	$(BIN)/ruff check .
