@@ -13,19 +13,11 @@ from typing import Any
 from torch import Tensor
 
 from .core.aggregator import Aggregator, State
-from .core.chain import Chain
 from .core.errors import CheckpointError
 from .registry import to_config
 
 KEY = "conflictopt"
 VERSION = 1
-
-
-def method_name(aggregator: Aggregator) -> str:
-    """The class name of a method, or of a chain's members."""
-    if isinstance(aggregator, Chain):
-        return " -> ".join(method_name(m) for m in aggregator.members)
-    return type(aggregator).__name__
 
 
 def fit_state(saved: Mapping[str, Tensor], fresh: State) -> State:
@@ -49,10 +41,9 @@ def fit_state(saved: Mapping[str, Tensor], fresh: State) -> State:
 
 def difference(extras: dict[str, Any] | None, same: bool, aggregator: Aggregator) -> str | None:
     """What to tell the user of a checkpoint that is not quite this run's; ``None`` if it is."""
-    mine = method_name(aggregator)
     if extras is None or not same:
         found = extras["method"] if extras is not None else "the plain optimizer"
-        return f"the checkpoint is of {found}; {mine} starts with fresh state."
+        return f"the checkpoint is of {found}; {aggregator.label} starts with fresh state."
     config = to_config(aggregator)
     if extras["config"] != config:
         return f"the checkpoint's options are {extras['config']}; training goes on with {config}."

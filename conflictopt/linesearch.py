@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .checkpoint import method_name
 from .core.aggregator import Aggregator
 from .core.errors import LineSearchError
 from .core.layout import ParameterLayout
@@ -27,17 +26,26 @@ def may_search(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def check_scalar(
-    optimizer: torch.optim.Optimizer, aggregator: Aggregator, layout: ParameterLayout
+    optimizer: torch.optim.Optimizer,
+    aggregator: Aggregator,
+    layout: ParameterLayout,
+    coefficients: Tensor | None = None,
 ) -> None:
     """Check that the update is the gradient of one scalar that may be minimised along a line.
+
+    Args:
+        optimizer, aggregator, layout: of the run.
+        coefficients: those chosen, once they are: differing between blocks they have no scalar,
+            whatever the method says of itself.
 
     Raises:
         LineSearchError: it is not; the message says why.
     """
-    if aggregator.has_scalar(layout):
+    blockwise = coefficients is not None and coefficients.ndim == 2
+    if aggregator.has_scalar(layout) and not blockwise:
         return
     raise LineSearchError(
-        f"{method_name(aggregator)} has no scalar objective here: with its coefficients frozen, no "
+        f"{aggregator.label} has no scalar objective here: with its coefficients frozen, no "
         "one weighted sum of the losses is what it minimises (weights may be negative, or differ "
         f"between the blocks {', '.join(layout.names)}), but {type(optimizer).__name__} compares "
         "values of one scalar between points. Use a reweighting method, 'pcgrad' with "

@@ -15,6 +15,7 @@ from .core.aggregator import Aggregator
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, ParameterLayout
 from .session import LastStep, LossForms, Residuals, Session
+from .wrapper import OptimizerWrapper
 
 MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
@@ -30,11 +31,14 @@ def check_on_nonfinite(value: str) -> None:
         raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {value!r}.")
 
 
-class MultiLossOptimizer(torch.optim.Optimizer):
+class MultiLossOptimizer(OptimizerWrapper):
     """Wraps an optimizer so that each step takes K losses instead of one.
 
     A true ``torch.optim.Optimizer``: parameter groups, state, schedulers, hooks and checkpoints
     are those of the wrapped optimizer. With ``"sum"`` every step is bitwise the plain one.
+    ``state_dict`` adds the key ``"conflictopt"``; loading it resumes bitwise. A checkpoint of the
+    plain optimizer, or of another method, loads too: the wrapped optimizer resumes, the method
+    starts fresh, and a warning says so.
 
     Args:
         optimizer: any torch optimizer.
@@ -78,10 +82,8 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         seed: int = 0,
         on_nonfinite: Literal["raise", "skip"] = "raise",
     ) -> None:
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(f"expected a torch optimizer, found {type(optimizer).__name__}.")
         check_on_nonfinite(on_nonfinite)
-        self.inner = optimizer
+        super().__init__(optimizer)
         self.session = Session(aggregator, names, equations, seed)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
@@ -89,49 +91,14 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         self._skips_in_a_row = 0
         self._skip = False
         self._layout: tuple[Any, ParameterLayout] | None = None
-        # The base's own restore path: sets up hooks and profiling without owning parameters.
-        super().__setstate__({})
 
-    # -- what belongs to the wrapped optimizer ------------------------------------------------
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The wrapped optimizer's groups themselves, so that schedulers reach them."""
-        return self.inner.param_groups
-
-    @param_groups.setter
-    def param_groups(self, groups: list[dict[str, Any]]) -> None:
-        self.inner.param_groups = groups
-
-    @property
-    def state(self) -> Any:
-        """The wrapped optimizer's state."""
-        return self.inner.state
-
-    @state.setter
-    def state(self, value: Any) -> None:
-        self.inner.state = value
-
-    @property
-    def defaults(self) -> dict[str, Any]:
-        """The wrapped optimizer's defaults."""
-        return self.inner.defaults
-
-    @defaults.setter
-    def defaults(self, value: dict[str, Any]) -> None:
-        self.inner.defaults = value
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group to the wrapped optimizer."""
-        self.inner.add_param_group(param_group)
+    # -- the method ---------------------------------------------------------------------------
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear gradients, and forget a ``backward`` whose step was never taken."""
         self.inner.zero_grad(set_to_none)
         self.session.discard()
         self._skip = False
-
-    # -- the method ---------------------------------------------------------------------------
 
     @property
     def aggregator(self) -> Aggregator:
@@ -267,7 +234,8 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             # again: the closure may attach adapters, which adds parameters
             value = self.session.accumulate(losses, self.layout(), trial=calls > 1)
             if losses.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
-                linesearch.check_scalar(self.inner, self.aggregator, self.layout())
+                c = self.session.pending
+                linesearch.check_scalar(self.inner, self.aggregator, self.layout(), c)
             if calls == 1:
                 self._restart_if_changed()
             return value
@@ -315,31 +283,11 @@ class MultiLossOptimizer(torch.optim.Optimizer):
 
     # -- checkpoints, copies ------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Any]:
-        """The wrapped optimizer's ``state_dict`` plus the key ``"conflictopt"``."""
-        for pre in self._optimizer_state_dict_pre_hooks.values():
-            pre(self)
+    def _save(self) -> dict[str, Any]:
         extras = {**self.session.state_dict(), "skipped": self.skipped}
-        result: dict[str, Any] = {**self.inner.state_dict(), checkpoint.KEY: extras}
-        for post in self._optimizer_state_dict_post_hooks.values():
-            replaced = post(self, result)
-            result = replaced if replaced is not None else result
-        return result
+        return {**self.inner.state_dict(), checkpoint.KEY: extras}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Resume from ``state_dict()``; training continues bitwise.
-
-        A checkpoint of the plain optimizer, or of another method, loads too: the wrapped
-        optimizer resumes, the method starts fresh, and a warning says so.
-
-        Raises:
-            CheckpointError: the method state does not fit the losses.
-            ValueError: the wrapped optimizer refuses its part.
-        """
-        given = dict(state_dict)
-        for pre in self._optimizer_load_state_dict_pre_hooks.values():
-            replaced = pre(self, given)
-            given = dict(replaced) if replaced is not None else given
+    def _load(self, given: dict[str, Any]) -> None:
         adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
         inner = checkpoint.without_extras(given, self.param_groups, adapters)
         extras = given.get(checkpoint.KEY)
@@ -348,7 +296,6 @@ class MultiLossOptimizer(torch.optim.Optimizer):
         try:
             if extras is not None:
                 same = self.session.load_state_dict(extras, self.layout())
-                self.skipped = extras["skipped"]
             else:
                 self.session.use(self.aggregator)
             self.inner.load_state_dict(inner)
@@ -356,12 +303,11 @@ class MultiLossOptimizer(torch.optim.Optimizer):
             # Nothing is half loaded: torch checks its part before it changes anything.
             self.session.__setstate__(before)
             raise
+        self.skipped = extras["skipped"] if extras is not None else self.skipped
         linesearch.fit_parameters(self.inner)
         message = checkpoint.difference(extras, same, self.aggregator)
         if message is not None:
-            warnings.warn(message, stacklevel=2)
-        for post in self._optimizer_load_state_dict_post_hooks.values():
-            post(self)
+            warnings.warn(message, stacklevel=3)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.

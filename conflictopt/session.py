@@ -158,7 +158,7 @@ class Session:
             if self._choice is None:
                 self._choice = self._choose(losses, source, layout)
             c, plain = self._choice.coefficients, self._choice.plain
-            if self.aggregator.from_rows and not (repeated and c.ndim == 1):
+            if c.ndim == 2 or (self.aggregator.from_rows and not repeated):
                 accumulate_rows(source, c)
                 value = losses.total(c if c.ndim == 1 else None).detach()
             else:
@@ -194,7 +194,7 @@ class Session:
             low, high = c.min().item(), c.max().item()
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise NonFiniteError(
-                    f"{checkpoint.method_name(self.aggregator)} chose the coefficients "
+                    f"{self.aggregator.label} chose the coefficients "
                     f"{c.tolist()} for {losses.names}."
                 )
         except Exception:
@@ -207,7 +207,7 @@ class Session:
         if tuple(c.shape) not in ((k,), (k, b)):
             raise MethodError(
                 f"expected coefficients [{k}] or [{k}, {b}] from "
-                f"{checkpoint.method_name(self.aggregator)}, found {list(c.shape)}."
+                f"{self.aggregator.label}, found {list(c.shape)}."
             )
 
     def _rows_buffer(self, count: int, layout: ParameterLayout) -> Tensor:
@@ -224,7 +224,7 @@ class Session:
         """Tensors, numbers and strings that ``load_state_dict`` resumes from."""
         return {
             "version": checkpoint.VERSION,
-            "method": checkpoint.method_name(self.aggregator),
+            "method": self.aggregator.label,
             "config": to_config(self.aggregator),
             "names": list(self.names) if self.names is not None else None,
             "completed": self.completed,
@@ -248,7 +248,7 @@ class Session:
                 f"expected a checkpoint of version {checkpoint.VERSION}, found "
                 f"{saved['version']}: it was written by another conflictopt."
             )
-        same = bool(saved["method"] == checkpoint.method_name(self.aggregator))
+        same = bool(saved["method"] == self.aggregator.label)
         names = tuple(saved["names"]) if saved["names"] is not None else None
         if self.names is not None and names is not None and names != self.names:
             raise CheckpointError(

@@ -45,6 +45,11 @@ class Aggregator(ABC):
     family: str
     from_rows: bool
 
+    @property
+    def label(self) -> str:
+        """The method's class name, for messages and checkpoints."""
+        return type(self).__name__
+
     def has_scalar(self, layout: ParameterLayout) -> bool:
         """Whether ``sum_k c_k L_k``, coefficients frozen, is what a line search may minimise."""
         return True

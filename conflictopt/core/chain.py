@@ -46,6 +46,10 @@ class Chain(Aggregator):
             self.needs |= m.needs
         self.from_rows = any(m.from_rows for m in members)
 
+    @property
+    def label(self) -> str:
+        return " -> ".join(m.label for m in self.members)
+
     def has_scalar(self, layout: ParameterLayout) -> bool:
         return all(m.has_scalar(layout) for m in self.members)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .errors import MethodError, NonFiniteError
+from .errors import NonFiniteError
 from .layout import ParameterLayout
 from .losses import FIXED, Losses
 
@@ -80,42 +80,26 @@ class GradientSource:
         self.layout.write(self._backward(self.losses.loss(FIXED)), row)
         return row
 
-    def residual_gradient(self, k: int, block: str | None, generator: torch.Generator) -> Tensor:
-        """Gradient of ``sum_n e_n rho_n`` over one block, with random signs ``e``.
+    def residual_trace(
+        self, k: int, probes: int, block: str | None, generator: torch.Generator
+    ) -> float:
+        """Trace of loss k's tangent-kernel block, averaged over its points, by random signs ``e``.
 
-        ``rho`` stacks the residuals of loss k, scaled such that ``|rho|^2 = L_k``. The mean of
-        the squared norm over the signs is the trace of loss k's tangent-kernel block, averaged
-        over its points (Hutchinson, Commun. Stat. 1989).
+        The mean over ``probes`` of ``|grad sum_n e_n rho_n|^2``, where ``rho`` stacks the residuals
+        scaled such that ``|rho|^2 = L_k`` (Hutchinson, Commun. Stat. 1989). Unbiased.
 
         Raises:
-            MethodError: no residuals for this loss, or residuals whose mean square is not it.
+            MethodError: see ``Losses.residual_pairs``.
         """
-        pairs = self._residuals(k)
-        probe = [(r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs]
-        grads = self._backward(torch.stack(probe).sum())
-        row = self._new_row()
-        self.layout.write(grads, row)
-        return row[self.layout.columns(block)]
-
-    def _residuals(self, k: int) -> tuple[tuple[Tensor, float], ...]:
-        name = self.losses.names[k]
-        pairs = self.losses.residuals.get(name)
-        if not pairs:
-            raise MethodError(
-                f"this method needs the residuals of every loss and got none for '{name}'. In a "
-                "torch loop pass step(losses, residuals={'" + name + "': residual_tensor, ...})."
-            )
-        if any(w < 0 for _, w in pairs):
-            raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
-        square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
-        value = float(self.losses.loss(k).detach())
-        if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
-            raise MethodError(
-                f"loss '{name}' is {value:.6g}, but the mean square of its residuals is "
-                f"{square:.6g}. Traces are defined for mean-square losses only: pass residuals "
-                "scaled such that mean(r**2) is the loss."
-            )
-        return pairs
+        pairs = self.losses.residual_pairs(k)
+        row, total = self._new_row(), 0.0
+        for _ in range(probes):
+            signed = [
+                (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs
+            ]
+            self.layout.write(self._backward(torch.stack(signed).sum()), row)
+            total += float(row[self.layout.columns(block)].double().square().sum())
+        return total / probes
 
     def _new_row(self) -> Tensor:
         layout = self.layout

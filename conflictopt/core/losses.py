@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .errors import LossError, NonFiniteError
+from .errors import LossError, MethodError, NonFiniteError
 
 FIXED = -1
 """Group index of a term that is added with coefficient 1 and takes no part in aggregation."""
@@ -139,6 +139,31 @@ class Losses:
         if isinstance(self.terms, Tensor):
             return (self.terms * per_term).sum()
         return _left_sum([t * c for t, c in zip(self.terms, per_term.unbind(), strict=True)])
+
+    def residual_pairs(self, k: int) -> tuple[Residual, ...]:
+        """The residuals of loss k with their weights.
+
+        Raises:
+            MethodError: there are none, a weight is negative, or the loss is not their mean square.
+        """
+        name = self.names[k]
+        pairs = self.residuals.get(name)
+        if not pairs:
+            raise MethodError(
+                f"this method needs the residuals of every loss and got none for '{name}'. In a "
+                "torch loop pass step(losses, residuals={'" + name + "': residual_tensor, ...})."
+            )
+        if any(w < 0 for _, w in pairs):
+            raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
+        square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
+        value = float(self.loss(k).detach())
+        if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
+            raise MethodError(
+                f"this method is defined for mean-square losses; loss '{name}' is {value:.6g}, but "
+                f"the mean square of its residuals is {square:.6g}. Pass residuals scaled such "
+                "that mean(r**2) is the loss."
+            )
+        return pairs
 
     def check(self, device: torch.device, dtype: torch.dtype, finite: bool = True) -> None:
         """Check that every term can be differentiated beside parameters of this kind.

@@ -81,19 +81,13 @@ class StepView:
         return mask[self.layout.columns(block)].to(self.spec.device)
 
     def residual_trace(self, k: int, probes: int, block: str | None = None) -> float:
-        """Trace of loss k's tangent-kernel block, averaged over its points, by random signs.
-
-        Unbiased; the loss's scale enters once (``c * L`` has ``c`` times the trace).
+        """See ``GradientSource.residual_trace``; ``c * L`` has ``c`` times the trace of ``L``.
 
         Raises:
-            MethodError: the loss came without residuals.
+            MethodError: the loss came without residuals, or is not their mean square.
         """
-        total = 0.0
-        for _ in range(probes):
-            g = self._source.residual_gradient(k, block, self.generator)
-            total += float(g.double().square().sum())
-        scale = 1.0 if self._scale is None else float(self._scale[k])
-        return scale * total / probes
+        trace = self._source.residual_trace(k, probes, block, self.generator)
+        return trace if self._scale is None else float(self._scale[k]) * trace
 
     def scaled(self, c: Tensor) -> StepView:
         """The same step with loss k and row k times ``c[k]``."""

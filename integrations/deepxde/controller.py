@@ -11,7 +11,6 @@ from torch import Tensor
 
 from conflictopt.adapters import Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
-from conflictopt.checkpoint import method_name
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.chain import Chain
 from conflictopt.core.losses import Losses
@@ -61,7 +60,7 @@ class Patch:
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
         self.plan_applied = False
-        self.trained_with = [(0, method_name(method.start()))]
+        self.trained_with = [(0, method.start().label)]
         self.stage_end: int | None = None
         self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
@@ -244,8 +243,8 @@ class Patch:
     def _use(self, aggregator: Aggregator, why: str) -> None:
         assert self.optimizer is not None
         self.optimizer.set_aggregator(aggregator)
-        self.trained_with.append((self.steps, method_name(aggregator)))
-        self.log.append(f"step {self.steps}: {method_name(aggregator)}, {why}.")
+        self.trained_with.append((self.steps, aggregator.label))
+        self.log.append(f"step {self.steps}: {aggregator.label}, {why}.")
 
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""

@@ -80,7 +80,7 @@ class Method:
 
     @property
     def adapters(self) -> bool:
-        """Whether adapters are attached before the first step."""
+        """Whether adapters are attached at the first step."""
         return self.fixed is not None and uses_adapters(self.fixed)
 
     def start(self) -> Aggregator:

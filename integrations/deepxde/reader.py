@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from conflictopt.core.errors import MethodError
 from conflictopt.core.losses import Losses
 
 from .attach import Hook
@@ -71,11 +72,8 @@ def check_mean_square(losses: Losses) -> None:
     Raises:
         PatchError: it is not; the message names the loss.
     """
-    for k, name in enumerate(losses.names):
-        square = sum(w * float(r.detach().square().mean()) for r, w in losses.residuals[name])
-        value = float(losses.loss(k).detach())
-        if abs(square - value) > 1e-3 * max(abs(square), abs(value)):
-            raise PatchError(
-                f"this method is defined for mean-square losses; loss '{name}' is {value:.4g}, "
-                f"the mean square of its residuals {square:.4g}. {ADVICE}"
-            )
+    for k in range(losses.count):
+        try:
+            losses.residual_pairs(k)
+        except MethodError as error:
+            raise PatchError(f"{error} {ADVICE}") from error

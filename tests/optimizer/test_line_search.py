@@ -236,3 +236,23 @@ def test_a_restart_does_not_step_by_the_scale_of_the_old_objective():
         before = w.detach().clone()
         opt.step(lambda: [(w[0] - 3) ** 2 / 2 + w[1] ** 2 / 4])
     assert (w - before).abs().sum() < 1.001  # as the first step of L-BFGS: lr * min(1, 1 / |g|) g
+
+
+@dataclass(frozen=True)
+class Blockwise(Reweighting):
+    """A user's method that gives each block its own coefficients, and says nothing of it."""
+
+    needs = Needs.LOSSES
+    source = "test"
+
+    def update(self, view, state):
+        return torch.rand(view.count, len(view.layout.blocks), generator=view.generator), state
+
+
+def test_a_users_blockwise_method_works_and_refuses_a_search(make_pinn, same):
+    pinn = make_pinn(unknown=True)
+    net = pinn.net()
+    opt = MultiLossOptimizer(optim.Adam(net.parameters()), Blockwise())
+    pinn.train(net, opt, 2)
+    assert opt.last.coefficients.shape == (3, 2)
+    refused(pinn, MultiLossOptimizer(lbfgs(net), Blockwise()), net, same, "no scalar objective")
