@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint bench clean
+.PHONY: demo test test-deepxde lint bench bench-full clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -27,12 +27,23 @@ lint: .venv/installed
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-bench: .venv/installed
+# What a step costs beside the plain step and beside other packages: about 4 minutes.
+bench: .venv/bench-installed
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/step_cost.py --quick
+
+# The numbers and the figure of the documents: about 25 minutes on an otherwise idle machine.
+bench-full: .venv/bench-installed
+	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python benchmarks/step_cost.py --figure
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv/bench-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
 clean:

@@ -12,10 +12,11 @@ from torch import Tensor
 from . import checkpoint, linesearch
 from .adapters.low_rank import Adapters
 from .core.aggregator import Aggregator
+from .core.engines import EngineName
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, ParameterLayout
 from .session import LastStep, LossForms, Residuals, Session
-from .wrapper import OptimizerWrapper
+from .wrapper import OptimizerWrapper, with_step_hooks
 
 MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
@@ -50,6 +51,11 @@ class MultiLossOptimizer(OptimizerWrapper):
         blocks: named parameter blocks beside the network, e.g. ``{"physics": [nu]}`` or
             ``adapters.blocks()``. Without ``"physics"``, 0-dimensional parameters form it.
         seed: seed of the run's own random generator.
+        engine: how per-loss gradients are computed, where a method reads them. ``"auto"`` is right
+            unless you measure otherwise; see ``conflictopt.core.engines`` for ``"graph"``,
+            ``"rows"`` (only for hosts that can evaluate losses apart) and ``"batched"``.
+        every: how many steps the coefficients hold. In between, a step is one backward pass of
+            the weighted sum, and the method does not see it.
         on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
             (up to 100 in a row); either way parameters and state stay as they were. Trial points
             of a line search may be infinite, as in the plain run; parameters after it may not.
@@ -62,7 +68,7 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     Raises:
         TypeError: not a torch optimizer or an aggregator.
-        MethodError: unknown method name or ``on_nonfinite``.
+        MethodError: unknown method name, ``engine`` or ``on_nonfinite``, or a bad ``every``.
 
     >>> import torch, conflictopt
     >>> net = torch.nn.Linear(1, 1)
@@ -80,11 +86,13 @@ class MultiLossOptimizer(OptimizerWrapper):
         equations: Sequence[str] | None = None,
         blocks: Mapping[str, Sequence[Tensor]] | None = None,
         seed: int = 0,
+        engine: EngineName = "auto",
+        every: int = 1,
         on_nonfinite: Literal["raise", "skip"] = "raise",
     ) -> None:
         check_on_nonfinite(on_nonfinite)
         super().__init__(optimizer)
-        self.session = Session(aggregator, names, equations, seed)
+        self.session = Session(aggregator, names, equations, seed, engine, every)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
@@ -151,7 +159,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             LayoutError: see ``ParameterLayout.build``.
         """
         params = [p for g in self.param_groups for p in g["params"]]
-        named = tuple((n, tuple(map(id, ps))) for n, ps in self.blocks.items())
+        named = [(n, *map(id, ps)) for n, ps in self.blocks.items()]
         key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], named
         if self._layout is None or key != self._layout[0]:
             self._layout = key, ParameterLayout.build(params, self.blocks)
@@ -159,7 +167,8 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     # -- stepping -----------------------------------------------------------------------------
 
-    def step(  # type: ignore[override]
+    @with_step_hooks
+    def step(
         self,
         losses: LossForms | Callable[[], LossForms] | None = None,
         residuals: Residuals | None = None,
@@ -168,9 +177,10 @@ class MultiLossOptimizer(OptimizerWrapper):
 
         Args:
             losses: the K losses of this step, as a mapping name -> scalar, a sequence, a ``[K]``
-                tensor or a ``Losses``; or a closure that returns one of them and calls no
-                backward (for L-BFGS and other line searches: coefficients are chosen at its
-                first call and frozen for the step); or nothing after ``backward(losses)``.
+                tensor (the slowest: its entries share one graph), a ``Losses`` or an
+                ``Objective``; or a closure that returns one of them and calls no backward (for
+                L-BFGS and other line searches: coefficients are chosen at its first call and
+                frozen for the step); or nothing after ``backward(losses)``.
             residuals: per loss name the residual tensor(s) whose mean square is the loss, for
                 methods that need them. A closure returns ``Losses.of(losses, residuals)``.
 
@@ -215,25 +225,27 @@ class MultiLossOptimizer(OptimizerWrapper):
         if self._skip:
             return
         try:
-            self.session.accumulate(self.session.read(losses, residuals), self.layout())
+            # Under no_grad even a reshape would cut a loss off its graph.
+            with torch.enable_grad():
+                self.session.accumulate(self.session.read(losses, residuals), self.layout())
         except NonFiniteError as error:
             self._give_up_or_skip(error)
 
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
         self.session.discard()
-        layout = self.layout()
-        before = linesearch.Snapshot(layout.params if linesearch.may_search(self.inner) else ())
+        searching = linesearch.may_search(self.inner)
+        before = linesearch.Snapshot(self.layout().params if searching else ())
         calls = 0
 
         def evaluate() -> Tensor:
             nonlocal calls
             calls += 1
             with torch.enable_grad():
-                losses = self.session.read(closure())
-            self.inner.zero_grad()
-            # again: the closure may attach adapters, which adds parameters
-            value = self.session.accumulate(losses, self.layout(), trial=calls > 1)
-            if losses.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
+                objective = self.session.read(closure())
+                self.inner.zero_grad()
+                # again: the closure may attach adapters, which adds parameters
+                value = self.session.accumulate(objective, self.layout(), calls > 1, searching)
+            if objective.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
                 c = self.session.pending
                 linesearch.check_scalar(self.inner, self.aggregator, self.layout(), c)
             if calls == 1:

@@ -11,16 +11,20 @@ import torch
 from torch import Tensor
 
 from . import checkpoint
-from .core.aggregator import Aggregator, State
-from .core.combine import accumulate_rows, backward_total, check_grads
+from .core.aggregator import Aggregator, Needs, State
+from .core.buffer import RowBuffer
+from .core.combine import accumulate_rows, backward_blocks, backward_total, check_grads
+from .core.engines import EngineName, check_engine
 from .core.errors import CheckpointError, LossError, MethodError, NonFiniteError
 from .core.gradients import GradientSource
 from .core.layout import ParameterLayout
 from .core.losses import Losses
+from .core.objective import Given, Objective
+from .core.periodic import check_count
 from .core.step import Spec, StepView
 from .registry import make, to_config
 
-LossForms = Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
+LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
 
 
@@ -43,12 +47,10 @@ class LastStep:
 class _Choice:
     """Coefficients of the step in progress, and the state they lead to."""
 
+    names: tuple[str, ...]
     losses: Tensor
     coefficients: Tensor
-    plain: bool
     state: State
-    random_state: Tensor
-    names: tuple[str, ...]
 
 
 class Session:
@@ -59,6 +61,8 @@ class Session:
         state: the method's state; ``None`` before its first step.
         names: the K loss names; ``None`` before the first step.
         equations: which losses are equations; ``None`` for the default rule.
+        engine: how per-loss gradients are computed.
+        every: steps for which coefficients hold.
         completed: steps taken.
         last: what the last step saw and chose.
         generator: the run's own random source.
@@ -70,14 +74,21 @@ class Session:
         names: Sequence[str] | None,
         equations: Sequence[str] | None,
         seed: int,
+        engine: EngineName,
+        every: int,
     ) -> None:
+        check_engine(engine)
+        check_count("every", every)
+        self.engine = engine
+        self.every = every
         self.names = tuple(names) if names is not None else None
         self.equations = tuple(equations) if equations is not None else None
         self.completed = 0
         self.last: LastStep | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._choice: _Choice | None = None
-        self._buffer: Tensor | None = None
+        self._random_state: Tensor | None = None
+        self._buffer: RowBuffer | None = None
         self.use(aggregator)
         Losses.check_names(self.names or ())
 
@@ -92,7 +103,9 @@ class Session:
         if not isinstance(chosen, Aggregator):
             raise TypeError(f"expected an aggregator or its name, found {type(chosen).__name__}.")
         self.aggregator = chosen
+        self._retain = bool(chosen.needs & Needs.RESIDUALS)
         self.state: State | None = None
+        self.began = self.completed
         self.discard()
 
     def spec(self, layout: ParameterLayout, names: tuple[str, ...]) -> Spec:
@@ -107,17 +120,19 @@ class Session:
         unknown = [n for n in chosen if n not in names]
         if unknown:
             raise LossError(f"equations names {unknown}, but the losses are {names}.")
-        return Spec(names, tuple(n in chosen for n in names), layout.dtype, layout.device)
+        equations = tuple([n in chosen for n in names])
+        return Spec(names, equations, layout.dtype, layout.device)
 
-    def read(self, losses: LossForms, residuals: Residuals | None = None) -> Losses:
+    def read(self, losses: LossForms, residuals: Residuals | None = None) -> Objective:
         """Losses in any accepted form, held against those of the steps before.
 
         Raises:
             LossError: a form that cannot be read, or other losses than before.
         """
-        # Under no_grad even a reshape would cut a loss off its graph.
-        with torch.enable_grad():
-            read = Losses.of(losses, residuals, self.names)
+        if isinstance(losses, Objective):
+            read = losses
+        else:
+            read = Given(Losses.of(losses, residuals, self.names))
         if self.names is not None and read.names != self.names:
             raise LossError(
                 f"expected the {len(self.names)} losses {self.names} of the steps before, "
@@ -132,17 +147,25 @@ class Session:
         """Coefficients of the step in progress; ``None`` before its first ``accumulate``."""
         return self._choice.coefficients if self._choice is not None else None
 
-    def accumulate(self, losses: Losses, layout: ParameterLayout, trial: bool = False) -> Tensor:
+    def accumulate(
+        self,
+        objective: Objective,
+        layout: ParameterLayout,
+        trial: bool = False,
+        searching: bool = False,
+    ) -> Tensor:
         """Add the aggregated gradient to ``.grad``.
 
         The first call of a step chooses the coefficients; further calls (a line search, gradient
         accumulation) use the same ones.
 
         Args:
-            losses: of this evaluation.
+            objective: of this evaluation.
             layout: the parameters.
             trial: a further point of a line search, which may overshoot into inf or NaN and
                 recovers from it by itself: values are handed over unchecked.
+            searching: the optimizer compares values between evaluations, so that all of them must
+                be computed in one way.
 
         Returns:
             The value whose gradient it is, ``sum_k c_k L_k``; for ``[K, B]`` coefficients, which
@@ -150,22 +173,21 @@ class Session:
 
         Raises:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
+
+        Gradients must be enabled.
         """
-        losses.check(layout.device, layout.dtype, finite=not trial)
-        source = GradientSource(losses, layout, self._rows_buffer)
-        with torch.enable_grad():
-            repeated = self._choice is not None
-            if self._choice is None:
-                self._choice = self._choose(losses, source, layout)
-            c, plain = self._choice.coefficients, self._choice.plain
-            if c.ndim == 2 or (self.aggregator.from_rows and not repeated):
-                accumulate_rows(source, c)
-                value = losses.total(c if c.ndim == 1 else None).detach()
-            else:
-                value = backward_total(losses, layout, None if plain else c)
-        if not trial:
-            check_grads(layout, f"the sum of {', '.join(losses.names)}")
-        return value
+        source = GradientSource(
+            objective,
+            layout,
+            self._rows_buffer,
+            self.engine,
+            plain=self.aggregator.plain or objective.count == 1 or searching,
+            retain=self._retain,
+            finite=not trial,
+        )
+        if self._choice is None:
+            self._choice = self._choose(source)
+        return _apply(source, self._choice.coefficients)
 
     def commit(self) -> None:
         """The step was taken."""
@@ -174,49 +196,61 @@ class Session:
         self.state = self._choice.state
         self.last = LastStep(self.names, self._choice.losses, self._choice.coefficients)
         self.completed += 1
-        self._choice = None
+        self._choice, self._random_state = None, None
 
     def discard(self) -> None:
         """The step was not taken; state and random source are as before it."""
-        if self._choice is not None:
-            self.generator.set_state(self._choice.random_state)
-        self._choice = None
+        if self._random_state is not None:
+            self.generator.set_state(self._random_state)
+        self._choice, self._random_state = None, None
 
-    def _choose(self, losses: Losses, source: GradientSource, layout: ParameterLayout) -> _Choice:
-        spec = self.spec(layout, losses.names)
+    def _random(self) -> torch.Generator:
+        """The random source; its state before the step's first draw is kept."""
+        if self._random_state is None:
+            self._random_state = self.generator.get_state()
+        return self.generator
+
+    def _choose(self, source: GradientSource) -> _Choice:
+        names, layout = source.objective.names, source.layout
+        spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
-        values = losses.values()
-        view = StepView(values, spec, self.completed, self.generator, layout, source)
-        random_state = self.generator.get_state()
         try:
-            c, after = self.aggregator.update(view, state)
-            self._check_shape(c, losses.count, layout)
-            low, high = c.min().item(), c.max().item()
-            if not (math.isfinite(low) and math.isfinite(high)):
-                raise NonFiniteError(
-                    f"{self.aggregator.label} chose the coefficients "
-                    f"{c.tolist()} for {losses.names}."
-                )
+            c, after = self._held(layout), state
+            if c is None:
+                view = StepView(spec, self.completed, layout, self._random, source)
+                c, after = self.aggregator.update(view, state)
+                self._check_coefficients(c, names, layout)
+            return _Choice(names, source.values(), c, after)
         except Exception:
-            self.generator.set_state(random_state)
+            self.discard()
             raise
-        return _Choice(values, c, low == high == 1, after, random_state, losses.names)
 
-    def _check_shape(self, c: Tensor, k: int, layout: ParameterLayout) -> None:
-        b = len(layout.blocks)
+    def _held(self, layout: ParameterLayout) -> Tensor | None:
+        """The last step's coefficients, while they hold and fit."""
+        fresh = (self.completed - self.began) % self.every == 0
+        if fresh or self.last is None or self.aggregator.plain:
+            return None
+        c = self.last.coefficients
+        return c if c.ndim == 1 or c.shape[1] == len(layout.blocks) else None
+
+    def _check_coefficients(
+        self, c: Tensor, names: tuple[str, ...], layout: ParameterLayout
+    ) -> None:
+        k, b = len(names), len(layout.blocks)
         if tuple(c.shape) not in ((k,), (k, b)):
             raise MethodError(
                 f"expected coefficients [{k}] or [{k}, {b}] from "
                 f"{self.aggregator.label}, found {list(c.shape)}."
             )
+        if not all(map(math.isfinite, c.flatten().tolist())):
+            raise NonFiniteError(
+                f"{self.aggregator.label} chose the coefficients {c.tolist()} for {names}."
+            )
 
-    def _rows_buffer(self, count: int, layout: ParameterLayout) -> Tensor:
-        shape, kind = (count, layout.size), (layout.dtype, layout.device)
-        b = self._buffer
-        if b is None or tuple(b.shape) != shape or (b.dtype, b.device) != kind:
-            b = torch.empty(shape, dtype=layout.dtype, device=layout.device)
-            self._buffer = b
-        return b
+    def _rows_buffer(self, count: int, layout: ParameterLayout) -> RowBuffer:
+        if self._buffer is None or not self._buffer.fits(count, layout):
+            self._buffer = RowBuffer(count, layout)
+        return self._buffer
 
     # -- checkpoints, copies ------------------------------------------------------------------
 
@@ -228,6 +262,7 @@ class Session:
             "config": to_config(self.aggregator),
             "names": list(self.names) if self.names is not None else None,
             "completed": self.completed,
+            "began": self.began,
             "generator": self.generator.get_state(),
             "state": dict(self.state) if self.state is not None else None,
             "coefficients": self.last.coefficients if self.last is not None else None,
@@ -262,6 +297,7 @@ class Session:
             state = checkpoint.fit_state(saved["state"], fresh)
         self.state = state
         self.completed = saved["completed"]
+        self.began = saved["began"] if same else self.completed
         self.generator.set_state(saved["generator"].cpu())
         self.last = None
         if saved["coefficients"] is not None and self.names is not None:
@@ -273,9 +309,35 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.
         state = self.generator.get_state()
-        return {**self.__dict__, "generator": state, "_buffer": None, "_choice": None}
+        passing = {"_buffer": None, "_choice": None, "_random_state": None}
+        return {**self.__dict__, "generator": state, **passing}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.generator = torch.Generator()
         self.generator.set_state(state["generator"])
+
+
+def _apply(source: GradientSource, c: Tensor) -> Tensor:
+    """Add the gradient to ``.grad`` and return the value that it belongs to.
+
+    Rows are used if the method has read them, or if blockwise coefficients would cost more
+    backward passes than rows do.
+    """
+    layout, plain = source.layout, source.plain
+    columns = 1 if c.ndim == 1 else len({tuple(column) for column in c.T.tolist()})
+    if columns == 1 and c.ndim == 2:
+        c = c[:, 0]
+    if columns > 2 or (source.has_rows and not plain):
+        accumulate_rows(source, c)
+        return source.total(c if columns == 1 else None)
+    losses = source.losses()
+    if columns == 2:
+        backward_blocks(losses, layout, c)
+        value = source.total(None)
+    else:
+        unit = all(v == 1 for v in c.tolist())
+        value = backward_total(losses, layout, None if unit else c)
+    if source.finite:
+        check_grads(layout, source.objective.names)
+    return value

@@ -36,14 +36,13 @@ class Aggregator(ABC):
     Attributes (of the class, not hyper-parameters):
         needs: what the method reads.
         source: paper and equation.
-        from_rows: whether the update is assembled from per-loss gradients (surgery, routing) or
-            by one backward pass of the weighted sum (reweighting).
+        plain: whether it promises unit coefficients; its run is then bitwise the plain one.
     """
 
     needs: Needs
     source: str
     family: str
-    from_rows: bool
+    plain: bool = False
 
     @property
     def label(self) -> str:
@@ -67,7 +66,6 @@ class Reweighting(Aggregator):
     """A method that gives each loss one non-negative weight: ``[K]``, finite."""
 
     family = "reweighting"
-    from_rows = False
 
 
 class Surgery(Aggregator):
@@ -83,7 +81,6 @@ class Surgery(Aggregator):
     """
 
     family = "surgery"
-    from_rows = True
     blocks: Literal["physics", "global"]
 
     def has_scalar(self, layout: ParameterLayout) -> bool:
@@ -94,38 +91,41 @@ class Surgery(Aggregator):
         """Coefficients ``[k]`` of the original gradients.
 
         Args:
-            unit: ``[k, k]`` float64 Gramian of the normalised gradients, unit diagonal.
+            unit: ``[k, k]`` float64 Gramian of the normalised gradients (diagonal 1 to rounding).
             norms: ``[k]`` float64 norms, all positive.
             generator: random source, for methods that draw an order.
         """
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        if view.count == 1:
+            return view.ones(), state
         if self.blocks == "global":
             return self._coefficients(view, None), state
         blocks = view.layout.blocks
-        trunk, ones = self._coefficients(view, TRUNK), torch.ones_like(view.losses)
-        if all(b.in_trunk for b in blocks):
+        trunk = self._coefficients(view, TRUNK)
+        if all([b.in_trunk for b in blocks]):
             return trunk, state
+        ones = view.ones()
         return torch.stack([trunk if b.in_trunk else ones for b in blocks], dim=1), state
 
     def _coefficients(self, view: StepView, block: str | None) -> Tensor:
-        gram = view.gramian(block)
-        norms = gram.diagonal().clamp_min(0).sqrt()
-        active = (norms > 0).nonzero().flatten()
-        c = torch.ones(view.count, dtype=torch.float64, device="cpu")
-        if active.numel() > 1:
-            n = norms[active]
-            unit = (gram[active][:, active] / n[:, None] / n[None, :]).clamp(-1.0, 1.0)
-            unit.fill_diagonal_(1.0)
-            c[active] = self.solve(unit, n, view.generator)
-        return c.to(view.losses)
+        gram, norms = view.gramian(block), view.norms(block)
+        active = [k for k, n in enumerate(norms.tolist()) if n > 0]
+        if len(active) < 2:
+            return view.ones()
+        if len(active) < view.count:
+            gram, norms = gram[active][:, active], norms[active]
+        unit = gram / norms[:, None] / norms
+        c = self.solve(unit, norms, view.generator).to(view.spec.device, view.spec.dtype)
+        if len(active) == view.count:
+            return c
+        return view.ones().index_put((torch.tensor(active, device=c.device),), c)
 
 
 class Routing(Aggregator):
     """A method that decides which loss reaches which adapter block: ``[K, B]``."""
 
     family = "routing"
-    from_rows = True
 
 
 def check_blocks(blocks: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .aggregator import Aggregator, Needs, Reweighting, Routing, State, Surgery
@@ -44,7 +43,7 @@ class Chain(Aggregator):
         self.needs = Needs(0)
         for m in members:
             self.needs |= m.needs
-        self.from_rows = any(m.from_rows for m in members)
+        self.plain = all(m.plain for m in members)
 
     @property
     def label(self) -> str:
@@ -57,7 +56,7 @@ class Chain(Aggregator):
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        total = torch.ones_like(view.losses)
+        total = view.ones()
         after: State = {}
         for i, member in enumerate(self.members):
             prefix = f"{i}."

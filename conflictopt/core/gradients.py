@@ -1,126 +1,243 @@
-"""Per-loss gradients of one step, computed when first asked for."""
+"""What a method can read of one step: losses, per-loss gradients, Gramians, kernel traces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .errors import NonFiniteError
+from .buffer import RowBuffer
+from .engines import EngineName, all_at_once, one_by_one
+from .errors import MethodError, NonFiniteError
+from .gramian import gramian
 from .layout import ParameterLayout
 from .losses import FIXED, Losses
-
-_CHUNK = 1 << 16
-"""Columns promoted to float64 at a time, so that the Gramian needs no second [K, P] buffer."""
+from .objective import Objective
 
 
 class GradientSource:
-    """One backward pass per loss through the losses' own graphs, on demand.
+    """The losses of one step and their gradients, computed when first asked for.
+
+    An ordinary step works on one evaluation of the losses: apart where that can be had, because
+    then all gradients cost one backward pass. Rows, once read, use its graphs up. A plain step
+    must be bitwise that of the unmodified run, so its update comes from the losses together, and
+    gradients read beside it come from an evaluation apart, or from graphs that are retained.
 
     Args:
-        losses: the losses of this step.
+        objective: the losses of this step.
         layout: the parameters to differentiate for.
-        buffer: gives ``[K, P]`` storage for the rows; called only when rows are asked for.
+        buffer: gives storage for the rows; called only when rows are asked for.
+        engine: how rows are computed; see ``conflictopt.core.engines``.
+        plain: whether the update must be bitwise the plain one.
+        retain: whether residual traces may be read after the rows.
+        finite: whether infinite or NaN losses are refused.
     """
 
     def __init__(
         self,
-        losses: Losses,
+        objective: Objective,
         layout: ParameterLayout,
-        buffer: Callable[[int, ParameterLayout], Tensor],
+        buffer: Callable[[int, ParameterLayout], RowBuffer],
+        engine: EngineName = "auto",
+        plain: bool = False,
+        retain: bool = False,
+        finite: bool = True,
     ) -> None:
-        self.losses = losses
+        self.objective = objective
         self.layout = layout
+        self.engine = engine
+        self.plain = plain
+        self.retain = retain or plain
         self._buffer = buffer
-        self._rows: Tensor | None = None
-        self._touched: Tensor | None = None
+        self.finite = finite
+        self._filled: RowBuffer | None = None
+        self._fixed: Tensor | None = None
+        self._losses: Losses | None = None
+        self._values: Tensor | None = None
         self._gramians: dict[str | None, Tensor] = {}
+        self._norms: dict[str | None, Tensor] = {}
+
+    # -- losses -------------------------------------------------------------------------------
+
+    def losses(self, residuals: bool = False) -> Losses:
+        """The losses whose gradient the update is, with graph.
+
+        Raises:
+            LossError, NonFiniteError: see ``Losses.check``.
+        """
+        if self._losses is None or residuals:
+            self._losses = self._checked(self._for_update(residuals))
+        return self._losses
+
+    def values(self) -> Tensor:
+        """``[K]`` detached losses."""
+        if self._values is None:
+            self._values = self.losses().values()
+        return self._values
+
+    def total(self, coefficients: Tensor | None) -> Tensor:
+        """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
+        return self.losses().detached_total(coefficients)
+
+    def _for_update(self, residuals: bool) -> Losses:
+        """What the step's gradient is taken from: of the sum, unless rows were read before."""
+        apart = None if self.plain else self._apart(self.has_rows, residuals)
+        return apart if apart is not None else self.objective.together(residuals)
+
+    def _for_rows(self) -> tuple[Losses, bool]:
+        """What rows are taken from, and whether their graphs serve nothing else."""
+        if self._losses is not None and not self.plain:
+            return self._losses, not self.retain
+        apart = self._apart(by_loss=True)
+        if apart is not None:
+            return self._checked(apart), self.plain or not self.retain
+        return self._checked(self.objective.together()), not self.retain
+
+    def _apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
+        if self.engine not in ("auto", "rows"):
+            return None
+        apart = self.objective.apart(by_loss, residuals)
+        if apart is None and self.engine == "rows":
+            raise MethodError(
+                "engine 'rows' needs losses that can be evaluated apart, and these cannot: "
+                f"{self.objective.together_because}. Use engine='auto'."
+            )
+        return apart
+
+    def _checked(self, losses: Losses) -> Losses:
+        losses.check(self.layout.device, self.layout.dtype, self.finite)
+        return losses
+
+    # -- gradients ----------------------------------------------------------------------------
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the rows were asked for."""
+        return self._filled is not None
 
     def rows(self) -> Tensor:
         """``[K, P]``: row k is the gradient of loss k; 0 where it does not touch a parameter.
 
-        Raises:
-            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
+        Finite only if ``check`` says so.
         """
-        if self._rows is None:
-            rows = self._buffer(self.losses.count, self.layout)
-            touched = []
-            for k in range(self.losses.count):
-                grads = self._backward(self.losses.loss(k))
-                self.layout.write(grads, rows[k])
-                touched.append([g is not None for g in grads])
-            self._touched = torch.tensor(touched, device="cpu")
-            _check_rows(rows, self.losses.names)
-            self._rows = rows
-        return self._rows
+        return self._fill().rows
 
-    def touched(self) -> Tensor:
-        """``[K, number of parameters]`` bool: whether loss k reaches the parameter at all."""
-        self.rows()
-        assert self._touched is not None
-        return self._touched
+    def touched(self, k: int) -> list[bool]:
+        """Per parameter whether loss k reaches it at all."""
+        return self._fill().touched[k]
 
-    def gramian(self, block: str | None) -> Tensor:
-        """``[K, K]`` float64 Gramian of the rows, over one block or over all columns."""
-        if block not in self._gramians:
-            rows = self.rows()[:, self.layout.columns(block)]
-            total = torch.zeros(rows.shape[0], rows.shape[0], dtype=torch.float64, device="cpu")
-            for chunk in torch.split(rows, _CHUNK, dim=1):
-                wide = chunk.double()
-                total += (wide @ wide.T).cpu()
-            self._gramians[block] = total
-        return self._gramians[block]
+    def reached(self) -> list[bool]:
+        """Per parameter whether some loss, or a fixed term, reaches it."""
+        return self._fill().reached(everything=self._fixed is not None)
 
     def fixed_row(self) -> Tensor | None:
         """``[P]`` gradient of the fixed terms, or ``None`` when there are none."""
-        if not self.losses.has_fixed:
-            return None
-        row = self._new_row()
-        self.layout.write(self._backward(self.losses.loss(FIXED)), row)
-        return row
+        self._fill()
+        return self._fixed
 
-    def residual_trace(
-        self, k: int, probes: int, block: str | None, generator: torch.Generator
-    ) -> float:
-        """Trace of loss k's tangent-kernel block, averaged over its points, by random signs ``e``.
-
-        The mean over ``probes`` of ``|grad sum_n e_n rho_n|^2``, where ``rho`` stacks the residuals
-        scaled such that ``|rho|^2 = L_k`` (Hutchinson, Commun. Stat. 1989). Unbiased.
+    def gramian(self, block: str | None) -> Tensor:
+        """``[K, K]`` float64 Gramian of the rows on the CPU, over one block or all columns.
 
         Raises:
-            MethodError: see ``Losses.residual_pairs``.
+            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
         """
-        pairs = self.losses.residual_pairs(k)
-        row, total = self._new_row(), 0.0
-        for _ in range(probes):
-            signed = [
-                (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs
-            ]
-            self.layout.write(self._backward(torch.stack(signed).sum()), row)
-            total += float(row[self.layout.columns(block)].double().square().sum())
-        return total / probes
+        if block not in self._gramians:
+            gram = gramian(self._columns(block))
+            self._norms[block] = self._finite(gram.diagonal().sqrt())
+            self._gramians[block] = gram
+        return self._gramians[block]
 
-    def _new_row(self) -> Tensor:
-        layout = self.layout
-        return torch.empty(layout.size, dtype=layout.dtype, device=layout.device)
+    def norms(self, block: str | None) -> Tensor:
+        """``[K]`` float64 norms of the rows on the CPU, over one block or all columns.
 
-    def _backward(self, scalar: Tensor) -> Sequence[Tensor | None]:
-        grads: Sequence[Tensor | None] = torch.autograd.grad(
-            scalar, self.layout.params, retain_graph=True, allow_unused=True
-        )
-        return grads
+        Raises:
+            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
+        """
+        if block not in self._norms:
+            rows = self._columns(block)
+            norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).cpu()
+            self._norms[block] = self._finite(norms)
+        return self._norms[block]
+
+    def _finite(self, norms: Tensor) -> Tensor:
+        if not all(map(math.isfinite, norms.tolist())):
+            self.check()
+        return norms
+
+    def _columns(self, block: str | None) -> Tensor:
+        columns = self.layout.columns(block)
+        whole = columns == slice(0, self.layout.size)
+        return self.rows() if whole else self.rows()[:, columns]
+
+    def check(self) -> None:
+        """Check the rows.
+
+        Raises:
+            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
+        """
+        largest = torch.linalg.vector_norm(self.rows(), float("inf"), dim=1)
+        names = zip(self.objective.names, largest.isfinite().tolist(), strict=True)
+        bad = ", ".join(f"'{name}'" for name, ok in names if not ok)
+        if bad:
+            raise NonFiniteError(f"expected finite gradients, found inf or nan in that of {bad}.")
+
+    def _fill(self) -> RowBuffer:
+        if self._filled is None:
+            losses, free = self._for_rows()
+            if not self.plain:
+                self._losses = losses
+            buffer = self._buffer(self.objective.count, self.layout)
+            params = self.layout.params
+            if self.engine == "batched":
+                found = all_at_once(losses, params, free)
+            else:
+                found = one_by_one(losses, params, buffer.planner if free else None)
+            for k, grads in found:
+                if k == FIXED:
+                    self._fixed = self.layout.flatten(grads)
+                else:
+                    buffer.write(k, grads)
+            self._filled = buffer
+        return self._filled
+
+    # -- tangent kernel -----------------------------------------------------------------------
+
+    def residual_traces(self, probes: int, block: str | None, generator: torch.Generator) -> Tensor:
+        """``[K]`` traces of the tangent kernel's diagonal blocks, each averaged over its points.
+
+        For every loss the mean over ``probes`` of ``|grad sum_n e_n rho_n|^2`` with random signs
+        ``e``, where ``rho`` stacks the residuals scaled such that ``|rho|^2 = L_k`` (Hutchinson,
+        Commun. Stat. 1989). Unbiased.
+
+        Raises:
+            MethodError: see ``Losses.residual_pairs``; or rows were read without ``retain``.
+        """
+        if self.has_rows and not self.retain:
+            raise MethodError("a method that reads residual traces must declare Needs.RESIDUALS.")
+        losses = self.losses(residuals=True)
+        columns = self.layout.columns(block)
+        traces = torch.zeros(losses.count, dtype=torch.float64, device="cpu")
+        for k in range(losses.count):
+            pairs = losses.residual_pairs(k)
+            for _ in range(probes):
+                signed = [
+                    (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5
+                    for r, w in pairs
+                ]
+                grads = torch.autograd.grad(
+                    torch.stack(signed).sum(),
+                    self.layout.params,
+                    retain_graph=True,
+                    allow_unused=True,
+                )
+                row = self.layout.flatten(grads)[columns]
+                traces[k] += float(row.double().square().sum()) / probes
+        return traces
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
     """Random signs drawn on the CPU, so that a run is the same on every device."""
     bits = torch.randint(0, 2, (like.numel(),), generator=generator, device="cpu")
     return (bits * 2 - 1).to(device=like.device, dtype=like.dtype)
-
-
-def _check_rows(rows: Tensor, names: tuple[str, ...]) -> None:
-    largest = torch.linalg.vector_norm(rows, float("inf"), dim=1)
-    if not bool(largest.isfinite().all()):
-        bad = [n for n, ok in zip(names, largest.isfinite().tolist(), strict=True) if not ok]
-        listed = ", ".join(f"'{n}'" for n in bad)
-        raise NonFiniteError(f"expected finite gradients, found inf or nan in that of {listed}.")

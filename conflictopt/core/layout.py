@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch._utils import _unflatten_dense_tensors
 
 from .errors import LayoutError
 
@@ -120,19 +122,24 @@ class ParameterLayout:
                 return b.columns
         raise LayoutError(f"expected one of the blocks {self.names}, found '{block}'.")
 
-    def write(self, grads: Sequence[Tensor | None], out: Tensor) -> None:
-        """Copy per-parameter gradients into the flat ``[P]`` row ``out``; ``None`` becomes 0."""
-        for p, start, g in zip(self.params, self.offsets, grads, strict=True):
-            piece = out[start : start + p.numel()]
-            if g is None:
-                piece.zero_()
-            else:
-                piece.view(p.shape).copy_(g)
+    def members(self, block: Block) -> tuple[Tensor, ...]:
+        """The parameters of a block."""
+        pairs = zip(self.params, self.offsets, strict=True)
+        return tuple(p for p, s in pairs if block.columns.start <= s < block.columns.stop)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Per parameter its number of scalars."""
+        return [p.numel() for p in self.params]
+
+    def flatten(self, grads: Sequence[Tensor | None]) -> Tensor:
+        """Per-parameter gradients as one new ``[P]`` row; ``None`` becomes 0."""
+        pairs = zip(grads, self.params, strict=True)
+        return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs])
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views of a flat ``[P]`` gradient in the parameters' shapes."""
-        pairs = zip(self.params, self.offsets, strict=True)
-        return [flat[s : s + p.numel()].view(p.shape) for p, s in pairs]
+        return list(_unflatten_dense_tensors(flat, self.params))  # type: ignore[no-untyped-call]
 
 
 def _check_uniform(params: Sequence[Tensor]) -> None:

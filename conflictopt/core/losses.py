@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -28,12 +30,18 @@ class Losses:
         groups: for every term the index of its loss, or ``FIXED`` (a regulariser).
         residuals: per loss name, pairs ``(r, w)`` of a residual tensor and its weight such that
             the loss is ``sum_i w_i * mean(r_i ** 2)``. Only methods that need residuals read it.
+        graphs: for every term the number of the graph that it lies in, where that is known:
+            terms of different graphs share only parameters.
+        unstacked: gives, for a ``[R]`` tensor that a host has stacked, the R scalars that it is
+            made of. Differentiating an entry of the stack would walk the graphs of all of them.
     """
 
     names: tuple[str, ...]
     terms: Tensor | tuple[Tensor, ...]
     groups: tuple[int, ...]
     residuals: Mapping[str, tuple[Residual, ...]] = field(default_factory=dict)
+    graphs: tuple[int, ...] | None = None
+    unstacked: Callable[[], tuple[Tensor, ...]] | None = None
 
     @classmethod
     def of(
@@ -67,9 +75,10 @@ class Losses:
                 )
             terms, count = losses, losses.shape[0]
         elif isinstance(losses, Mapping):
-            same = names is not None and set(names) == set(losses)
-            names = tuple(names) if same and names is not None else tuple(losses)
-            terms, count = tuple(losses[n] for n in names), len(losses)
+            given = tuple(losses)
+            known = names is not None and (names == given or set(names) == set(given))
+            names = tuple(names) if known and names is not None else given
+            terms, count = tuple([losses[n] for n in names]), len(given)
         elif isinstance(losses, Sequence) and not isinstance(losses, str):
             terms, count = tuple(losses), len(losses)
         else:
@@ -84,7 +93,7 @@ class Losses:
         if len(names) != count:
             raise LossError(f"expected {len(names)} losses {names}, found {count}.")
         if not isinstance(terms, Tensor):
-            terms = tuple(_scalar(n, t) for n, t in zip(names, terms, strict=True))
+            terms = tuple([_scalar(n, t) for n, t in zip(names, terms, strict=True)])
         return cls(names, terms, tuple(range(count)), _residual_pairs(names, residuals))
 
     @staticmethod
@@ -103,27 +112,44 @@ class Losses:
         """K, the number of losses."""
         return len(self.names)
 
-    def term_list(self) -> tuple[Tensor, ...]:
+    def scalars(self) -> tuple[Tensor, ...]:
         """The R terms as scalars with graph."""
+        if self.unstacked is not None:
+            return self.unstacked()
         return tuple(self.terms.unbind()) if isinstance(self.terms, Tensor) else self.terms
 
     def values(self) -> Tensor:
         """``[K]`` detached values of the losses (sums over their terms)."""
-        terms = self._term_values()
-        if self.groups == tuple(range(self.count)):
+        terms = self._term_values
+        if self._one_each:
             return terms
         members = [[i for i, g in enumerate(self.groups) if g == k] for k in range(self.count)]
         return torch.stack([terms[m].sum() for m in members])
 
+    @cached_property
     def _term_values(self) -> Tensor:
-        if isinstance(self.terms, Tensor):
-            return self.terms.detach().clone()
-        return torch.stack([t.detach() for t in self.terms])
+        with torch.no_grad():
+            return self.terms.clone() if isinstance(self.terms, Tensor) else torch.stack(self.terms)
 
-    def loss(self, k: int) -> Tensor:
-        """Loss k as a scalar with graph; ``FIXED`` gives the sum of the fixed terms."""
-        members = [t for t, g in zip(self.term_list(), self.groups, strict=True) if g == k]
-        return _left_sum(members)
+    @cached_property
+    def _one_each(self) -> bool:
+        return self.groups == tuple(range(self.count))
+
+    def graphs_by_loss(self) -> dict[int, set[int]] | None:
+        """Per loss, by index, the numbers of the graphs that it lies in, where they are known."""
+        if self.graphs is None:
+            return None
+        found: dict[int, set[int]] = {}
+        for number, g in zip(self.graphs, self.groups, strict=True):
+            found.setdefault(g, set()).add(number)
+        return found
+
+    def by_loss(self) -> dict[int, Tensor]:
+        """Every loss as a scalar with graph, by index; ``FIXED`` is the sum of the fixed terms."""
+        members: dict[int, list[Tensor]] = {}
+        for term, g in zip(self.scalars(), self.groups, strict=True):
+            members.setdefault(g, []).append(term)
+        return {k: _left_sum(terms) for k, terms in members.items()}
 
     @property
     def has_fixed(self) -> bool:
@@ -134,11 +160,20 @@ class Losses:
         """``sum_k c_k L_k`` plus the fixed terms; without coefficients the plain sum."""
         if coefficients is None:
             return self.terms.sum() if isinstance(self.terms, Tensor) else _left_sum(self.terms)
-        one = torch.ones((), dtype=coefficients.dtype, device=coefficients.device)
-        per_term = torch.stack([one if g == FIXED else coefficients[g] for g in self.groups])
+        c = coefficients
+        if not self._one_each:
+            # FIXED is -1: the one appended at the end
+            c = torch.cat([c, c.new_ones(1)])[list(self.groups)]
         if isinstance(self.terms, Tensor):
-            return (self.terms * per_term).sum()
-        return _left_sum([t * c for t, c in zip(self.terms, per_term.unbind(), strict=True)])
+            return self.terms @ c
+        return torch.stack(self.terms) @ c
+
+    def detached_total(self, coefficients: Tensor | None = None) -> Tensor:
+        """The value of ``total``, without graph; the order of summation may be another."""
+        values = self.values()
+        result = values.sum() if coefficients is None else values @ coefficients
+        fixed = [self._term_values[i] for i, g in enumerate(self.groups) if g == FIXED]
+        return result + torch.stack(fixed).sum() if fixed else result
 
     def residual_pairs(self, k: int) -> tuple[Residual, ...]:
         """The residuals of loss k with their weights.
@@ -156,7 +191,7 @@ class Losses:
         if any(w < 0 for _, w in pairs):
             raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
         square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
-        value = float(self.loss(k).detach())
+        value = float(self.values()[k])
         if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
             raise MethodError(
                 f"this method is defined for mean-square losses; loss '{name}' is {value:.6g}, but "
@@ -175,24 +210,25 @@ class Losses:
             NonFiniteError: on an infinite or NaN term.
         """
         stacked = self.terms if isinstance(self.terms, Tensor) else None
-        for i, term in enumerate((stacked,) if stacked is not None else self.term_list()):
-            name = ", ".join(self.names) if stacked is not None else self._term_name(i)
+        for i, term in enumerate((stacked,) if stacked is not None else self.scalars()):
             if not term.requires_grad:
+                name = ", ".join(self.names) if stacked is not None else self._term_name(i)
                 raise LossError(
                     f"loss '{name}' has no graph (requires_grad is False): it does not depend on "
                     "any trainable parameter. Was it detached, or computed under no_grad?"
                 )
             if term.device != device or term.dtype != dtype:
+                name = ", ".join(self.names) if stacked is not None else self._term_name(i)
                 raise LossError(
                     f"loss '{name}' is {term.dtype} on {term.device}, but the parameters are "
                     f"{dtype} on {device}. Bring losses and parameters to one dtype and device."
                 )
         if not finite:
             return
-        values = self._term_values()
-        if not bool(values.isfinite().all()):
-            bad = [i for i, v in enumerate(values.tolist()) if v - v != 0]
-            listed = ", ".join(f"'{self._term_name(i)}' = {values[i].item()}" for i in bad)
+        values = self._term_values.tolist()
+        bad = [i for i, v in enumerate(values) if not math.isfinite(v)]
+        if bad:
+            listed = ", ".join(f"'{self._term_name(i)}' = {values[i]}" for i in bad)
             raise NonFiniteError(f"expected finite losses, found {listed}.")
 
     def _term_name(self, i: int) -> str:
@@ -208,6 +244,8 @@ def _left_sum(terms: Sequence[Tensor]) -> Tensor:
 
 
 def _scalar(name: str, loss: Tensor) -> Tensor:
+    if isinstance(loss, Tensor) and loss.ndim == 0:
+        return loss
     if not isinstance(loss, Tensor):
         raise LossError(f"expected loss '{name}' as a tensor, found {type(loss).__name__}.")
     if loss.numel() != 1:

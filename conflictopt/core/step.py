@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -37,18 +38,15 @@ class StepView:
     """One step as a method sees it: immutable, and computed only as far as it is asked for.
 
     Attributes:
-        losses: ``[K]`` detached values.
         spec: names, equation flags, dtype and device.
         step: number of completed steps.
-        generator: the random source of the run; the global one is never used.
         layout: the parameter blocks.
     """
 
-    losses: Tensor
     spec: Spec
     step: int
-    generator: torch.Generator
     layout: ParameterLayout
+    _random: Callable[[], torch.Generator]
     _source: GradientSource
     _scale: Tensor | None = None
 
@@ -56,6 +54,21 @@ class StepView:
     def count(self) -> int:
         """K, the number of losses."""
         return self.spec.count
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The random source of the run; the global one is never used."""
+        return self._random()
+
+    @property
+    def losses(self) -> Tensor:
+        """``[K]`` detached (scaled) values."""
+        values = self._source.values()
+        return values if self._scale is None else values * self._scale
+
+    def ones(self) -> Tensor:
+        """``[K]`` unit coefficients."""
+        return torch.ones(self.count, dtype=self.spec.dtype, device=self.spec.device)
 
     def gramian(self, block: str | None = None) -> Tensor:
         """``[K, K]`` float64 CPU matrix of inner products of the (scaled) gradients."""
@@ -67,7 +80,8 @@ class StepView:
 
     def norms(self, block: str | None = None) -> Tensor:
         """``[K]`` float64 norms of the (scaled) gradients."""
-        return self.gramian(block).diagonal().clamp_min(0).sqrt()
+        norms = self._source.norms(block)
+        return norms if self._scale is None else norms * self._scale.to(norms).abs()
 
     def rows(self, block: str | None = None) -> Tensor:
         """``[K, P_block]`` (scaled) gradients. Read-only: without a scale it is the buffer."""
@@ -76,20 +90,20 @@ class StepView:
 
     def touched_columns(self, k: int, block: str | None = None) -> Tensor:
         """``[P_block]`` bool: columns of parameters that loss k reaches."""
-        sizes = torch.tensor([p.numel() for p in self.layout.params], device="cpu")
-        mask = self._source.touched()[k].repeat_interleave(sizes)
-        return mask[self.layout.columns(block)].to(self.spec.device)
+        device = self.spec.device
+        touched = torch.tensor(self._source.touched(k), device=device)
+        sizes = torch.tensor(self.layout.sizes, device=device)
+        return touched.repeat_interleave(sizes)[self.layout.columns(block)]
 
-    def residual_trace(self, k: int, probes: int, block: str | None = None) -> float:
-        """See ``GradientSource.residual_trace``; ``c * L`` has ``c`` times the trace of ``L``.
+    def residual_traces(self, probes: int, block: str | None = None) -> Tensor:
+        """See ``GradientSource.residual_traces``; ``c * L`` has ``c`` times the trace of ``L``.
 
         Raises:
-            MethodError: the loss came without residuals, or is not their mean square.
+            MethodError: a loss came without residuals, or is not their mean square.
         """
-        trace = self._source.residual_trace(k, probes, block, self.generator)
-        return trace if self._scale is None else float(self._scale[k]) * trace
+        traces = self._source.residual_traces(probes, block, self.generator)
+        return traces if self._scale is None else traces * self._scale.to(traces)
 
     def scaled(self, c: Tensor) -> StepView:
         """The same step with loss k and row k times ``c[k]``."""
-        scale = c if self._scale is None else self._scale * c
-        return replace(self, losses=self.losses * c, _scale=scale)
+        return replace(self, _scale=c if self._scale is None else self._scale * c)

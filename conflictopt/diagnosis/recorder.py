@@ -33,6 +33,7 @@ class Recorder(Reweighting):
     every: int = 10
 
     needs = Needs.GRAMIAN
+    plain = True
     source = "Kim, N'guessan 2026 (arXiv 2605.10136): profile the unmodified run"
 
     def __post_init__(self) -> None:
@@ -52,23 +53,29 @@ class Recorder(Reweighting):
             "gramians": torch.zeros(t, k, k, dtype=torch.float64, **cpu),
             "steps": torch.zeros(t, dtype=torch.int64, **cpu),
             "samples": torch.zeros((), dtype=torch.int64, **cpu),
+            "first": torch.full((), -1, dtype=torch.int64, **cpu),
             "age": torch.zeros((), dtype=torch.int64, **cpu),
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        age, n = int(state["age"]), int(state["samples"])
-        after = {**state, "age": state["age"] + 1}
-        if age % self.every == 0 and n < self.capacity:
+        first, n = int(state["first"]), int(state["samples"])
+        age = view.step - first if first >= 0 else 0
+        after = {**state, "age": torch.tensor(age + 1, device="cpu")}
+        if first < 0:
+            after["first"] = torch.tensor(view.step, device="cpu")
+        # by the step rather than by calls: beside held coefficients not every step comes here
+        if age >= n * self.every and n < self.capacity:
+            # the Gramian first: its graphs are then gone when the plain step builds its own
             seen = {
-                "losses": view.losses.detach().double().cpu(),
                 "gramians": view.gramian(TRUNK),
+                "losses": view.losses.double().cpu(),
                 "steps": torch.tensor(view.step, device="cpu"),
             }
             for key, value in seen.items():
                 after[key] = state[key].clone()
                 after[key][n] = value
             after["samples"] = state["samples"] + 1
-        return torch.ones_like(view.losses), after
+        return view.ones(), after
 
 
 def profile_of(state: State, names: tuple[str, ...]) -> Profile:

@@ -67,11 +67,11 @@ class Constant(Reweighting):
                 f"expected {spec.count} weights for the losses {spec.names}, "
                 f"found {len(self.weights)}."
             )
-        return {}
-
-    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         if isinstance(self.weights, Mapping):
-            chosen = [self.weights.get(n, 1.0) for n in view.spec.names]
+            chosen = [self.weights.get(n, 1.0) for n in spec.names]
         else:
             chosen = list(self.weights)
-        return torch.tensor(chosen, dtype=view.losses.dtype, device=view.losses.device), state
+        return {"weights": torch.tensor(chosen, dtype=spec.dtype, device=spec.device)}
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        return state["weights"], state

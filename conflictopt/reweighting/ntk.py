@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs
@@ -56,9 +55,5 @@ class NTK(PeriodicReweighting):
         check_count("probes", self.probes)
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        traces = torch.tensor(
-            [view.residual_trace(k, self.probes, TRUNK) for k in range(view.count)],
-            dtype=torch.float64,
-            device="cpu",
-        )
+        traces = view.residual_traces(self.probes, TRUNK)
         return traces[traces > 0].mean() / traces

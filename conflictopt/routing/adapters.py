@@ -53,17 +53,12 @@ class AdapterRouting(Routing):
         if self.routing not in ("shared", "exclusive"):
             raise MethodError(f"expected routing='shared' or 'exclusive', found {self.routing!r}.")
 
-    @property
-    def from_rows(self) -> bool:  # type: ignore[override]
-        """Shared routing is the weighted sum; only exclusive routing needs the rows."""
-        return self.routing == "exclusive"
-
     def has_scalar(self, layout: ParameterLayout) -> bool:
         return self.routing == "shared"
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         if self.routing == "shared":
-            return torch.ones_like(view.losses), state
+            return view.ones(), state
         owned = {b.owner for b in view.layout.blocks if b.owner is not None}
         missing = [n for n in view.spec.names if n not in owned]
         if missing or len(owned) != view.count:
@@ -73,9 +68,9 @@ class AdapterRouting(Routing):
                 "conflictopt.adapters.attach and pass blocks=adapters.blocks()."
             )
         columns = [
-            torch.ones_like(view.losses)
+            view.ones()
             if b.owner is None
-            else torch.tensor([float(n == b.owner) for n in view.spec.names]).to(view.losses)
+            else torch.tensor([float(n == b.owner) for n in view.spec.names]).to(view.ones())
             for b in view.layout.blocks
         ]
         return torch.stack(columns, dim=1), state

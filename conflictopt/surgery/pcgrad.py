@@ -47,16 +47,17 @@ class PCGrad(Surgery):
     def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
         count = len(norms)
         cos, length = unit.tolist(), norms.tolist()
-        total = [0.0] * count
-        for i in range(count):
-            # g_i' = |g_i| * sum_j part[j] * u_j, kept in coordinates of the unit gradients
-            part = [float(i == j) for j in range(count)]
-            for j in torch.randperm(count, generator=generator, device="cpu").tolist():
-                if j == i:
-                    continue
-                along = sum(p * cos[m][j] for m, p in enumerate(part))
-                if along < 0:
-                    part[j] -= along
-            for j in range(count):
-                total[j] += length[i] * part[j] / length[j]
+        total = [1.0] * count
+        if min(map(min, cos)) >= 0:
+            return torch.ones_like(norms)
+        draws = torch.rand(count, count, generator=generator, device="cpu").tolist()
+        for i, draw in enumerate(draws):
+            # g_i' = |g_i| * sum_j part[j] * u_j in coordinates of the unit gradients, and its
+            # products with them
+            along = list(cos[i])
+            for j in sorted(range(count), key=draw.__getitem__):
+                if j != i and along[j] < 0:
+                    removed = along[j]
+                    total[j] -= length[i] * removed / length[j]
+                    along = [a - removed * c for a, c in zip(along, cos[j], strict=True)]
         return torch.tensor(total, dtype=torch.float64, device="cpu")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import deepxde as dde
@@ -13,6 +13,8 @@ from torch import Tensor
 from .errors import PatchError
 
 TrainStep = Callable[[Any, Any, Any], None]
+Batch = tuple[Any, Any, Any]
+"""Inputs, targets and auxiliary variables, as DeepXDE hands them to its training step."""
 
 
 def check_supported(model: Any) -> None:
@@ -34,6 +36,23 @@ def check_supported(model: Any) -> None:
             "DeepXDE's mixed precision runs backward passes in autocast without a gradient "
             "scaler; per-loss gradients underflow there. Use float32 or float64."
         )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a model's losses.
+
+    Attributes:
+        vector: ``[R]`` weighted losses with graph; an L1 penalty is its last entry.
+        entries: the scalars it is stacked from, unweighted and without the penalty.
+        loss_fn: the loss function, or one per entry, that the model was compiled with.
+        residuals: the residual behind every entry, if asked for.
+    """
+
+    vector: Tensor
+    entries: list[Tensor]
+    loss_fn: Any
+    residuals: list[Tensor] | None
 
 
 class Listener(Protocol):
@@ -122,10 +141,31 @@ class Hook:
             self.model.opt = self._plain_opt
             self.model.train_step = self._plain_step
 
-    def loss_vector(self, inputs: Any, targets: Any, auxiliary: Any) -> Tensor:
-        """``[R]`` weighted losses with graph, exactly as the plain step computes them."""
-        vector: Tensor = self.model.outputs_losses_train(inputs, targets, auxiliary)[1]
-        return vector
+    def evaluate(self, batch: Batch, residuals: bool) -> Evaluation:
+        """The losses of a batch, exactly as the plain step computes them.
+
+        DeepXDE passes its loss functions to ``data.losses_train`` on each call and stacks what it
+        returns; for the duration that method is wrapped. Values and graph stay what they were.
+        """
+        data, seen = self.model.data, []  # type: Any, list[Tensor]
+        original, own = data.losses_train, "losses_train" in vars(data)
+        call: dict[str, Any] = {}
+
+        def losses_train(targets: Any, outputs: Any, loss_fn: Any, *rest: Any, **named: Any) -> Any:
+            used = watched(loss_fn, seen) if residuals else loss_fn
+            losses = original(targets, outputs, used, *rest, **named)
+            call.update(loss_fn=loss_fn, entries=losses if isinstance(losses, list) else [losses])
+            return losses
+
+        data.losses_train = losses_train
+        try:
+            vector = self.model.outputs_losses_train(*batch)[1]
+        finally:
+            if own:
+                data.losses_train = original
+            else:
+                del data.losses_train
+        return Evaluation(vector, call["entries"], call["loss_fn"], seen if residuals else None)
 
     def schedule(self) -> None:
         """What the plain step does after the optimizer's step."""
@@ -140,45 +180,39 @@ class Hook:
         flat = torch.as_tensor(weights, dtype=torch.float64, device="cpu").reshape(-1)
         return flat.expand(count).tolist() if flat.numel() == 1 else flat.tolist()
 
+    def weighted(self, entries: list[Tensor]) -> tuple[Tensor, ...]:
+        """Entries times the user's weights."""
+        if self.model.loss_weights is None:
+            return tuple(entries)
+        pairs = zip(entries, self.loss_weights(len(entries)), strict=True)
+        return tuple(entry * w for entry, w in pairs)
+
+    def penalty(self) -> Tensor:
+        """The L1 penalty that DeepXDE appends to the losses of a network regularised so."""
+        net = self.model.net
+        size = torch.stack([p.abs().sum() for p in net.parameters()]).sum()
+        penalty: Tensor = net.regularizer[1] * size
+        return penalty
+
     def trainable_unknowns(self) -> list[Tensor]:
         """The model's ``external_trainable_variables``."""
         return [v for v in self.model.external_trainable_variables if v.requires_grad]
 
-    @contextmanager
-    def recorded_residuals(self) -> Iterator[list[Tensor]]:
-        """Collect the residual (prediction minus target) of every loss computed inside.
 
-        DeepXDE passes its loss functions to ``data.losses_train`` on each call; for the duration
-        they are wrapped. Values and graph stay what they were.
-        """
-        data = self.model.data
-        original = data.losses_train
-        seen: list[Tensor] = []
+def watched(loss_fn: Any, seen: list[Tensor]) -> Any:
+    """DeepXDE's loss function(s), noting the residual (prediction minus target) of every call."""
 
-        def watched(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
-            def loss(target: Any, prediction: Any) -> Tensor:
-                if isinstance(prediction, Tensor):
-                    seen.append(prediction - target)
-                return fn(target, prediction)
+    def watch(fn: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+        def loss(target: Any, prediction: Any) -> Tensor:
+            if isinstance(prediction, Tensor):
+                seen.append(prediction - target)
+            return fn(target, prediction)
 
-            return loss
+        return loss
 
-        def losses_train(
-            targets: Any, outputs: Any, loss_fn: Any, *args: Any, **kwargs: Any
-        ) -> Any:
-            many = isinstance(loss_fn, (list, tuple))
-            fns = [watched(f) for f in loss_fn] if many else watched(loss_fn)
-            return original(targets, outputs, fns, *args, **kwargs)
-
-        own = "losses_train" in vars(data)
-        data.losses_train = losses_train
-        try:
-            yield seen
-        finally:
-            if own:
-                data.losses_train = original
-            else:
-                del data.losses_train
+    if isinstance(loss_fn, (list, tuple)):
+        return [watch(f) for f in loss_fn]
+    return watch(loss_fn)
 
 
 def parallel_heads(net: Any) -> list[str] | None:

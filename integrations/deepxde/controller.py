@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from conflictopt.adapters import Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.chain import Chain
-from conflictopt.core.losses import Losses
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.recorder import Recorder, profile_of
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
@@ -21,11 +20,11 @@ from conflictopt.diagnosis.selection import Plan, select
 from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
-from .attach import Hook, parallel_heads
+from .attach import Batch, Hook, parallel_heads
 from .errors import PatchError
 from .groups import Grouping, Groups
 from .method import Method
-from .reader import LossReader, check_mean_square
+from .reader import LossReader, ModelObjective, check_mean_square
 
 
 class Patch:
@@ -50,8 +49,7 @@ class Patch:
         method: Method,
         groups: Grouping,
         thresholds: Thresholds | None,
-        seed: int,
-        on_nonfinite: Literal["raise", "skip"],
+        optimizer_options: Mapping[str, Any],
     ) -> None:
         self.model = model
         self.method = method
@@ -66,11 +64,10 @@ class Patch:
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
         self._thresholds = thresholds
-        self._seed = seed
-        self._on_nonfinite = on_nonfinite
+        self._optimizer_options = dict(optimizer_options)
         self._checked = False
         self._hook = Hook(model, self)
-        self._reader = LossReader(self._hook, groups)
+        self._reader = LossReader(self._hook, groups, self._note)
 
     @property
     def groups(self) -> Groups | None:
@@ -110,10 +107,7 @@ class Patch:
         self._adopt_unknowns(inner, hook.trainable_unknowns())
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(
-                inner,
-                self.method.start(),
-                seed=self._seed,
-                on_nonfinite=self._on_nonfinite,
+                inner, self.method.start(), **self._optimizer_options
             )
         else:
             self.optimizer = self.optimizer.rewrap(inner)
@@ -121,6 +115,7 @@ class Patch:
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._checked = False
+        self._reader.compiled()
         hook.install(self.optimizer, self._train_step)
 
     def _adopt_unknowns(self, optimizer: torch.optim.Optimizer, unknowns: list[Tensor]) -> None:
@@ -156,37 +151,37 @@ class Patch:
 
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
-        self.optimizer.step(lambda: self._losses((inputs, targets, auxiliary)))
+        self.optimizer.step(lambda: self._objective((inputs, targets, auxiliary)))
         self._hook.schedule()
         self._advance()
         for listener in self.on_step:
             listener(self)
 
-    def _losses(self, batch: tuple[Any, Any, Any]) -> Losses:
+    def _objective(self, batch: Batch) -> ModelObjective:
         assert self.optimizer is not None
         session, known = self.optimizer.session, self.groups
-        wanted = self._wants_residuals()
-        losses = self._reader.read(batch, wanted)
+        wanted = not self._checked and self._wants_residuals()
+        objective = self._reader.read(batch, wanted)
         met = self.groups
         if met is not known and met is not None:
-            session.names = session.names or losses.names
+            session.names = session.names or met.names
             session.equations = met.equations or None
             if self.method.adapters and self.adapters is None:
-                self._attach_adapters(losses.names, self.method.rank)
-                losses = self._reader.read(batch, wanted)
+                self._attach_adapters(met.names, self.method.rank)
+                objective = self._reader.read(batch, wanted)
         # Fail before the first step rather than after the profile; one loss needs no balance.
-        if wanted and not self._checked and not (losses.count == 1 and self.method.auto):
-            check_mean_square(losses)
-        self._checked = self._checked or wanted
-        return losses
+        if wanted and not (objective.count == 1 and self.method.auto):
+            check_mean_square(objective.together(residuals=True))
+        self._checked = True
+        return objective
 
     def _wants_residuals(self) -> bool:
-        """Whether this step needs residuals, or a first look at them for what may be planned."""
+        """Whether the method, or one that may be planned, reads residuals."""
         assert self.optimizer is not None
         if self.optimizer.aggregator.needs & Needs.RESIDUALS:
             return True
         undecided = self.method.auto and self.diagnosis is None
-        return undecided and not self._checked and bool(self.method.balance.needs & Needs.RESIDUALS)
+        return undecided and bool(self.method.balance.needs & Needs.RESIDUALS)
 
     # -- the decision -------------------------------------------------------------------------
 
@@ -218,8 +213,11 @@ class Patch:
             self.diagnosis = diagnose(self.profile, self._thresholds)
             self.plan = select(self.diagnosis, self.method.balance_name)
             found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
-            self.log.append(f"step {self.steps}: {found}, so {self.plan.kind}: {self.plan.reason}")
+            self._note(f"{found}, so {self.plan.kind}: {self.plan.reason}")
         return self.diagnosis
+
+    def _note(self, message: str) -> None:
+        self.log.append(f"step {self.steps}: {message}")
 
     def _recorder_state(self) -> dict[str, Tensor] | None:
         if self.optimizer is None or self.optimizer.session.state is None:
@@ -244,7 +242,7 @@ class Patch:
         assert self.optimizer is not None
         self.optimizer.set_aggregator(aggregator)
         self.trained_with.append((self.steps, aggregator.label))
-        self.log.append(f"step {self.steps}: {aggregator.label}, {why}.")
+        self._note(f"{aggregator.label}, {why}.")
 
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""
@@ -268,10 +266,11 @@ class Patch:
         assert self.optimizer is not None
         if self.adapters is None:
             heads = parallel_heads(self.model.net)
-            adapters = attach(self.model.net, losses, rank=rank, heads=heads, seed=self._seed)
+            seed = self._optimizer_options["seed"]
+            adapters = attach(self.model.net, losses, rank=rank, heads=heads, seed=seed)
             self.optimizer.add_adapters(adapters)
             count = sum(p.numel() for p in adapters.parameters())
-            self.log.append(f"step {self.steps}: attached adapters, {count} parameters.")
+            self._note(f"attached adapters, {count} parameters.")
         self.optimizer.blocks = self._blocks()
 
     def remove(self) -> None:

@@ -85,11 +85,11 @@ def test_ntk_gets_residuals_whose_weighted_mean_square_is_the_loss(heat, adam):
     seen, original = [], made.optimizer.step
     made.optimizer.step = lambda closure: (seen.append(closure()), original(closure))
     model.train(iterations=1, verbose=0)
-    losses = seen[0]
-    assert [len(losses.residuals[n]) for n in losses.names] == [1, 2]
-    for k, name in enumerate(losses.names):
-        square = sum(w * r.square().mean() for r, w in losses.residuals[name])
-        torch.testing.assert_close(square, losses.loss(k))
+    for losses in (seen[0].together(residuals=True), seen[0].apart(by_loss=True, residuals=True)):
+        assert [len(losses.residuals[n]) for n in losses.names] == [1, 2]
+        for loss, name in zip(losses.values(), losses.names, strict=True):
+            square = sum(w * r.square().mean() for r, w in losses.residuals[name])
+            torch.testing.assert_close(square, loss)
 
 
 def test_ntk_ignores_the_l1_penalty(heat, adam):

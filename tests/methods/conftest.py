@@ -7,9 +7,11 @@ from dataclasses import fields
 import pytest
 import torch
 
+from conflictopt.core.buffer import RowBuffer
 from conflictopt.core.gradients import GradientSource
 from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
+from conflictopt.core.objective import Given
 from conflictopt.core.step import Spec, StepView
 from conflictopt.registry import make, method_class
 
@@ -43,10 +45,10 @@ def _step(rows, *, names="abcdefgh", equations=None, blocks=None, offsets=0.5, g
         for n, a, o in zip(names, matrices, offsets, strict=True)
     }
     losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
-    source = GradientSource(losses, layout, lambda *_: torch.empty(count, size, **kind))
+    source = GradientSource(Given(losses), layout, RowBuffer, plain=True)
     generator = generator or torch.Generator().manual_seed(0)
     spec = Spec(names, equations, **kind)
-    return StepView(losses.values(), spec, 0, generator, layout, source)
+    return StepView(spec, 0, layout, lambda: generator, source)
 
 
 @pytest.fixture(scope="session")

@@ -36,8 +36,9 @@ def cosines(rows, d):
 
 def textbook_pcgrad(rows, generator):
     projected = rows.clone()
+    orders = torch.rand(len(rows), len(rows), generator=generator).argsort(dim=1)
     for i in range(len(rows)):
-        for j in torch.randperm(len(rows), generator=generator).tolist():
+        for j in orders[i].tolist():
             along = projected[i] @ rows[j]
             if i != j and along < 0:
                 projected[i] -= along / rows[j].square().sum() * rows[j]

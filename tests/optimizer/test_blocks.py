@@ -91,8 +91,8 @@ def test_exclusive_routing_gives_each_adapter_its_own_loss(pinn):
         make("adapters", routing="exclusive"),
         blocks=adapters.blocks(),
     )
-    losses = pinn.losses(net)
-    opt.backward(losses)
+    opt.backward(pinn.losses(net))
+    losses = pinn.losses(net)  # the graphs of the first are used up, as after backward()
     for name, params in adapters.blocks().items():
         own = losses[name.removeprefix("adapter/")]
         for p, g in zip(params, torch.autograd.grad(own, params, retain_graph=True), strict=True):

@@ -1,0 +1,83 @@
+"""Engines: how per-loss gradients are taken from losses with graph.
+
+``graph`` takes one backward pass per loss, each through that loss's own graph. Where the graphs
+share nothing, the passes together cost one backward pass of the sum.
+``rows`` is ``graph`` on losses that a host evaluates apart, each from its own rows of a batch.
+``batched`` takes all passes in one vectorised call, for devices bound by kernel launches.
+``auto`` is ``rows`` where the losses can be evaluated apart, else ``graph``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .errors import MethodError
+from .graphs import Planner, gradient, reached, retain
+from .losses import Losses
+
+EngineName = Literal["auto", "graph", "rows", "batched"]
+ENGINES = ("auto", "graph", "rows", "batched")
+
+Row = tuple[int, Sequence[Tensor | None]]
+"""A loss's index (or ``FIXED``) and its gradient per parameter, ``None`` where it has none."""
+
+
+def check_engine(name: str) -> None:
+    """Check the name of an engine.
+
+    Raises:
+        MethodError: unknown.
+    """
+    if name not in ENGINES:
+        raise MethodError(f"expected an engine among {', '.join(ENGINES)}, found {name!r}.")
+
+
+def one_by_one(
+    losses: Losses, params: tuple[Tensor, ...], planner: Planner | None
+) -> Iterator[Row]:
+    """One backward pass per loss.
+
+    Args:
+        losses: the losses.
+        params: what to differentiate for.
+        planner: finds out when each graph may be freed; without it all are retained.
+    """
+    roots, known = losses.by_loss(), losses.graphs_by_loss()
+    if planner is None:
+        order = [(k, True) for k in roots]
+    else:
+        order = planner.passes(roots) if known is None else retain(known)
+    for k, keep in order:
+        yield k, gradient(roots.pop(k), params, keep)
+
+
+def all_at_once(losses: Losses, params: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
+    """One vectorised backward pass for all losses.
+
+    Args:
+        losses: the losses.
+        params: what to differentiate for.
+        free: whether the graphs may be freed.
+
+    Raises:
+        MethodError: some operation of the graph cannot be vectorised.
+    """
+    roots = losses.by_loss()
+    stacked = torch.stack(list(roots.values()))
+    eye = torch.eye(len(roots), dtype=stacked.dtype, device=stacked.device)
+    used = [reached(root, params) for root in roots.values()]
+    try:
+        grads = torch.autograd.grad(
+            stacked, params, eye, retain_graph=not free, allow_unused=True, is_grads_batched=True
+        )
+    except RuntimeError as error:
+        raise MethodError(
+            f"engine 'batched' cannot differentiate these losses; use 'graph'. torch says: {error}"
+        ) from error
+    for i, k in enumerate(roots):
+        row = zip(grads, used[i], strict=True)
+        yield k, [g[i] if g is not None and u else None for g, u in row]
