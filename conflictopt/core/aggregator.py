@@ -103,7 +103,7 @@ class Surgery(Aggregator):
             return self._coefficients(view, None), state
         blocks = view.layout.blocks
         trunk = self._coefficients(view, TRUNK)
-        if all([b.in_trunk for b in blocks]):
+        if all(b.in_trunk for b in blocks):
             return trunk, state
         ones = view.ones()
         return torch.stack([trunk if b.in_trunk else ones for b in blocks], dim=1), state

@@ -87,14 +87,14 @@ def check_grads(layout: ParameterLayout, names: Sequence[str]) -> None:
 def _all_finite(grads: list[Tensor]) -> bool:
     """What torch's gradient scaler asks, with a scale of 1: one pass, no temporaries."""
     device = grads[0].device
-    found = torch.zeros(1, device=device)
+    found = torch.zeros(1, dtype=torch.float32, device=device)
     torch._amp_foreach_non_finite_check_and_unscale_(grads, found, _one(device))
     return found.item() == 0
 
 
 @lru_cache
 def _one(device: torch.device) -> Tensor:
-    return torch.ones(1, device=device)
+    return torch.ones(1, dtype=torch.float32, device=device)
 
 
 def _refuse(names: Sequence[str]) -> None:
