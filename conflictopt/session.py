@@ -34,13 +34,18 @@ class LastStep:
 
     Attributes:
         names: the K loss names.
-        losses: ``[K]`` values before aggregation.
+        values: the K losses before aggregation, as numbers.
         coefficients: ``[K]`` or ``[K, B]`` (B parameter blocks).
     """
 
     names: tuple[str, ...]
-    losses: Tensor
+    values: tuple[float, ...]
     coefficients: Tensor
+
+    @property
+    def losses(self) -> Tensor:
+        """``[K]`` the losses, like the coefficients in dtype and device."""
+        return self.coefficients.new_tensor(self.values)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class _Choice:
     """Coefficients of the step in progress, and the state they lead to."""
 
     names: tuple[str, ...]
-    losses: Tensor
+    values: tuple[float, ...]
     coefficients: Tensor
     state: State
 
@@ -194,7 +199,7 @@ class Session:
         assert self._choice is not None
         self.names = self._choice.names
         self.state = self._choice.state
-        self.last = LastStep(self.names, self._choice.losses, self._choice.coefficients)
+        self.last = LastStep(self.names, self._choice.values, self._choice.coefficients)
         self.completed += 1
         self._choice, self._random_state = None, None
 
@@ -220,7 +225,7 @@ class Session:
                 view = StepView(spec, self.completed, layout, self._random, source)
                 c, after = self.aggregator.update(view, state)
                 self._check_coefficients(c, names, layout)
-            return _Choice(names, source.values(), c, after)
+            return _Choice(names, tuple(source.values()), c, after)
         except Exception:
             self.discard()
             raise
@@ -301,9 +306,8 @@ class Session:
         self.generator.set_state(saved["generator"].cpu())
         self.last = None
         if saved["coefficients"] is not None and self.names is not None:
-            kind = {"device": layout.device, "dtype": layout.dtype}
-            last = saved["losses"].to(**kind), saved["coefficients"].to(**kind)
-            self.last = LastStep(self.names, *last)
+            c = saved["coefficients"].to(device=layout.device, dtype=layout.dtype)
+            self.last = LastStep(self.names, tuple(saved["losses"].tolist()), c)
         return same
 
     def __getstate__(self) -> dict[str, Any]:

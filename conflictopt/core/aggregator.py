@@ -7,7 +7,9 @@ that the optimizer owns, so that checkpointing, resuming and line searches are w
 from __future__ import annotations
 
 import enum
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -87,12 +89,17 @@ class Surgery(Aggregator):
         return self.blocks == "global" or all(b.in_trunk for b in layout.blocks)
 
     @abstractmethod
-    def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
+    def solve(
+        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
+    ) -> Sequence[float]:
         """Coefficients ``[k]`` of the original gradients.
 
+        The Gramian of a few losses comes as numbers: Python is quicker with nine of them than
+        tensor operations are, and ``torch.tensor(unit)`` is there for the others.
+
         Args:
-            unit: ``[k, k]`` float64 Gramian of the normalised gradients (diagonal 1 to rounding).
-            norms: ``[k]`` float64 norms, all positive.
+            unit: ``[k][k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
+            norms: ``[k]`` norms, all positive.
             generator: random source, for methods that draw an order.
         """
 
@@ -109,17 +116,16 @@ class Surgery(Aggregator):
         return torch.stack([trunk if b.in_trunk else ones for b in blocks], dim=1), state
 
     def _coefficients(self, view: StepView, block: str | None) -> Tensor:
-        gram, norms = view.gramian(block), view.norms(block)
-        active = [k for k, n in enumerate(norms.tolist()) if n > 0]
-        if len(active) < 2:
-            return view.ones()
-        if len(active) < view.count:
-            gram, norms = gram[active][:, active], norms[active]
-        unit = gram / norms[:, None] / norms
-        c = self.solve(unit, norms, view.generator).to(view.spec.device, view.spec.dtype)
-        if len(active) == view.count:
-            return c
-        return view.ones().index_put((torch.tensor(active, device=c.device),), c)
+        gram = view.gramian(block).tolist()
+        norms = [math.sqrt(gram[k][k]) for k in range(view.count)]
+        active = [k for k, n in enumerate(norms) if n > 0]
+        c = [1.0] * view.count
+        if len(active) > 1:
+            unit = [[gram[i][j] / norms[i] / norms[j] for j in active] for i in active]
+            solved = self.solve(unit, [norms[k] for k in active], view.generator)
+            for k, value in zip(active, solved, strict=True):
+                c[k] = value
+        return torch.tensor(c, dtype=view.spec.dtype, device=view.spec.device)
 
 
 class Routing(Aggregator):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .errors import NonFiniteError
 from .gradients import GradientSource
+from .graphs import backward
 from .layout import ParameterLayout
 from .losses import Losses
 
@@ -25,7 +26,7 @@ def backward_total(losses: Losses, layout: ParameterLayout, coefficients: Tensor
         The detached value of the sum.
     """
     total = losses.total(coefficients)
-    torch.autograd.backward(total, inputs=list(layout.params))
+    backward(total, layout.params)
     return total.detach()
 
 
@@ -39,9 +40,8 @@ def backward_blocks(losses: Losses, layout: ParameterLayout, coefficients: Tenso
     for b, column in enumerate(coefficients.T.tolist()):
         alike.setdefault(tuple(column), []).append(b)
     for i, members in enumerate(alike.values(), start=1):
-        inputs = [p for b in members for p in layout.members(layout.blocks[b])]
-        total = losses.total(coefficients[:, members[0]])
-        torch.autograd.backward(total, inputs=inputs, retain_graph=i < len(alike))
+        inputs = tuple(p for b in members for p in layout.members(layout.blocks[b]))
+        backward(losses.total(coefficients[:, members[0]]), inputs, retain_graph=i < len(alike))
 
 
 def accumulate_rows(source: GradientSource, coefficients: Tensor) -> None:

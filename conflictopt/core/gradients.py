@@ -55,9 +55,7 @@ class GradientSource:
         self._filled: RowBuffer | None = None
         self._fixed: Tensor | None = None
         self._losses: Losses | None = None
-        self._values: Tensor | None = None
         self._gramians: dict[str | None, Tensor] = {}
-        self._norms: dict[str | None, Tensor] = {}
 
     # -- losses -------------------------------------------------------------------------------
 
@@ -71,15 +69,14 @@ class GradientSource:
             self._losses = self._checked(self._for_update(residuals))
         return self._losses
 
-    def values(self) -> Tensor:
-        """``[K]`` detached losses."""
-        if self._values is None:
-            self._values = self.losses().values()
-        return self._values
+    def values(self) -> list[float]:
+        """The K losses as numbers."""
+        return self.losses().values()
 
     def total(self, coefficients: Tensor | None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
-        return self.losses().detached_total(coefficients)
+        with torch.no_grad():
+            return self.losses().total(coefficients)
 
     def _for_update(self, residuals: bool) -> Losses:
         """What the step's gradient is taken from: of the sum, unless rows were read before."""
@@ -145,7 +142,7 @@ class GradientSource:
         """
         if block not in self._gramians:
             gram = gramian(self._columns(block))
-            self._norms[block] = self._finite(gram.diagonal().sqrt())
+            self._refuse_nonfinite(gram.diagonal())
             self._gramians[block] = gram
         return self._gramians[block]
 
@@ -155,16 +152,16 @@ class GradientSource:
         Raises:
             NonFiniteError: a gradient is infinite or NaN; the message names its loss.
         """
-        if block not in self._norms:
-            rows = self._columns(block)
-            norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).cpu()
-            self._norms[block] = self._finite(norms)
-        return self._norms[block]
-
-    def _finite(self, norms: Tensor) -> Tensor:
-        if not all(map(math.isfinite, norms.tolist())):
-            self.check()
+        if block in self._gramians:
+            return self._gramians[block].diagonal().sqrt()
+        rows = self._columns(block)
+        norms: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).cpu()
+        self._refuse_nonfinite(norms)
         return norms
+
+    def _refuse_nonfinite(self, sizes: Tensor) -> None:
+        if not all(map(math.isfinite, sizes.tolist())):
+            self.check()
 
     def _columns(self, block: str | None) -> Tensor:
         columns = self.layout.columns(block)

@@ -89,11 +89,22 @@ def gradient(
     It calls what that calls, past the tests for all the forms that its arguments may have, which
     take a percent of a small step for every loss.
     """
-    seed = (torch.ones_like(loss),)
-    found: tuple[Tensor | None, ...] = _engine_run_backward(
-        (loss,), seed, retain_graph, False, params, True, accumulate_grad=False
-    )
+    found: tuple[Tensor | None, ...] = _run(loss, params, retain_graph, accumulate_grad=False)
     return found
+
+
+def backward(loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool = False) -> None:
+    """``torch.autograd.backward(loss, inputs=params)`` of one scalar; see ``gradient``."""
+    _run(loss, params, retain_graph, accumulate_grad=True)
+
+
+def _run(
+    loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool, accumulate_grad: bool
+) -> Any:
+    seed = (torch.ones_like(loss),)
+    return _engine_run_backward(
+        (loss,), seed, retain_graph, False, params, True, accumulate_grad=accumulate_grad
+    )
 
 
 def reached(loss: Tensor, params: Iterable[Tensor]) -> list[bool]:

@@ -118,18 +118,23 @@ class Losses:
             return self.unstacked()
         return tuple(self.terms.unbind()) if isinstance(self.terms, Tensor) else self.terms
 
-    def values(self) -> Tensor:
-        """``[K]`` detached values of the losses (sums over their terms)."""
-        terms = self._term_values
-        if self._one_each:
-            return terms
-        members = [[i for i, g in enumerate(self.groups) if g == k] for k in range(self.count)]
-        return torch.stack([terms[m].sum() for m in members])
-
     @cached_property
-    def _term_values(self) -> Tensor:
-        with torch.no_grad():
-            return self.terms.clone() if isinstance(self.terms, Tensor) else torch.stack(self.terms)
+    def numbers(self) -> list[float]:
+        """Values of the R terms. Few numbers are copied sooner than tensors are stacked."""
+        if isinstance(self.terms, Tensor):
+            return self.terms.tolist()
+        if self.terms[0].device.type == "cpu":
+            return [t.item() for t in self.terms]
+        return torch.stack([t.detach() for t in self.terms]).tolist()
+
+    def values(self) -> list[float]:
+        """Values of the K losses (sums over their terms)."""
+        if self._one_each:
+            return self.numbers
+        sums = [0.0] * (self.count + 1)
+        for value, g in zip(self.numbers, self.groups, strict=True):
+            sums[g] += value  # FIXED is -1: the last
+        return sums[:-1]
 
     @cached_property
     def _one_each(self) -> bool:
@@ -168,13 +173,6 @@ class Losses:
             return self.terms @ c
         return torch.stack(self.terms) @ c
 
-    def detached_total(self, coefficients: Tensor | None = None) -> Tensor:
-        """The value of ``total``, without graph; the order of summation may be another."""
-        values = self.values()
-        result = values.sum() if coefficients is None else values @ coefficients
-        fixed = [self._term_values[i] for i, g in enumerate(self.groups) if g == FIXED]
-        return result + torch.stack(fixed).sum() if fixed else result
-
     def residual_pairs(self, k: int) -> tuple[Residual, ...]:
         """The residuals of loss k with their weights.
 
@@ -191,7 +189,7 @@ class Losses:
         if any(w < 0 for _, w in pairs):
             raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
         square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
-        value = float(self.values()[k])
+        value = self.values()[k]
         if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
             raise MethodError(
                 f"this method is defined for mean-square losses; loss '{name}' is {value:.6g}, but "
@@ -225,7 +223,7 @@ class Losses:
                 )
         if not finite:
             return
-        values = self._term_values.tolist()
+        values = self.numbers
         bad = [i for i, v in enumerate(values) if not math.isfinite(v)]
         if bad:
             listed = ", ".join(f"'{self._term_name(i)}' = {values[i]}" for i in bad)

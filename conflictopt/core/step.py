@@ -63,7 +63,8 @@ class StepView:
     @property
     def losses(self) -> Tensor:
         """``[K]`` detached (scaled) values."""
-        values = self._source.values()
+        spec = self.spec
+        values = torch.tensor(self._source.values(), dtype=spec.dtype, device=spec.device)
         return values if self._scale is None else values * self._scale
 
     def ones(self) -> Tensor:

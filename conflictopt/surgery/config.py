@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ..core.aggregator import Needs, Surgery, check_blocks
 from ..core.layout import ParameterLayout
@@ -55,12 +55,15 @@ class ConFIG(Surgery):
         # coefficients grow as 1/|g_k| and may be negative: frozen, they are no objective
         return False
 
-    def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
-        alpha = torch.linalg.pinv(unit, rtol=_RANK, hermitian=True).sum(dim=1)
-        cosines = unit @ alpha
-        size = (alpha @ cosines).clamp_min(0).sqrt()
-        if float(size) < _NO_DIRECTION:
-            return torch.zeros_like(norms)
-        length = (norms @ cosines) / size
-        coefficients: Tensor = length * alpha / (size * norms)
+    def solve(
+        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
+    ) -> list[float]:
+        u, lengths = (torch.tensor(x, dtype=torch.float64, device="cpu") for x in (unit, norms))
+        alpha = torch.linalg.pinv(u, rtol=_RANK, hermitian=True).sum(dim=1)
+        cosines = u @ alpha
+        size = math.sqrt(max(0.0, float(alpha @ cosines)))
+        if size < _NO_DIRECTION:
+            return [0.0] * len(norms)
+        length = float(lengths @ cosines) / size
+        coefficients: list[float] = (length / size * alpha / lengths).tolist()
         return coefficients

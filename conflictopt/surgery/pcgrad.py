@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from ..core.aggregator import Needs, Surgery, check_blocks
 
@@ -44,20 +43,20 @@ class PCGrad(Surgery):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
-    def solve(self, unit: Tensor, norms: Tensor, generator: torch.Generator) -> Tensor:
+    def solve(
+        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
+    ) -> list[float]:
         count = len(norms)
-        cos, length = unit.tolist(), norms.tolist()
         total = [1.0] * count
-        if min(map(min, cos)) >= 0:
-            return torch.ones_like(norms)
+        if min(map(min, unit)) >= 0:
+            return total
         draws = torch.rand(count, count, generator=generator, device="cpu").tolist()
         for i, draw in enumerate(draws):
-            # g_i' = |g_i| * sum_j part[j] * u_j in coordinates of the unit gradients, and its
-            # products with them
-            along = list(cos[i])
+            # g_i' in coordinates of the unit gradients; along[j] is its product with the j-th
+            along = unit[i]
             for j in sorted(range(count), key=draw.__getitem__):
                 if j != i and along[j] < 0:
                     removed = along[j]
-                    total[j] -= length[i] * removed / length[j]
-                    along = [a - removed * c for a, c in zip(along, cos[j], strict=True)]
-        return torch.tensor(total, dtype=torch.float64, device="cpu")
+                    total[j] -= norms[i] * removed / norms[j]
+                    along = [a - removed * u for a, u in zip(along, unit[j], strict=True)]
+        return total

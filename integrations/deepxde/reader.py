@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import deepxde as dde
 import torch
 from torch import Tensor
 
@@ -101,7 +103,7 @@ class LossReader:
             return "the batch is not the training points of the problem"
         if not self._examined:
             expected = objective.together().values()
-            if bool(expected.isfinite().all()):
+            if all(map(math.isfinite, expected)):
                 self._refuse(obstacle(self._hook.model) or self._difference(objective, expected))
         return self._obstacle
 
@@ -110,12 +112,12 @@ class LossReader:
         if why is not None:
             self._tell(f"each per-loss gradient takes a pass through the whole batch, as {why}.")
 
-    def _difference(self, objective: ModelObjective, expected: Tensor) -> str | None:
+    def _difference(self, objective: ModelObjective, expected: list[float]) -> str | None:
         objective.release()
         found = self.apart(objective.batch, by_loss=True, residuals=False).values()
         # residuals may differ by rounding, about 100 units in the last place of numbers near 1
-        noise = 100 * torch.finfo(expected.dtype).eps
-        for name, a, b in zip(objective.names, expected.tolist(), found.tolist(), strict=True):
+        noise = 100 * torch.finfo(dde.config.real(torch)).eps
+        for name, a, b in zip(objective.names, expected, found, strict=True):
             if abs(a - b) > 1e-3 * abs(a) + 2 * noise * abs(a) ** 0.5 + noise**2:
                 return (
                     f"evaluated on its own rows, the loss '{name}' is {b:.6g} instead of {a:.6g}: "

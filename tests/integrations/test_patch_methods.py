@@ -87,7 +87,7 @@ def test_ntk_gets_residuals_whose_weighted_mean_square_is_the_loss(heat, adam):
     model.train(iterations=1, verbose=0)
     for losses in (seen[0].together(residuals=True), seen[0].apart(by_loss=True, residuals=True)):
         assert [len(losses.residuals[n]) for n in losses.names] == [1, 2]
-        for loss, name in zip(losses.values(), losses.names, strict=True):
+        for loss, name in zip(losses.by_loss().values(), losses.names, strict=True):
             square = sum(w * r.square().mean() for r, w in losses.residuals[name])
             torch.testing.assert_close(square, loss)
 
