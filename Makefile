@@ -27,7 +27,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
-# What a step costs beside the plain step and beside other packages: about 4 minutes.
+# What a step costs beside the plain step and beside other packages: about 5 minutes.
 bench: .venv/bench-installed
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/step_cost.py --quick

@@ -5,8 +5,9 @@ Usage: python benchmarks/step_cost.py [--quick] [--only CASE ...] [--threads 1] 
 
 Every contender has a model of its own, from the same seed, and every one of its timed steps has a
 plain step of another such model right before or after it; the ratios are of these pairs. Float32,
-Adam, CPU. Needs ``pip install conflictopt[bench]``. Asserts nothing: it prints tables and targets
-and writes JSON; ``--figure`` draws docs/figures/step_cost.png from that file and measures nothing.
+Adam, CPU, and an allocator that keeps freed memory (see ``stepcost.allocator``). Needs
+``pip install conflictopt[bench]``. Asserts nothing: it prints tables and targets and writes JSON;
+``--figure`` draws docs/figures/step_cost.png from that file and measures nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import stepcost  # first: it sets what torch and deepxde read when they are impo
 import torch
 from rich.console import Console
 from stepcost import report
+from stepcost.allocator import keep_freed_memory
 from stepcost.cases import Case, full_cases, quick_cases
 from stepcost.figure import draw
 from stepcost.measure import measure
@@ -33,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="four cases, about three minutes")
+    parser.add_argument("--quick", action="store_true", help="five cases, about four minutes")
     parser.add_argument("--only", nargs="+", metavar="CASE", help="these cases alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="the JSON file")
@@ -63,4 +65,5 @@ def run(cases: list[Case], only: list[str] | None, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     main()

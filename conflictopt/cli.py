@@ -28,6 +28,15 @@ class Groups(str, Enum):
     each = "each"
 
 
+class Engine(str, Enum):
+    """How per-loss gradients are computed."""
+
+    auto = "auto"
+    graph = "graph"
+    rows = "rows"
+    batched = "batched"
+
+
 class OnNonfinite(str, Enum):
     """What to do on an infinite or NaN loss or gradient."""
 
@@ -41,8 +50,13 @@ Arguments = Annotated[
     typer.Argument(help="the script's own arguments, after --", metavar="[-- ARGS]"),
 ]
 Steps = Annotated[int, typer.Option("--profile-steps", min=1, help="optimizer steps to profile")]
-Every = Annotated[
-    int | None, typer.Option("--every", min=1, help="steps between samples; without it 100 samples")
+ProfileEvery = Annotated[
+    int | None,
+    typer.Option("--profile-every", min=1, help="steps between samples; without it 100 samples"),
+]
+PerLoss = Annotated[
+    Engine,
+    typer.Option("--engine", help="how per-loss gradients are computed; auto unless measured"),
 ]
 GroupBy = Annotated[Groups, typer.Option("--groups", help="group losses by kind, or keep each")]
 Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
@@ -71,12 +85,13 @@ def diagnose(
     script: Script,
     arguments: Arguments = None,
     steps: Steps = 1000,
-    every: Every = None,
+    profile_every: ProfileEvery = None,
     groups: GroupBy = Groups.kind,
+    engine: PerLoss = Engine.auto,
     out: Out = Path("report"),
 ) -> None:
     """Profile an unmodified DeepXDE script, print the verdict, stop."""
-    profiling = commands.Profiling(steps, every, groups.value, out)
+    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
     _guarded(lambda: commands.diagnose(script, arguments or [], profiling))
 
 
@@ -95,15 +110,19 @@ def run(
     ] = None,
     rank: Annotated[int, typer.Option(min=1, help="rank of per-loss adapters")] = 4,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
+    every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
     on_nonfinite: Annotated[OnNonfinite, typer.Option(help="on NaN or inf")] = OnNonfinite.stop,
     steps: Steps = 1000,
-    every: Every = None,
+    profile_every: ProfileEvery = None,
     groups: GroupBy = Groups.kind,
+    engine: PerLoss = Engine.auto,
     out: Out = Path("report"),
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
-    profiling = commands.Profiling(steps, every, groups.value, out)
-    training = commands.Training(method, option or [], rank, seed, on_nonfinite.value, against)
+    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
+    training = commands.Training(
+        method, option or [], rank, seed, every, on_nonfinite.value, against
+    )
     _guarded(lambda: commands.run(script, arguments or [], profiling, training))
 
 

@@ -102,6 +102,12 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     # -- the method ---------------------------------------------------------------------------
 
+    def _clear(self) -> None:
+        """What ``zero_grad`` does, without its profiler region."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear gradients, and forget a ``backward`` whose step was never taken."""
         self.inner.zero_grad(set_to_none)
@@ -201,7 +207,9 @@ class MultiLossOptimizer(OptimizerWrapper):
                 )
             return self._step_closure(losses)
         if losses is not None:
-            self.zero_grad()
+            self._clear()
+            self.session.discard()
+            self._skip = False
             self.backward(losses, residuals)
         if self.session.pending is None and not self._skip:
             raise LossError(
@@ -242,7 +250,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             calls += 1
             with torch.enable_grad():
                 objective = self.session.read(closure())
-                self.inner.zero_grad()
+                self._clear()
                 # again: the closure may attach adapters, which adds parameters
                 value = self.session.accumulate(objective, self.layout(), calls > 1, searching)
             if objective.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):

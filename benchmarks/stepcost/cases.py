@@ -64,16 +64,17 @@ _MAIN = {
     "kovasznay": _Main(kovasznay, 6, apart=False),
     "poisson10d": _Main(poisson10d, 2, apart=False),
     "torch_loop": _Main(burgers_loop, 3, apart=True),
+    "torch_loop_width_50": _Main(partial(burgers_loop, 50), 3, apart=True),
 }
 
 
 def quick_cases() -> list[Case]:
-    """The four problems with the essential contenders: about three minutes."""
+    """The five problems with the essential contenders: about four minutes."""
     return [Case(name, m.build, m.essential(), seconds=22) for name, m in _MAIN.items()]
 
 
 def full_cases() -> list[Case]:
-    """Every problem and contender: about 20 minutes."""
+    """Every problem and contender: about 25 minutes."""
     extra = {"kovasznay": [by.ours("pcgrad, groups=kind", "pcgrad", groups="kind")]}
     main = [
         Case(name, m.build, [*m.everything(), *extra.get(name, [])], seconds=150)

@@ -19,6 +19,7 @@ CASES = {
     "kovasznay": "Kovasznay flow\nDeepXDE",
     "poisson10d": "Poisson in 10D\nDeepXDE",
     "torch_loop": "Burgers\ntorch loop",
+    "torch_loop_width_50": "Burgers, width 50\ntorch loop",
 }
 COLOURS = {
     "torch": "#777777",
@@ -41,7 +42,7 @@ def draw(source: Path, target: Path) -> None:
     rows = _rows(cases)
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 9, "axes.titleweight": "bold"}):
         figure = Figure(
-            figsize=(11, 1.6 + 0.25 * len(rows)), facecolor="white", layout="constrained"
+            figsize=(13, 1.6 + 0.25 * len(rows)), facecolor="white", layout="constrained"
         )
         panels = figure.subplots(1, len(cases), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, case) in zip(panels, cases.items(), strict=True):

@@ -23,9 +23,9 @@ def _mlp(sizes: Sequence[int]) -> torch.nn.Module:
     return torch.nn.Sequential(*layers[:-1])
 
 
-def burgers_loop() -> LoopProblem:
-    """Burgers' equation by ``torch.autograd``; 2540, 80 and 160 points."""
-    net = _mlp([2, 20, 20, 20, 1])
+def burgers_loop(width: int = 20) -> LoopProblem:
+    """Burgers' equation by ``torch.autograd``; 2540, 80 and 160 points; three hidden layers."""
+    net = _mlp([2, *[width] * 3, 1])
     inside, sides, start = (torch.rand(n, 2) * 2 - 1 for n in (2540, 80, 160))
     inside.requires_grad_()
     sides[:, 0] = sides[:, 0].sign()

@@ -35,6 +35,7 @@ class Profiling:
     steps: int
     every: int | None
     groups: str
+    engine: str
     out: Path
 
     def patch_options(self) -> dict[str, Any]:
@@ -43,6 +44,7 @@ class Profiling:
             "profile_steps": self.steps,
             "profile_every": self.every,
             "groups": self.groups,
+            "engine": self.engine,
             "record": True,
         }
 
@@ -55,6 +57,7 @@ class Training:
     options: Sequence[str]
     rank: int
     seed: int
+    every: int
     on_nonfinite: str
     against: str | None
 
@@ -65,7 +68,12 @@ class Training:
             MethodError: unknown method or option.
         """
         options = parse_options(self.options)
-        common = {"rank": self.rank, "seed": self.seed, "on_nonfinite": self.on_nonfinite}
+        common = {
+            "rank": self.rank,
+            "seed": self.seed,
+            "every": self.every,
+            "on_nonfinite": self.on_nonfinite,
+        }
         if self.method != "auto":
             return {**common, "method": _method(self.method, options)}
         unknown = [k for k in options if k not in _AUTO_OPTIONS]
@@ -152,8 +160,9 @@ def _run_apart(
     command = [sys.executable, "-m", "conflictopt", "run", str(script)]
     command += ["--method", str(training.against), "--out", str(folder)]
     command += ["--profile-steps", str(profiling.steps)]
-    command += ["--every", str(profiling.every)] if profiling.every is not None else []
-    command += ["--groups", profiling.groups, "--seed", str(training.seed)]
+    command += ["--profile-every", str(profiling.every)] if profiling.every is not None else []
+    command += ["--groups", profiling.groups, "--engine", profiling.engine]
+    command += ["--seed", str(training.seed), "--every", str(training.every)]
     command += ["--rank", str(training.rank), "--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:

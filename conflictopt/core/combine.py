@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -65,7 +66,8 @@ def accumulate_rows(source: GradientSource, coefficients: Tensor) -> None:
     fixed = source.fixed_row()
     if fixed is not None:
         flat += fixed
-    if source.finite and not _all_finite([flat]):
+    # a sum is quicker than a look at each, and infinite or NaN if one of them is
+    if source.finite and not math.isfinite(flat.sum().item()) and not _all_finite([flat]):
         source.check()
         _refuse(source.objective.names)
     for p, g, used in zip(layout.params, layout.split(flat), source.reached(), strict=True):

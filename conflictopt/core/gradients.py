@@ -75,8 +75,11 @@ class GradientSource:
 
     def total(self, coefficients: Tensor | None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
-        with torch.no_grad():
-            return self.losses().total(coefficients)
+        losses, layout = self.losses(), self.layout
+        weights = [1.0] * losses.count if coefficients is None else coefficients.tolist()
+        weights.append(1.0)  # FIXED is -1: the last
+        total = sum(weights[g] * v for g, v in zip(losses.groups, losses.numbers, strict=True))
+        return torch.tensor(total, dtype=layout.dtype, device=layout.device)
 
     def _for_update(self, residuals: bool) -> Losses:
         """What the step's gradient is taken from: of the sum, unless rows were read before."""
@@ -96,7 +99,7 @@ class GradientSource:
         if self.engine not in ("auto", "rows"):
             return None
         apart = self.objective.apart(by_loss, residuals)
-        if apart is None and self.engine == "rows":
+        if apart is None and self.engine == "rows" and self.objective.together_because is not None:
             raise MethodError(
                 "engine 'rows' needs losses that can be evaluated apart, and these cannot: "
                 f"{self.objective.together_because}. Use engine='auto'."

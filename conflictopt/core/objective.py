@@ -38,7 +38,7 @@ class Objective(ABC):
 
     @abstractmethod
     def apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
-        """The losses, each from its own rows; ``None`` if they cannot be had so.
+        """The losses, each from its own rows; ``None`` if that cannot be, or does not pay.
 
         Args:
             by_loss: whether they will be differentiated one by one, rather than their sum.

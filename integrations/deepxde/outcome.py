@@ -18,6 +18,8 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
         "method": method,
         "trained_with": [{"from_step": s, "method": m} for s, m in patch.trained_with],
         "plan_applied": patch.plan_applied,
+        "engine": patch.optimizer.session.engine,
+        "every": patch.optimizer.session.every,
         "steps": patch.steps,
         "skipped_steps": patch.optimizer.skipped,
         "wall_time_s": round(seconds, 3),

@@ -19,7 +19,7 @@ from .attach import Batch, Evaluation, Hook
 from .errors import PatchError
 from .groups import Grouping, Groups, group
 from .randomness import watch_draws
-from .split import evaluate_apart, obstacle
+from .split import evaluate_apart, obstacle, saves_a_sum
 
 
 class LossReader:
@@ -93,6 +93,11 @@ class LossReader:
         assert self.groups is not None
         terms = self._hook.weighted(entries)
         return (*terms, self._hook.penalty()) if FIXED in self.groups.members else terms
+
+    @property
+    def saves_a_sum(self) -> bool:
+        """Whether evaluating apart is cheaper even for one backward pass of the sum."""
+        return saves_a_sum(self._hook.model.data)
 
     def obstacle(self, objective: ModelObjective) -> str | None:
         """Why the losses of this batch cannot be evaluated apart; ``None`` if they can.
@@ -187,7 +192,7 @@ class ModelObjective(Objective):
         return self._together
 
     def apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
-        if self.together_because is not None:
+        if self.together_because is not None or not (by_loss or self._reader.saves_a_sum):
             return None
         return self._reader.apart(self.batch, by_loss, residuals)
 

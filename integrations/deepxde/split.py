@@ -27,13 +27,14 @@ _FUNCTION_OF_RANGE = (
     dde.icbc.Interface2DBC,
 )
 """Conditions whose ``func`` is called with the points and a range of rows."""
+_FUNCTION_OF_POINTS = (dde.icbc.OperatorBC, dde.icbc.PointSetOperatorBC)
+"""Conditions whose ``func`` is called with all points that the network was evaluated on."""
 _CONDITIONS = (
     *_FUNCTION_OF_RANGE,
+    *_FUNCTION_OF_POINTS,
     dde.icbc.RobinBC,
     dde.icbc.PeriodicBC,
-    dde.icbc.OperatorBC,
     dde.icbc.PointSetBC,
-    dde.icbc.PointSetOperatorBC,
 )
 _COUPLED = (
     torch.nn.modules.batchnorm._BatchNorm,
@@ -44,6 +45,8 @@ _COUPLED = (
 
 _FEW_ROWS = 512
 """Up to so many rows, going through them once more costs less than another forward pass."""
+_WORTHWHILE = 1 / 8
+"""Share of condition rows from which sparing them the residual pays for another forward pass."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ def obstacle(model: Any) -> str | None:
         if isinstance(module, _COUPLED):
             return f"{type(module).__name__} couples the rows of a batch, or draws random numbers"
     return None
+
+
+def saves_a_sum(data: Any) -> bool:
+    """Whether evaluating apart is cheaper even where no loss is differentiated by itself."""
+    return bool(sum(data.num_bcs) >= _WORTHWHILE * len(data.train_x))
 
 
 def parts_of(data: Any, owners: Sequence[int], by_loss: bool) -> list[Part]:
@@ -172,9 +180,10 @@ def _view(data: Any, points: Any, part: Part) -> Any:
         view.bcs, view.num_bcs = [], []
         return view
     view.pde = None
-    view.num_bcs = [data.num_bcs[i] for i in part.conditions]
-    view.bcs = [_shifted(data.bcs[i], points, part.rows.start) for i in part.conditions]
-    view.train_x = points[part.rows]
+    view.bcs, view.num_bcs = ([xs[i] for i in part.conditions] for xs in (data.bcs, data.num_bcs))
+    if part.rows.start or any(isinstance(c, _FUNCTION_OF_POINTS) for c in view.bcs):
+        view.train_x = points[part.rows]
+        view.bcs = [_shifted(c, points, part.rows.start) for c in view.bcs]
     return view
 
 

@@ -12,7 +12,7 @@ from conflictopt._version import __version__
 from conflictopt.registry import METHODS
 
 TRAIN = "model.train(iterations=30)"
-SHORT = ("--profile-steps", 20, "--every", 2)
+SHORT = ("--profile-steps", 20, "--profile-every", 2)
 REPORT = {"report.json", "pairs.csv", "losses.csv", "history.csv", "profile.npz", "profile.png"}
 
 
@@ -215,3 +215,15 @@ def test_a_script_that_fails_late_keeps_its_report(script, invoke, tmp_path):
     assert done.exit_code == 2
     assert "late" in done.stderr
     assert read(tmp_path / "report/report.json")["outcome"]["steps"] == 30
+
+
+def test_engine_and_held_coefficients_reach_the_run(script, invoke, tmp_path):
+    done = invoke("run", script(TRAIN), *SHORT, "--method", "pcgrad", "--engine", "graph")
+    assert done.exit_code == 0
+    first = read(tmp_path / "report/report.json")["outcome"]
+    assert (first["engine"], first["every"]) == ("graph", 1)
+    done = invoke("run", script(TRAIN), *SHORT, "--method", "pcgrad", "--every", 7)
+    assert done.exit_code == 0
+    held = read(tmp_path / "report/report.json")["outcome"]
+    assert (held["engine"], held["every"]) == ("auto", 7)
+    assert held["train_loss"] != first["train_loss"]

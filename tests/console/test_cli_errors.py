@@ -11,7 +11,7 @@ import conflictopt
 from conflictopt.integrations.deepxde import script as runner
 
 TRAIN = "model.train(iterations=30)"
-SHORT = ("--profile-steps", 20, "--every", 2)
+SHORT = ("--profile-steps", 20, "--profile-every", 2)
 OURS = (str(Path(conflictopt.__file__).parent), str(Path(runner.__file__).parent), "runpy")
 
 

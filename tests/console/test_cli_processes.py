@@ -3,7 +3,7 @@
 import json
 
 TRAIN = "model.train(iterations=30)"
-SHORT = ("--profile-steps", 20, "--every", 2)
+SHORT = ("--profile-steps", 20, "--profile-every", 2)
 
 
 def test_diagnose_sets_the_backend_and_opens_no_window(command, script, monkeypatch, tmp_path):
