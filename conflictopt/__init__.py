@@ -14,6 +14,7 @@ from .core.errors import (
     NonFiniteError,
 )
 from .core.losses import Losses
+from .core.objective import Objective
 from .core.step import Spec, StepView
 from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder, profile_of
@@ -39,6 +40,7 @@ __all__ = [
     "MultiLossOptimizer",
     "Needs",
     "NonFiniteError",
+    "Objective",
     "Plan",
     "Profile",
     "Recorder",

@@ -14,7 +14,7 @@ from .adapters.low_rank import Adapters
 from .core.aggregator import Aggregator
 from .core.engines import EngineName
 from .core.errors import LossError, MethodError, NonFiniteError
-from .core.layout import ADAPTER, ParameterLayout
+from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .session import LastStep, LossForms, Residuals, Session
 from .wrapper import OptimizerWrapper, with_step_hooks
 
@@ -98,21 +98,14 @@ class MultiLossOptimizer(OptimizerWrapper):
         self.skipped = 0
         self._skips_in_a_row = 0
         self._skip = False
-        self._layout: tuple[Any, ParameterLayout] | None = None
+        self._layouts = LayoutCache()
 
     # -- the method ---------------------------------------------------------------------------
-
-    def _clear(self) -> None:
-        """What ``zero_grad`` does, without its profiler region."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear gradients, and forget a ``backward`` whose step was never taken."""
         self.inner.zero_grad(set_to_none)
-        self.session.discard()
-        self._skip = False
+        self._forget()
 
     @property
     def aggregator(self) -> Aggregator:
@@ -165,11 +158,11 @@ class MultiLossOptimizer(OptimizerWrapper):
             LayoutError: see ``ParameterLayout.build``.
         """
         params = [p for g in self.param_groups for p in g["params"]]
-        named = [(n, *map(id, ps)) for n, ps in self.blocks.items()]
-        key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], named
-        if self._layout is None or key != self._layout[0]:
-            self._layout = key, ParameterLayout.build(params, self.blocks)
-        return self._layout[1]
+        return self._layouts.of(params, self.blocks)
+
+    def _forget(self) -> None:
+        self.session.discard()
+        self._skip = False
 
     # -- stepping -----------------------------------------------------------------------------
 
@@ -207,9 +200,8 @@ class MultiLossOptimizer(OptimizerWrapper):
                 )
             return self._step_closure(losses)
         if losses is not None:
-            self._clear()
-            self.session.discard()
-            self._skip = False
+            self.clear_grads()
+            self._forget()
             self.backward(losses, residuals)
         if self.session.pending is None and not self._skip:
             raise LossError(
@@ -250,7 +242,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             calls += 1
             with torch.enable_grad():
                 objective = self.session.read(closure())
-                self._clear()
+                self.clear_grads()
                 # again: the closure may attach adapters, which adds parameters
                 value = self.session.accumulate(objective, self.layout(), calls > 1, searching)
             if objective.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
@@ -332,7 +324,7 @@ class MultiLossOptimizer(OptimizerWrapper):
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
         kept = ("inner", "session", "blocks", "on_nonfinite", "skipped", "_skips_in_a_row")
-        return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layout": None}
+        return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 
     def __repr__(self) -> str:
         return f"MultiLossOptimizer({self.aggregator!r}, {self.inner!r})"

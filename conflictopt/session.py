@@ -13,7 +13,7 @@ from torch import Tensor
 from . import checkpoint
 from .core.aggregator import Aggregator, Needs, State
 from .core.buffer import RowBuffer
-from .core.combine import accumulate_rows, backward_blocks, backward_total, check_grads
+from .core.combine import apply
 from .core.engines import EngineName, check_engine
 from .core.errors import CheckpointError, LossError, MethodError, NonFiniteError
 from .core.gradients import GradientSource
@@ -125,8 +125,7 @@ class Session:
         unknown = [n for n in chosen if n not in names]
         if unknown:
             raise LossError(f"equations names {unknown}, but the losses are {names}.")
-        equations = tuple([n in chosen for n in names])
-        return Spec(names, equations, layout.dtype, layout.device)
+        return Spec(names, tuple(n in chosen for n in names), layout.dtype, layout.device)
 
     def read(self, losses: LossForms, residuals: Residuals | None = None) -> Objective:
         """Losses in any accepted form, held against those of the steps before.
@@ -162,7 +161,7 @@ class Session:
         """Add the aggregated gradient to ``.grad``.
 
         The first call of a step chooses the coefficients; further calls (a line search, gradient
-        accumulation) use the same ones.
+        accumulation) use the same ones. Gradients must be enabled.
 
         Args:
             objective: of this evaluation.
@@ -178,8 +177,6 @@ class Session:
 
         Raises:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
-
-        Gradients must be enabled.
         """
         source = GradientSource(
             objective,
@@ -192,7 +189,7 @@ class Session:
         )
         if self._choice is None:
             self._choice = self._choose(source)
-        return _apply(source, self._choice.coefficients)
+        return apply(source, self._choice.coefficients)
 
     def commit(self) -> None:
         """The step was taken."""
@@ -320,28 +317,3 @@ class Session:
         self.__dict__.update(state)
         self.generator = torch.Generator()
         self.generator.set_state(state["generator"])
-
-
-def _apply(source: GradientSource, c: Tensor) -> Tensor:
-    """Add the gradient to ``.grad`` and return the value that it belongs to.
-
-    Rows are used if the method has read them, or if blockwise coefficients would cost more
-    backward passes than rows do.
-    """
-    layout, plain = source.layout, source.plain
-    columns = 1 if c.ndim == 1 else len({tuple(column) for column in c.T.tolist()})
-    if columns == 1 and c.ndim == 2:
-        c = c[:, 0]
-    if columns > 2 or (source.has_rows and not plain):
-        accumulate_rows(source, c)
-        return source.total(c if columns == 1 else None)
-    losses = source.losses()
-    if columns == 2:
-        backward_blocks(losses, layout, c)
-        value = source.total(None)
-    else:
-        unit = all(v == 1 for v in c.tolist())
-        value = backward_total(losses, layout, None if unit else c)
-    if source.finite:
-        check_grads(layout, source.objective.names)
-    return value

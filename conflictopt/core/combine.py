@@ -16,6 +16,42 @@ from .layout import ParameterLayout
 from .losses import Losses
 
 
+def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
+    """Accumulate ``sum_k C[k, b] * dL_k/dtheta_b`` into ``.grad``.
+
+    Rows are used if they were read, or if blockwise coefficients would cost more backward passes
+    than rows do; else backward passes of weighted sums.
+
+    Args:
+        source: the losses of this step.
+        coefficients: ``[K]`` for all blocks alike, or ``[K, B]``.
+
+    Returns:
+        The detached value whose gradient it is; for blocks that differ, which have no such value,
+        the plain sum.
+
+    Raises:
+        NonFiniteError: the gradient is infinite or NaN; the message names the losses.
+    """
+    c, layout = coefficients, source.layout
+    columns = 1 if c.ndim == 1 else len({tuple(column) for column in c.T.tolist()})
+    if columns == 1 and c.ndim == 2:
+        c = c[:, 0]
+    if columns > 2 or (source.has_rows and not source.plain):
+        accumulate_rows(source, c)
+        return source.total(c if columns == 1 else None)
+    losses = source.losses()
+    if columns == 2:
+        backward_blocks(losses, layout, c)
+        value = source.total(None)
+    else:
+        unit = all(v == 1 for v in c.tolist())
+        value = backward_total(losses, layout, None if unit else c)
+    if source.finite:
+        check_grads(layout, source.objective.names)
+    return value
+
+
 def backward_total(losses: Losses, layout: ParameterLayout, coefficients: Tensor | None) -> Tensor:
     """Accumulate the gradient of ``sum_k c_k L_k`` into ``.grad`` by one backward pass.
 

@@ -38,17 +38,21 @@ class Planner:
     """
 
     def __init__(self) -> None:
-        self._built: tuple[tuple[Any, int], ...] = ()
+        self._built: list[tuple[Any, int]] = []
         self._end = 0
         self._order: list[tuple[Any, bool]] = []
 
     def passes(self, losses: Mapping[Key, Tensor]) -> list[tuple[Key, bool]]:
         """See the function ``passes``."""
-        ends = [loss.grad_fn._sequence_nr() if loss.grad_fn else 0 for loss in losses.values()]
-        built = tuple(zip(losses, map(int.__sub__, ends, [self._end, *ends]), strict=False))
-        if built != self._built or not built:
+        built, start = [], self._end
+        for k, loss in losses.items():
+            # torch numbers the nodes that it builds
+            end = loss.grad_fn._sequence_nr() if loss.grad_fn is not None else start
+            built.append((k, end - start))
+            start = end
+        if built != self._built:
             self._order = passes(losses)
-        self._built, self._end = built, ends[-1]
+        self._built, self._end = built, start
         return self._order
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -140,6 +141,23 @@ class ParameterLayout:
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views of a flat ``[P]`` gradient in the parameters' shapes."""
         return list(_unflatten_dense_tensors(flat, self.params))  # type: ignore[no-untyped-call]
+
+
+class LayoutCache:
+    """The layout of the step before, as long as it is the same."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, ParameterLayout] | None = None
+
+    def of(
+        self, params: Sequence[Tensor], named: Mapping[str, Sequence[Tensor]]
+    ) -> ParameterLayout:
+        """``ParameterLayout.build``, or what it returned for the same parameters and blocks."""
+        blocks = [(n, *map(id, ps)) for n, ps in named.items()]
+        key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], blocks
+        if self._last is None or key != self._last[0]:
+            self._last = key, ParameterLayout.build(params, named)
+        return self._last[1]
 
 
 def _check_uniform(params: Sequence[Tensor]) -> None:
