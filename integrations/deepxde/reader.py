@@ -63,7 +63,7 @@ class LossReader:
             drawn = watch_draws()
             objective.together(residuals)
             if drawn():
-                self._refuse("evaluating the losses draws random numbers")
+                self._settle("evaluating the losses draws random numbers")
         elif residuals:
             objective.together(residuals)
         return objective
@@ -108,18 +108,22 @@ class LossReader:
             return "the batch is not the training points of the problem"
         if not self._examined:
             expected = objective.together().values()
-            if all(map(math.isfinite, expected)):
-                self._refuse(obstacle(self._hook.model) or self._difference(objective, expected))
+            if not all(map(math.isfinite, expected)):
+                return "they are not finite"
+            self._settle(obstacle(self._hook.model) or self._difference(objective, expected))
         return self._obstacle
 
-    def _refuse(self, why: str | None) -> None:
+    def _settle(self, why: str | None) -> None:
         self._obstacle, self._examined = why, True
         if why is not None:
             self._tell(f"each per-loss gradient takes a pass through the whole batch, as {why}.")
 
     def _difference(self, objective: ModelObjective, expected: list[float]) -> str | None:
         objective.release()
-        found = self.apart(objective.batch, by_loss=True, residuals=False).values()
+        try:
+            found = self.apart(objective.batch, by_loss=True, residuals=False).values()
+        except Exception as error:  # the user's own functions may count on all rows
+            return f"evaluated on its own rows, a loss fails: {type(error).__name__}: {error}"
         # residuals may differ by rounding, about 100 units in the last place of numbers near 1
         noise = 100 * torch.finfo(dde.config.real(torch)).eps
         for name, a, b in zip(objective.names, expected, found, strict=True):

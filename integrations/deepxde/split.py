@@ -41,8 +41,6 @@ _COUPLED = (
     torch.nn.modules.instancenorm._InstanceNorm,
     torch.nn.modules.dropout._DropoutNd,
 )
-
-
 _FEW_ROWS = 512
 """Up to so many rows, going through them once more costs less than another forward pass."""
 _WORTHWHILE = 1 / 8
