@@ -39,7 +39,6 @@ _CONDITIONS = (
 _COUPLED = (
     torch.nn.modules.batchnorm._BatchNorm,
     torch.nn.modules.instancenorm._InstanceNorm,
-    torch.nn.modules.dropout._DropoutNd,
 )
 _FEW_ROWS = 512
 """Up to so many rows, going through them once more costs less than another forward pass."""
@@ -79,7 +78,7 @@ def obstacle(model: Any) -> str | None:
             return f"the condition {type(condition).__name__} is not one of DeepXDE's"
     for module in model.net.modules():
         if isinstance(module, _COUPLED):
-            return f"{type(module).__name__} couples the rows of a batch, or draws random numbers"
+            return f"{type(module).__name__} couples the rows of a batch"
     return None
 
 
