@@ -10,8 +10,8 @@ import torch
 
 from ..core.aggregator import Needs, Surgery, check_blocks
 from ..core.layout import ParameterLayout
+from ..core.small import solve_for_ones, sumprod
 
-_RANK = 1e-12
 _NO_DIRECTION = 1e-9
 
 
@@ -58,12 +58,10 @@ class ConFIG(Surgery):
     def solve(
         self, unit: list[list[float]], norms: list[float], generator: torch.Generator
     ) -> list[float]:
-        u, lengths = (torch.tensor(x, dtype=torch.float64, device="cpu") for x in (unit, norms))
-        alpha = torch.linalg.pinv(u, rtol=_RANK, hermitian=True).sum(dim=1)
-        cosines = u @ alpha
-        size = math.sqrt(max(0.0, float(alpha @ cosines)))
+        alpha = solve_for_ones(unit)
+        cosines = [sumprod(row, alpha) for row in unit]
+        size = math.sqrt(max(0.0, sumprod(alpha, cosines)))
         if size < _NO_DIRECTION:
             return [0.0] * len(norms)
-        length = float(lengths @ cosines) / size
-        coefficients: list[float] = (length / size * alpha / lengths).tolist()
-        return coefficients
+        length = sumprod(norms, cosines) / size
+        return [length / size * a / n for a, n in zip(alpha, norms, strict=True)]

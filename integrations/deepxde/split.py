@@ -8,7 +8,6 @@ DeepXDE's business: its own ``losses`` runs on a view of the problem that holds 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -172,7 +171,7 @@ def _evaluate(model: Any, batch: Batch, part: Part, loss_fn: Any) -> list[Tensor
 
 def _view(data: Any, points: Any, part: Part) -> Any:
     """The problem reduced to one part; a copy of today's, so that changes to it are followed."""
-    view = copy.copy(data)
+    view = _copy(data)
     if part.is_equation:
         view.bcs, view.num_bcs = [], []
         return view
@@ -184,13 +183,20 @@ def _view(data: Any, points: Any, part: Part) -> Any:
     return view
 
 
+def _copy(original: Any) -> Any:
+    """``copy.copy`` of an object that is its attributes; it takes a tenth of the time."""
+    made = object.__new__(type(original))
+    made.__dict__.update(original.__dict__)
+    return made
+
+
 def _shifted(condition: Any, points: Any, start: int) -> Any:
     """A condition whose rows are counted from ``start``.
 
     DeepXDE remembers values and normals by the identity of the points and the range, so they are
     asked for with the original points and range: same numbers, and nothing is remembered twice.
     """
-    moved = copy.copy(condition)
+    moved = _copy(condition)
     names = ["func"] if isinstance(condition, _FUNCTION_OF_RANGE) else []
     names += ["boundary_normal"] if hasattr(condition, "boundary_normal") else []
     for name in names:
