@@ -130,7 +130,8 @@ def test_interface(agree, engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_loss_function_for_each_entry(heat, agree, engine):
-    agree(heat(), engine, loss=["MSE", "MAE", "MSE"])
+    absolute = lambda true, found: (found - true).abs().mean()  # noqa: E731
+    agree(heat(), engine, loss=["MSE", absolute, "MSE"])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
