@@ -172,7 +172,7 @@ class Patch:
         # Fail before the first step rather than after the profile; one loss needs no balance.
         if wanted and not (objective.count == 1 and self.method.auto):
             check_mean_square(objective.together(residuals=True))
-        self._checked = True
+        self._checked = self._checked or wanted
         return objective
 
     def _wants_residuals(self) -> bool:
