@@ -156,11 +156,6 @@ class Losses:
             members.setdefault(g, []).append(term)
         return {k: _left_sum(terms) for k, terms in members.items()}
 
-    @property
-    def has_fixed(self) -> bool:
-        """Whether some term is outside the aggregation."""
-        return FIXED in self.groups
-
     def total(self, coefficients: Tensor | None = None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms; without coefficients the plain sum."""
         if coefficients is None:
