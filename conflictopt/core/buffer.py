@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .graphs import Planner
 from .layout import ParameterLayout
 
 
@@ -20,12 +19,10 @@ class RowBuffer:
 
     Attributes:
         rows: ``[K, P]``; row k is the gradient of loss k, 0 where it does not touch a parameter.
-        planner: of the passes that fill the rows.
         touched: per loss and parameter, whether the loss reaches the parameter at all.
     """
 
     def __init__(self, count: int, layout: ParameterLayout) -> None:
-        self.planner = Planner()
         self.rows = torch.empty(count, layout.size, dtype=layout.dtype, device=layout.device)
         self._all = [True] * len(layout.params)
         self.touched = [self._all] * count

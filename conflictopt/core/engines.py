@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError
-from .graphs import Planner, gradient, reached, retain
+from .graphs import gradient, passes, reached, retain
 from .losses import Losses
 
 EngineName = Literal["auto", "graph", "rows", "batched"]
@@ -36,21 +36,19 @@ def check_engine(name: str) -> None:
         raise MethodError(f"expected an engine among {', '.join(ENGINES)}, found {name!r}.")
 
 
-def one_by_one(
-    losses: Losses, params: tuple[Tensor, ...], planner: Planner | None
-) -> Iterator[Row]:
+def one_by_one(losses: Losses, params: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
     """One backward pass per loss.
 
     Args:
         losses: the losses.
         params: what to differentiate for.
-        planner: finds out when each graph may be freed; without it all are retained.
+        free: whether the graphs may be freed; each then is as soon as no later pass needs it.
     """
     roots, known = losses.by_loss(), losses.graphs_by_loss()
-    if planner is None:
+    if not free:
         order = [(k, True) for k in roots]
     else:
-        order = planner.passes(roots) if known is None else retain(known)
+        order = passes(roots) if known is None else retain(known)
     for k, keep in order:
         yield k, gradient(roots.pop(k), params, keep)
 

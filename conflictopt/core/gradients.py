@@ -189,12 +189,8 @@ class GradientSource:
             if not self.plain:
                 self._losses = losses
             buffer = self._buffer(self.objective.count, self.layout)
-            params = self.layout.params
-            if self.engine == "batched":
-                found = all_at_once(losses, params, free)
-            else:
-                found = one_by_one(losses, params, buffer.planner if free else None)
-            for k, grads in found:
+            engine = all_at_once if self.engine == "batched" else one_by_one
+            for k, grads in engine(losses, self.layout.params, free):
                 if k == FIXED:
                     self._fixed = self.layout.flatten(grads)
                 else:

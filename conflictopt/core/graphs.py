@@ -28,34 +28,6 @@ def walk(loss: Tensor) -> tuple[set[Node], set[Node]]:
     return inner, leaves
 
 
-class Planner:
-    """Remembers the order of passes from step to step.
-
-    Walking the graphs of a small network costs some percent of its step. A training loop builds
-    the same graphs each time, so they are walked again only when a loss took another number of
-    nodes to build than in the step before. (Were graphs to change without that, torch would
-    refuse to walk a freed one; a gradient is never wrong.)
-    """
-
-    def __init__(self) -> None:
-        self._built: list[tuple[Any, int]] = []
-        self._end = 0
-        self._order: list[tuple[Any, bool]] = []
-
-    def passes(self, losses: Mapping[Key, Tensor]) -> list[tuple[Key, bool]]:
-        """See the function ``passes``."""
-        built, start = [], self._end
-        for k, loss in losses.items():
-            # torch numbers the nodes that it builds
-            end = loss.grad_fn._sequence_nr() if loss.grad_fn is not None else start
-            built.append((k, end - start))
-            start = end
-        if built != self._built:
-            self._order = passes(losses)
-        self._built, self._end = built, start
-        return self._order
-
-
 def passes(losses: Mapping[Key, Tensor]) -> list[tuple[Key, bool]]:
     """The order of one backward pass per loss, and whether each must retain its graph.
 
@@ -114,4 +86,5 @@ def _run(
 def reached(loss: Tensor, params: Iterable[Tensor]) -> list[bool]:
     """Per parameter whether the loss depends on it at all."""
     found = {id(leaf.variable) for leaf in walk(loss)[1] if hasattr(leaf, "variable")}
+    found.add(id(loss))  # a loss may be a parameter itself, without a graph
     return [id(p) in found for p in params]
