@@ -36,11 +36,13 @@ class LastStep:
         names: the K loss names.
         values: the K losses before aggregation, as numbers.
         coefficients: ``[K]`` or ``[K, B]`` (B parameter blocks).
+        blocks: name and size of every parameter block.
     """
 
     names: tuple[str, ...]
     values: tuple[float, ...]
     coefficients: Tensor
+    blocks: tuple[tuple[str, int], ...]
 
     @property
     def losses(self) -> Tensor:
@@ -50,11 +52,9 @@ class LastStep:
 
 @dataclass(frozen=True)
 class _Choice:
-    """Coefficients of the step in progress, and the state they lead to."""
+    """What the step in progress saw and chose, and the state that it leads to."""
 
-    names: tuple[str, ...]
-    values: tuple[float, ...]
-    coefficients: Tensor
+    step: LastStep
     state: State
 
 
@@ -149,7 +149,7 @@ class Session:
     @property
     def pending(self) -> Tensor | None:
         """Coefficients of the step in progress; ``None`` before its first ``accumulate``."""
-        return self._choice.coefficients if self._choice is not None else None
+        return self._choice.step.coefficients if self._choice is not None else None
 
     def accumulate(
         self,
@@ -187,16 +187,20 @@ class Session:
             retain=self._retain,
             finite=not trial,
         )
-        if self._choice is None:
-            self._choice = self._choose(source)
-        return apply(source, self._choice.coefficients)
+        try:
+            if self._choice is None:
+                self._choice = self._choose(source)
+            return apply(source, self._choice.step.coefficients)
+        except Exception:
+            # a choice without its gradient must not be taken for a step
+            self.discard()
+            raise
 
     def commit(self) -> None:
         """The step was taken."""
         assert self._choice is not None
-        self.names = self._choice.names
-        self.state = self._choice.state
-        self.last = LastStep(self.names, self._choice.values, self._choice.coefficients)
+        self.last, self.state = self._choice.step, self._choice.state
+        self.names = self.last.names
         self.completed += 1
         self._choice, self._random_state = None, None
 
@@ -216,24 +220,19 @@ class Session:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
-        try:
-            c, after = self._held(layout), state
-            if c is None:
-                view = StepView(spec, self.completed, layout, self._random, source)
-                c, after = self.aggregator.update(view, state)
-                self._check_coefficients(c, names, layout)
-            return _Choice(names, tuple(source.values()), c, after)
-        except Exception:
-            self.discard()
-            raise
+        c, after = self._held(layout), state
+        if c is None:
+            view = StepView(spec, self.completed, layout, self._random, source)
+            c, after = self.aggregator.update(view, state)
+            self._check_coefficients(c, names, layout)
+        return _Choice(LastStep(names, tuple(source.values()), c, layout.outline), after)
 
     def _held(self, layout: ParameterLayout) -> Tensor | None:
-        """The last step's coefficients, while they hold and fit."""
+        """The last step's coefficients, while they hold; they are chosen for certain blocks."""
         fresh = (self.completed - self.began) % self.every == 0
         if fresh or self.last is None or self.aggregator.plain:
             return None
-        c = self.last.coefficients
-        return c if c.ndim == 1 or c.shape[1] == len(layout.blocks) else None
+        return self.last.coefficients if self.last.blocks == layout.outline else None
 
     def _check_coefficients(
         self, c: Tensor, names: tuple[str, ...], layout: ParameterLayout
@@ -269,6 +268,7 @@ class Session:
             "state": dict(self.state) if self.state is not None else None,
             "coefficients": self.last.coefficients if self.last is not None else None,
             "losses": self.last.losses if self.last is not None else None,
+            "blocks": list(map(list, self.last.blocks)) if self.last is not None else None,
         }
 
     def load_state_dict(self, saved: Mapping[str, Any], layout: ParameterLayout) -> bool:
@@ -304,7 +304,8 @@ class Session:
         self.last = None
         if saved["coefficients"] is not None and self.names is not None:
             c = saved["coefficients"].to(device=layout.device, dtype=layout.dtype)
-            self.last = LastStep(self.names, tuple(saved["losses"].tolist()), c)
+            blocks = tuple((name, size) for name, size in saved["blocks"])
+            self.last = LastStep(self.names, tuple(saved["losses"].tolist()), c, blocks)
         return same
 
     def __getstate__(self) -> dict[str, Any]:

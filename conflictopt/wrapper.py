@@ -24,6 +24,11 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
         for before in self._optimizer_step_pre_hooks.values():
             changed = before(self, args, kwargs)
             if changed is not None:
+                if not isinstance(changed, tuple) or len(changed) != 2:
+                    raise RuntimeError(
+                        "a step hook must return None or a tuple of (new_args, new_kwargs), "
+                        f"found {changed!r}."
+                    )
                 args, kwargs = changed
         result = step(*args, **kwargs)
         for after in self._optimizer_step_post_hooks.values():

@@ -11,7 +11,7 @@ from torch import Tensor
 from .buffer import RowBuffer
 from .engines import EngineName, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
-from .gramian import gramian
+from .gramian import gramian, norms
 from .layout import ParameterLayout
 from .losses import FIXED, Losses
 from .objective import Objective
@@ -158,13 +158,17 @@ class GradientSource:
         if block in self._gramians:
             return self._gramians[block].diagonal().sqrt()
         rows = self._columns(block)
-        norms: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).cpu()
-        self._refuse_nonfinite(norms)
-        return norms
+        sizes = norms(rows)
+        self._refuse_nonfinite(sizes)
+        return sizes
 
     def _refuse_nonfinite(self, sizes: Tensor) -> None:
         if not all(map(math.isfinite, sizes.tolist())):
             self.check()
+            raise NonFiniteError(
+                "expected gradients whose squares are finite in float64, found norms above 1e154 "
+                f"among those of {', '.join(self.objective.names)}."
+            )
 
     def _columns(self, block: str | None) -> Tensor:
         columns = self.layout.columns(block)

@@ -107,6 +107,11 @@ class ParameterLayout:
         """Block names, in column order."""
         return tuple(b.name for b in self.blocks)
 
+    @cached_property
+    def outline(self) -> tuple[tuple[str, int], ...]:
+        """Name and size of every block, in column order."""
+        return tuple((b.name, b.columns.stop - b.columns.start) for b in self.blocks)
+
     def columns(self, block: str | None) -> slice:
         """Columns of a block in the flat gradient; ``TRUNK`` those of the trunk, ``None`` all.
 

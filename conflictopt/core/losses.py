@@ -199,9 +199,13 @@ class Losses:
         Entries of a ``[K]`` tensor share one graph, so a detached one cannot be told apart there.
 
         Raises:
-            LossError: on a term without graph, or on another device or dtype.
+            LossError: on a loss without a term, a term without graph, or another device or dtype.
             NonFiniteError: on an infinite or NaN term.
         """
+        empty = [] if self._one_each else set(range(self.count)) - set(self.groups)
+        if empty:
+            listed = ", ".join(f"'{self.names[k]}'" for k in sorted(empty))
+            raise LossError(f"expected at least one term for every loss, found none for {listed}.")
         stacked = self.terms if isinstance(self.terms, Tensor) else None
         for i, term in enumerate((stacked,) if stacked is not None else self.scalars()):
             if not term.requires_grad:

@@ -46,7 +46,7 @@ class AdapterRouting(Routing):
 
     routing: Literal["shared", "exclusive"] = "shared"
 
-    needs = Needs.ROWS
+    needs = Needs.LOSSES
     source = "Kim, N'guessan 2026 (arXiv 2605.10136), abstract"
 
     def __post_init__(self) -> None:

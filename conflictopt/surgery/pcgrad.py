@@ -50,7 +50,9 @@ class PCGrad(Surgery):
         total = [1.0] * count
         if min(map(min, unit)) >= 0:
             return total
-        draws = torch.rand(count, count, generator=generator, device="cpu").tolist()
+        draws = torch.rand(
+            count, count, generator=generator, dtype=torch.float32, device="cpu"
+        ).tolist()
         for i, draw in enumerate(draws):
             # g_i' in coordinates of the unit gradients; along[j] is its product with the j-th
             along = unit[i]
