@@ -17,15 +17,23 @@ from .core.errors import CheckpointError
 from .registry import to_config
 
 KEY = "conflictopt"
-VERSION = 1
+VERSION = 2
 
 
-def fit_state(saved: Mapping[str, Tensor], fresh: State) -> State:
+def fit_state(saved: Mapping[str, Tensor], fresh: State, grows: bool) -> State:
     """Saved method state on the device and in the dtype of a freshly initialised one.
+
+    Args:
+        saved: from a checkpoint.
+        fresh: as the method starts.
+        grows: whether its keys and shapes follow the collocation points; then only the kind of
+            tensors can be checked, and the method itself meets the points at its next step.
 
     Raises:
         CheckpointError: keys or shapes differ.
     """
+    if grows:
+        return {k: v.clone() for k, v in saved.items()}
     if set(saved) != set(fresh):
         raise CheckpointError(
             f"expected the method state {sorted(fresh)}, found {sorted(saved)} in the checkpoint."

@@ -15,7 +15,9 @@ from .core.aggregator import Aggregator
 from .core.engines import EngineName
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
+from .core.reports import Reports
 from .session import LastStep, LossForms, Residuals, Session
+from .update import ActualUpdate, UpdateMode, check_update
 from .wrapper import OptimizerWrapper, with_step_hooks
 
 MAX_SKIPS = 100
@@ -56,6 +58,12 @@ class MultiLossOptimizer(OptimizerWrapper):
             ``"rows"`` (only for hosts that can evaluate losses apart) and ``"batched"``.
         every: how many steps the coefficients hold. In between, a step is one backward pass of
             the weighted sum, and the method does not see it.
+        update: what to do with the wrapped optimizer's actual update. ``"trust"`` takes it.
+            ``"check"`` compares how it moved the network with every loss's gradient and reports the
+            steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
+            then projects it on the nearest update that raises none; the optimizer's own moments
+            stay as they are. Both need all per-loss gradients at every step (K backward passes,
+            which methods of surgery take anyway) and a copy of the parameters.
         on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
             (up to 100 in a row); either way parameters and state stay as they were. Trial points
             of a line search may be infinite, as in the plain run; parameters after it may not.
@@ -68,7 +76,8 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     Raises:
         TypeError: not a torch optimizer or an aggregator.
-        MethodError: unknown method name, ``engine`` or ``on_nonfinite``, or a bad ``every``.
+        MethodError: unknown method name, ``engine``, ``update`` or ``on_nonfinite``, a bad
+            ``every``, or a method that does not go with the wrapped optimizer.
 
     >>> import torch, conflictopt
     >>> net = torch.nn.Linear(1, 1)
@@ -88,11 +97,16 @@ class MultiLossOptimizer(OptimizerWrapper):
         seed: int = 0,
         engine: EngineName = "auto",
         every: int = 1,
+        update: UpdateMode = "trust",
         on_nonfinite: Literal["raise", "skip"] = "raise",
     ) -> None:
         check_on_nonfinite(on_nonfinite)
+        check_update(update)
         super().__init__(optimizer)
-        self.session = Session(aggregator, names, equations, seed, engine, every)
+        keeps_rows = update != "trust"
+        self.session = Session(aggregator, names, equations, seed, engine, every, keeps_rows)
+        self.update = update
+        self._check_inner(self.session.aggregator)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
@@ -120,6 +134,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             TypeError: neither a name nor an aggregator.
         """
         self.session.use(aggregator)
+        self._check_inner(self.session.aggregator)
 
     def add_adapters(self, adapters: Adapters) -> None:
         """Train per-loss adapters too, with the learning rate and schedule of the first group.
@@ -135,6 +150,11 @@ class MultiLossOptimizer(OptimizerWrapper):
         return self.session.last
 
     @property
+    def reports(self) -> Reports:
+        """Bounds that acted and fallbacks that were taken, by kind, each with its count."""
+        return self.session.reports
+
+    @property
     def completed(self) -> int:
         """Number of steps taken."""
         return self.session.completed
@@ -146,7 +166,11 @@ class MultiLossOptimizer(OptimizerWrapper):
         state starts as it is.
         """
         new = MultiLossOptimizer(
-            optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
+            optimizer,
+            self.aggregator,
+            blocks=self.blocks,
+            update=self.update,
+            on_nonfinite=self.on_nonfinite,
         )
         new.session, new.skipped = self.session, self.skipped
         return new
@@ -158,7 +182,24 @@ class MultiLossOptimizer(OptimizerWrapper):
             LayoutError: see ``ParameterLayout.build``.
         """
         params = [p for g in self.param_groups for p in g["params"]]
-        return self._layouts.of(params, self.blocks)
+        return self._layouts.of(params, self.blocks, self.aggregator.by_layer)
+
+    def _check_inner(self, aggregator: Aggregator) -> None:
+        inner = self.inner
+        if self.update != "trust" and linesearch.searches_lines(inner):
+            raise MethodError(
+                f"expected update='trust' with {type(inner).__name__}, found '{self.update}': its "
+                "update is the end of a search along values of the loss."
+            )
+        plain = isinstance(inner, torch.optim.SGD) and not any(
+            g["momentum"] or g["maximize"] for g in inner.param_groups
+        )
+        if aggregator.steps_itself and not plain:
+            raise MethodError(
+                f"expected torch.optim.SGD without momentum around {aggregator.label}, found "
+                f"{type(inner).__name__}: the method keeps moments of its own and scales the "
+                "update as Adam does. Give SGD the learning rate that you would give Adam."
+            )
 
     def _forget(self) -> None:
         self.session.discard()
@@ -171,6 +212,7 @@ class MultiLossOptimizer(OptimizerWrapper):
         self,
         losses: LossForms | Callable[[], LossForms] | None = None,
         residuals: Residuals | None = None,
+        points: Residuals | None = None,
     ) -> Any:
         """Take one step. Given losses or a closure, earlier gradients are cleared first.
 
@@ -182,6 +224,8 @@ class MultiLossOptimizer(OptimizerWrapper):
                 frozen for the step); or nothing after ``backward(losses)``.
             residuals: per loss name the residual tensor(s) whose mean square is the loss, for
                 methods that need them. A closure returns ``Losses.of(losses, residuals)``.
+            points: per loss name the collocation points of its residual tensor(s), one row for
+                each row of the residual, for point-wise methods.
 
         Returns:
             With a closure, what the wrapped optimizer returns; else ``None``.
@@ -193,7 +237,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             MethodError: the method lacks what it needs.
         """
         if callable(losses):
-            if residuals is not None:
+            if residuals is not None or points is not None:
                 raise LossError(
                     "residuals beside a closure belong to none of its evaluations; "
                     "return Losses.of(losses, residuals) from it."
@@ -202,18 +246,25 @@ class MultiLossOptimizer(OptimizerWrapper):
         if losses is not None:
             self.clear_grads()
             self._forget()
-            self.backward(losses, residuals)
+            self.backward(losses, residuals, points)
         if self.session.pending is None and not self._skip:
             raise LossError(
                 "step() found no losses: pass them, step(losses), or call backward(losses) first "
                 "(a plain loss.backward() bypasses the method)."
             )
         if not self._skip:
+            watched = self._watch_update()
             self.inner.step()
+            self._examine_update(watched)
         self._finish()
         return None
 
-    def backward(self, losses: LossForms, residuals: Residuals | None = None) -> None:
+    def backward(
+        self,
+        losses: LossForms,
+        residuals: Residuals | None = None,
+        points: Residuals | None = None,
+    ) -> None:
         """Add the aggregated gradient to ``.grad``, as ``loss.backward()`` does for one loss.
 
         Several calls before one ``step()`` accumulate; the coefficients of the first hold for
@@ -224,21 +275,39 @@ class MultiLossOptimizer(OptimizerWrapper):
         """
         if self._skip:
             return
+        if self.update != "trust" and self.session.pending is not None:
+            raise MethodError(
+                f"update='{self.update}' compares with the gradients of one evaluation of the "
+                "losses, and this step has a second one. Call backward() once per step."
+            )
         try:
             # Under no_grad even a reshape would cut a loss off its graph.
             with torch.enable_grad():
-                self.session.accumulate(self.session.read(losses, residuals), self.layout())
+                objective = self.session.read(losses, residuals, points)
+                self.session.accumulate(objective, self.layout())
         except NonFiniteError as error:
             self._give_up_or_skip(error)
+
+    def _watch_update(self) -> ActualUpdate | None:
+        source = self.session.source
+        if self.update == "trust" or source is None:
+            return None
+        return ActualUpdate(source, source.layout)
+
+    def _examine_update(self, watched: ActualUpdate | None) -> None:
+        message = watched.examine(self.update == "correct") if watched is not None else None
+        if message is not None:
+            self.session.note("update", message)
 
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
         self.session.discard()
         searching = linesearch.may_search(self.inner)
         before = linesearch.Snapshot(self.layout().params if searching else ())
         calls = 0
+        watched: ActualUpdate | None = None
 
         def evaluate() -> Tensor:
-            nonlocal calls
+            nonlocal calls, watched
             calls += 1
             with torch.enable_grad():
                 objective = self.session.read(closure())
@@ -250,11 +319,13 @@ class MultiLossOptimizer(OptimizerWrapper):
                 linesearch.check_scalar(self.inner, self.aggregator, self.layout(), c)
             if calls == 1:
                 self._restart_if_changed()
+                watched = self._watch_update()
             return value
 
         result = None
         try:
             result = self.inner.step(evaluate)  # type: ignore[arg-type]
+            self._examine_update(watched)
             if calls > 1 and before.spoilt():
                 raise NonFiniteError(
                     f"expected finite parameters after {calls} closure calls of "
@@ -323,7 +394,15 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ("inner", "session", "blocks", "on_nonfinite", "skipped", "_skips_in_a_row")
+        kept = (
+            "inner",
+            "session",
+            "blocks",
+            "update",
+            "on_nonfinite",
+            "skipped",
+            "_skips_in_a_row",
+        )
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 
     def __repr__(self) -> str:

@@ -13,13 +13,38 @@ from .core.errors import MethodError
 
 METHODS = {
     "adapters": "routing.adapters:AdapterRouting",
+    "aligned_mtl": "surgery.aligned_mtl:AlignedMTL",
+    "cagrad": "surgery.cagrad:CAGrad",
+    "causal": "reweighting.causal:Causal",
+    "chebyshev": "surgery.chebyshev:ChebyshevCentre",
     "config": "surgery.config:ConFIG",
     "constant": "reweighting.constant:Constant",
+    "db_pinn": "reweighting.db_pinn:DBPINN",
+    "dcgd": "surgery.dcgd:DCGD",
+    "dualproj": "surgery.dualproj:DualProj",
+    "dwa": "reweighting.dwa:DWA",
     "grad_norm": "reweighting.grad_norm:GradNormBalance",
+    "graddrop": "surgery.graddrop:GradDrop",
+    "gradnorm_chen": "reweighting.gradnorm_chen:GradNorm",
+    "gradvac": "surgery.gradvac:GradVac",
+    "imtl_g": "surgery.imtl_g:IMTLG",
+    "inverse_dirichlet": "reweighting.inverse_dirichlet:InverseDirichlet",
     "lr_annealing": "reweighting.lr_annealing:LRAnnealing",
+    "m_config": "surgery.m_config:MConFIG",
+    "mgda": "surgery.mgda:MGDA",
+    "min_max": "reweighting.min_max:MinMax",
+    "multi_adam": "surgery.multi_adam:MultiAdam",
+    "nash_mtl": "surgery.nash_mtl:NashMTL",
     "ntk": "reweighting.ntk:NTK",
     "pcgrad": "surgery.pcgrad:PCGrad",
+    "rba": "reweighting.rba:RBA",
+    "relobralo": "reweighting.relobralo:ReLoBRaLo",
+    "resnorm": "reweighting.resnorm:ResNorm",
+    "sa_pinn": "reweighting.sa_pinn:SAPINN",
+    "softadapt": "reweighting.softadapt:SoftAdapt",
     "sum": "reweighting.sum:Sum",
+    "uncertainty": "reweighting.uncertainty:Uncertainty",
+    "upgrad": "surgery.upgrad:UPGrad",
 }
 
 
@@ -30,8 +55,8 @@ def method_class(name: str) -> type[Aggregator]:
         MethodError: unknown name; the message lists what there is.
     """
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        near = difflib.get_close_matches(name, METHODS, n=2)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(METHODS)}.")
     module, _, attribute = METHODS[name].partition(":")
     cls: type[Aggregator] = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
@@ -87,7 +112,11 @@ def to_config(aggregator: Aggregator) -> list[dict[str, Any]] | None:
 
 
 def describe() -> list[dict[str, Any]]:
-    """One record per method: name, family, summary, source, needs and options with defaults."""
+    """One record per method, as plain data.
+
+    Name, family, summary, source, needs, ``passes`` (backward passes per step, as an expression in
+    K, N, the number of residual entries, and the options), ``claim`` and options with defaults.
+    """
     rows: list[dict[str, Any]] = []
     for name in METHODS:
         cls = method_class(name)
@@ -98,6 +127,8 @@ def describe() -> list[dict[str, Any]]:
                 "summary": (cls.__doc__ or "").strip().splitlines()[0],
                 "source": cls.source,
                 "needs": [n.name.lower() for n in cls.needs if n.name],
+                "passes": cls.passes,
+                "claim": cls.claim,
                 "options": {
                     f.name: None if _required(f) else f.default
                     for f in dataclasses.fields(cls)  # type: ignore[arg-type]

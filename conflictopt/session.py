@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 
 from . import checkpoint
-from .core.aggregator import Aggregator, Needs, State
+from .core.aggregator import Aggregator, Chosen, Needs, State
 from .core.buffer import RowBuffer
-from .core.combine import apply
+from .core.combine import accumulate_direction, apply
 from .core.engines import EngineName, check_engine
 from .core.errors import CheckpointError, LossError, MethodError, NonFiniteError
 from .core.gradients import GradientSource
-from .core.layout import ParameterLayout
+from .core.layout import TRUNK, ParameterLayout
 from .core.losses import Losses
 from .core.objective import Given, Objective
 from .core.periodic import check_count
+from .core.points import PointWeights, point_sets
+from .core.reports import Note, Reports
 from .core.step import Spec, StepView
+from .foreign import adopt
 from .registry import make, to_config
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
@@ -34,7 +37,7 @@ class LastStep:
 
     Attributes:
         names: the K loss names.
-        values: the K losses before aggregation, as numbers.
+        values: the K losses before aggregation and without point weights, as numbers.
         coefficients: ``[K]`` or ``[K, B]`` (B parameter blocks).
         blocks: name and size of every parameter block.
     """
@@ -56,6 +59,9 @@ class _Choice:
 
     step: LastStep
     state: State
+    weights: PointWeights | None
+    direction: Tensor | None
+    notes: list[Note]
 
 
 class Session:
@@ -68,8 +74,11 @@ class Session:
         equations: which losses are equations; ``None`` for the default rule.
         engine: how per-loss gradients are computed.
         every: steps for which coefficients hold.
+        keeps_rows: whether per-loss gradients are computed at every step and kept until its end.
         completed: steps taken.
         last: what the last step saw and chose.
+        reports: bounds that acted and fallbacks that were taken, by kind.
+        source: the gradients of the step in progress, once it has some.
         generator: the run's own random source.
     """
 
@@ -81,15 +90,19 @@ class Session:
         seed: int,
         engine: EngineName,
         every: int,
+        keeps_rows: bool = False,
     ) -> None:
         check_engine(engine)
         check_count("every", every)
         self.engine = engine
         self.every = every
+        self.keeps_rows = keeps_rows
         self.names = tuple(names) if names is not None else None
         self.equations = tuple(equations) if equations is not None else None
         self.completed = 0
         self.last: LastStep | None = None
+        self.reports = Reports()
+        self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._choice: _Choice | None = None
         self._random_state: Tensor | None = None
@@ -100,13 +113,19 @@ class Session:
     def use(self, aggregator: Aggregator | str) -> None:
         """Go on with another method; its state starts fresh.
 
+        Args:
+            aggregator: a method, its name, or an object of another package that is read as one.
+
         Raises:
-            MethodError: unknown name.
-            TypeError: neither a name nor an aggregator.
+            MethodError: unknown name, or one that cannot be held for ``every`` steps.
+            TypeError: not a method.
         """
-        chosen = make(aggregator) if isinstance(aggregator, str) else aggregator
-        if not isinstance(chosen, Aggregator):
-            raise TypeError(f"expected an aggregator or its name, found {type(chosen).__name__}.")
+        chosen = make(aggregator) if isinstance(aggregator, str) else adopt(aggregator)
+        if self.every > 1 and not chosen.linear:
+            raise MethodError(
+                f"expected every=1 with {chosen.label}, found {self.every}: it transforms the "
+                "gradients themselves, so there are no coefficients to hold."
+            )
         self.aggregator = chosen
         self._retain = bool(chosen.needs & Needs.RESIDUALS)
         self.state: State | None = None
@@ -125,9 +144,15 @@ class Session:
         unknown = [n for n in chosen if n not in names]
         if unknown:
             raise LossError(f"equations names {unknown}, but the losses are {names}.")
-        return Spec(names, tuple(n in chosen for n in names), layout.dtype, layout.device)
+        equations = tuple(n in chosen for n in names)
+        return Spec(names, equations, layout.dtype, layout.device, layout.outline)
 
-    def read(self, losses: LossForms, residuals: Residuals | None = None) -> Objective:
+    def read(
+        self,
+        losses: LossForms,
+        residuals: Residuals | None = None,
+        points: Residuals | None = None,
+    ) -> Objective:
         """Losses in any accepted form, held against those of the steps before.
 
         Raises:
@@ -136,7 +161,7 @@ class Session:
         if isinstance(losses, Objective):
             read = losses
         else:
-            read = Given(Losses.of(losses, residuals, self.names))
+            read = Given(Losses.of(losses, residuals, self.names, points))
         if self.names is not None and read.names != self.names:
             raise LossError(
                 f"expected the {len(self.names)} losses {self.names} of the steps before, "
@@ -178,19 +203,34 @@ class Session:
         Raises:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
         """
+        method = self.aggregator
         source = GradientSource(
             objective,
             layout,
             self._rows_buffer,
             self.engine,
-            plain=self.aggregator.plain or objective.count == 1 or searching,
+            plain=method.plain or (objective.count == 1 and method.linear) or searching,
             retain=self._retain,
             finite=not trial,
         )
         try:
-            if self._choice is None:
-                self._choice = self._choose(source)
-            return apply(source, self._choice.step.coefficients)
+            choice = self._choice
+            if choice is None:
+                self._choice = choice = self._choose(source)
+            elif choice.direction is not None:
+                raise MethodError(
+                    f"{method.label} transforms the gradients of one evaluation of the losses, and "
+                    "this step has a second one. Call backward() once per step."
+                )
+            elif choice.weights is not None:
+                source.weigh(choice.weights)
+            self.source = source
+            if self.keeps_rows:
+                source.gramian(TRUNK)
+            if choice.direction is not None:
+                accumulate_direction(source, choice.direction)
+                return source.total(None)
+            return apply(source, choice.step.coefficients)
         except Exception:
             # a choice without its gradient must not be taken for a step
             self.discard()
@@ -201,14 +241,15 @@ class Session:
         assert self._choice is not None
         self.last, self.state = self._choice.step, self._choice.state
         self.names = self.last.names
+        self.reports.add(self._choice.notes, self.completed)
         self.completed += 1
-        self._choice, self._random_state = None, None
+        self._choice, self._random_state, self.source = None, None, None
 
     def discard(self) -> None:
         """The step was not taken; state and random source are as before it."""
         if self._random_state is not None:
             self.generator.set_state(self._random_state)
-        self._choice, self._random_state = None, None
+        self._choice, self._random_state, self.source = None, None, None
 
     def _random(self) -> torch.Generator:
         """The random source; its state before the step's first draw is kept."""
@@ -220,12 +261,28 @@ class Session:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
-        c, after = self._held(layout), state
-        if c is None:
-            view = StepView(spec, self.completed, layout, self._random, source)
-            c, after = self.aggregator.update(view, state)
-            self._check_coefficients(c, names, layout)
-        return _Choice(LastStep(names, tuple(source.values()), c, layout.outline), after)
+        weights, notes = None, []  # type: PointWeights | None, list[Note]
+        if self.aggregator.needs & Needs.POINTS:
+            sets = point_sets(source.losses(residuals=True))
+            weights, state = self.aggregator.weigh(spec, sets, state)
+            if weights is not None:
+                source.weigh(weights)
+        if self.keeps_rows:
+            source.rows()  # before a method uses graphs up for a single one
+        held = self._held(layout)
+        if held is not None:
+            chosen = Chosen(held, state)
+        else:
+            view = StepView(spec, self.completed, layout, self._random, source, notes)
+            chosen = self.aggregator.choose(view, state)
+            self._check_coefficients(chosen.coefficients, names, layout)
+        step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
+        return _Choice(step, chosen.state, weights, chosen.direction, notes)
+
+    def note(self, kind: str, message: str) -> None:
+        """Add to the reports of the step in progress."""
+        assert self._choice is not None
+        self._choice.notes.append((kind, message))
 
     def _held(self, layout: ParameterLayout) -> Tensor | None:
         """The last step's coefficients, while they hold; they are chosen for certain blocks."""
@@ -266,6 +323,7 @@ class Session:
             "began": self.began,
             "generator": self.generator.get_state(),
             "state": dict(self.state) if self.state is not None else None,
+            "reports": self.reports.state_dict(),
             "coefficients": self.last.coefficients if self.last is not None else None,
             "losses": self.last.losses if self.last is not None else None,
             "blocks": list(map(list, self.last.blocks)) if self.last is not None else None,
@@ -296,10 +354,11 @@ class Session:
         state = None
         if same and saved["state"] is not None:
             fresh = self.aggregator.init(self.spec(layout, names or ()))
-            state = checkpoint.fit_state(saved["state"], fresh)
+            state = checkpoint.fit_state(saved["state"], fresh, self.aggregator.grows)
         self.state = state
         self.completed = saved["completed"]
         self.began = saved["began"] if same else self.completed
+        self.reports = Reports(saved["reports"])
         self.generator.set_state(saved["generator"].cpu())
         self.last = None
         if saved["coefficients"] is not None and self.names is not None:
@@ -311,7 +370,7 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.
         state = self.generator.get_state()
-        passing = {"_buffer": None, "_choice": None, "_random_state": None}
+        passing = {"_buffer": None, "_choice": None, "_random_state": None, "source": None}
         return {**self.__dict__, "generator": state, **passing}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -7,16 +7,14 @@ that the optimizer owns, so that checkpointing, resuming and line searches are w
 from __future__ import annotations
 
 import enum
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from .errors import MethodError
-from .layout import TRUNK, ParameterLayout
+from .layout import ParameterLayout
+from .points import PointSets, PointWeights
 from .step import Spec, StepView
 
 State = dict[str, Tensor]
@@ -26,10 +24,26 @@ class Needs(enum.Flag):
     """What a method reads from a step, in the order of what it costs."""
 
     LOSSES = enum.auto()
+    POINTS = enum.auto()
     NORMS = enum.auto()
     GRAMIAN = enum.auto()
     ROWS = enum.auto()
     RESIDUALS = enum.auto()
+
+
+class Chosen(NamedTuple):
+    """What a method chose for one step.
+
+    Attributes:
+        coefficients: ``[K]`` or ``[K, B]``.
+        state: the next state.
+        direction: ``[P]``, of a method that is not linear in the gradients: it takes the place of
+            ``sum_k C[k, b] * dL_k/dtheta_b``.
+    """
+
+    coefficients: Tensor
+    state: State
+    direction: Tensor | None = None
 
 
 class Aggregator(ABC):
@@ -38,18 +52,36 @@ class Aggregator(ABC):
     Attributes (of the class, not hyper-parameters):
         needs: what the method reads.
         source: paper and equation.
+        claim: what it promises, in a few words.
+        passes: backward passes per step as an expression in K and the hyper-parameters.
         plain: whether it promises unit coefficients; its run is then bitwise the plain one.
+        by_layer: whether the network's block must be divided into layers.
+        steps_itself: whether its update is that of an optimizer of its own (moments, unit
+            scale), so that the wrapped optimizer must be plain ``SGD``.
+        linear: whether the update is a combination of the gradients; else ``choose`` returns a
+            direction.
+        grows: whether the keys and shapes of its state follow the collocation points.
     """
 
     needs: Needs
     source: str
     family: str
+    claim: str
+    passes: str = "1"
     plain: bool = False
+    steps_itself: bool = False
+    linear: bool = True
+    grows: bool = False
 
     @property
     def label(self) -> str:
         """The method's class name, for messages and checkpoints."""
         return type(self).__name__
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether the network's block must be divided into layers."""
+        return False
 
     def has_scalar(self, layout: ParameterLayout) -> bool:
         """Whether ``sum_k c_k L_k``, coefficients frozen, is what a line search may minimise."""
@@ -59,9 +91,27 @@ class Aggregator(ABC):
         """State before the first step; keys and shapes never change afterwards."""
         return {}
 
+    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights | None, State]:
+        """Weights of single points, for methods with ``Needs.POINTS``; once a step, before update.
+
+        Args:
+            spec: of the run.
+            sets: per loss its residuals and collocation points.
+            state: before this step.
+
+        Returns:
+            Per loss and residual one weight for each entry, ``None`` for no weights; and the
+            state that ``choose`` gets.
+        """
+        return None, state
+
     @abstractmethod
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         """Coefficients of this step, ``[K]`` or ``[K, B]``, and the next state. Pure."""
+
+    def choose(self, view: StepView, state: State) -> Chosen:
+        """What ``update`` returns, and for methods that are not linear the direction. Pure."""
+        return Chosen(*self.update(view, state))
 
 
 class Reweighting(Aggregator):
@@ -69,63 +119,40 @@ class Reweighting(Aggregator):
 
     family = "reweighting"
 
+    def bound(self, count: int) -> float:
+        """The largest weight that the method can give one of ``count`` losses."""
+        return float(count)
+
 
 class Surgery(Aggregator):
-    """A method that changes gradients by recombining them: ``d = sum_k c_k g_k``.
-
-    The base brings every subclass to one scale-safe problem: zero gradients are left out (their
-    coefficient is 1), the rest are normalised to unit rows in float64, and a single gradient is
-    returned as it is. Subclasses solve on the unit Gramian.
-
-    Attributes:
-        blocks: ``"physics"`` looks at the trunk's gradients only and gives unknowns of an inverse
-            problem and adapters the plain sum; ``"global"`` treats all parameters as one vector.
-    """
+    """A method that changes gradients by recombining or transforming them."""
 
     family = "surgery"
-    blocks: Literal["physics", "global"]
+
+
+class RowTransform(Surgery):
+    """Surgery that transforms the gradients entry by entry, so that coefficients cannot say it.
+
+    Subclasses give the direction; its coefficients are ones. There is no scalar objective, and
+    nothing to hold for several steps.
+    """
+
+    linear = False
+    needs = Needs.ROWS
 
     def has_scalar(self, layout: ParameterLayout) -> bool:
-        return self.blocks == "global" or all(b.in_trunk for b in layout.blocks)
+        return False
 
     @abstractmethod
-    def solve(
-        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
-    ) -> Sequence[float]:
-        """Coefficients ``[k]`` of the original gradients.
-
-        The Gramian of a few losses comes as numbers: Python is quicker with nine of them than
-        tensor operations are, and ``torch.tensor(unit)`` is there for the others.
-
-        Args:
-            unit: ``[k][k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
-            norms: ``[k]`` norms, all positive.
-            generator: random source, for methods that draw an order.
-        """
+    def direction(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        """``[P]`` what takes the place of the summed gradient, and the next state. Pure."""
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        if view.count == 1:
-            return view.ones(), state
-        if self.blocks == "global":
-            return self._coefficients(view, None), state
-        blocks = view.layout.blocks
-        trunk = self._coefficients(view, TRUNK)
-        if all(b.in_trunk for b in blocks):
-            return trunk, state
-        ones = view.ones()
-        return torch.stack([trunk if b.in_trunk else ones for b in blocks], dim=1), state
+        return view.ones(), self.direction(view, state)[1]
 
-    def _coefficients(self, view: StepView, block: str | None) -> Tensor:
-        gram = view.gramian(block).tolist()
-        norms = [math.sqrt(gram[k][k]) for k in range(view.count)]
-        active = [k for k, n in enumerate(norms) if n > 0]
-        c = [1.0] * view.count
-        if len(active) > 1:
-            unit = [[gram[i][j] / norms[i] / norms[j] for j in active] for i in active]
-            solved = self.solve(unit, [norms[k] for k in active], view.generator)
-            for k, value in zip(active, solved, strict=True):
-                c[k] = value
-        return torch.tensor(c, dtype=view.spec.dtype, device=view.spec.device)
+    def choose(self, view: StepView, state: State) -> Chosen:
+        direction, after = self.direction(view, state)
+        return Chosen(view.ones(), after, direction)
 
 
 class Routing(Aggregator):
@@ -134,11 +161,7 @@ class Routing(Aggregator):
     family = "routing"
 
 
-def check_blocks(blocks: str) -> None:
-    """Check a surgery method's ``blocks``.
-
-    Raises:
-        MethodError: not one of the two.
-    """
-    if blocks not in ("physics", "global"):
-        raise MethodError(f"expected blocks='physics' or 'global', found {blocks!r}.")
+def members(aggregator: Aggregator) -> Sequence[Aggregator]:
+    """The parts of a chain, or the method alone."""
+    found: Sequence[Aggregator] = getattr(aggregator, "members", (aggregator,))
+    return found

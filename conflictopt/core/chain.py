@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .aggregator import Aggregator, Needs, Reweighting, Routing, State, Surgery
+from .aggregator import Aggregator, Chosen, Needs, Reweighting, Routing, State, Surgery
 from .errors import MethodError
 from .layout import ParameterLayout
+from .points import PointSets, PointWeights
 from .step import Spec, StepView
 
 _ORDER = {Reweighting: 0, Surgery: 1, Routing: 2}
@@ -28,6 +29,7 @@ class Chain(Aggregator):
 
     source = "composition of its members"
     family = "chain"
+    claim = "that of its members, on the losses as the members before left them"
 
     def __init__(self, *members: Aggregator) -> None:
         if not members:
@@ -39,11 +41,24 @@ class Chain(Aggregator):
                 "expected reweighting methods, then at most one surgery, then at most one "
                 f"routing, found {found}."
             )
+        self.linear = all(m.linear for m in members)
+        if not self.linear and ranks[-1] == _ORDER[Routing]:
+            found = ", ".join(type(m).__name__ for m in members)
+            raise MethodError(
+                "expected no routing after surgery that transforms gradients entry by entry: "
+                f"there are no coefficients that it could route. Found {found}."
+            )
         self.members = members
         self.needs = Needs(0)
         for m in members:
             self.needs |= m.needs
         self.plain = all(m.plain for m in members)
+        self.steps_itself = any(m.steps_itself for m in members)
+        self.grows = any(m.grows for m in members)
+
+    @property
+    def by_layer(self) -> bool:
+        return any(m.by_layer for m in self.members)
 
     @property
     def label(self) -> str:
@@ -55,18 +70,36 @@ class Chain(Aggregator):
     def init(self, spec: Spec) -> State:
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}
 
+    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights | None, State]:
+        total: PointWeights | None = None
+        after = dict(state)
+        for i, member in enumerate(self.members):
+            weights, own = member.weigh(spec, sets, _part(state, i))
+            after = {k: v for k, v in after.items() if not k.startswith(f"{i}.")}
+            after.update({f"{i}.{k}": v for k, v in own.items()})
+            if weights is not None and total is not None:
+                total = {
+                    n: tuple(a * b for a, b in zip(ws, weights[n], strict=True))
+                    for n, ws in total.items()
+                }
+            total = weights if total is None else total
+        return total, after
+
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        total = view.ones()
+        chosen = self.choose(view, state)
+        return chosen.coefficients, chosen.state
+
+    def choose(self, view: StepView, state: State) -> Chosen:
+        total, direction = view.ones(), None
         after: State = {}
         for i, member in enumerate(self.members):
-            prefix = f"{i}."
-            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             # Past surgery only routing follows, and routing does not read gradients.
             seen = view if i == 0 or total.ndim == 2 else view.scaled(total)
-            c, own = member.update(seen, own)
-            total = _product(total, c)
-            after.update({prefix + k: v for k, v in own.items()})
-        return total, after
+            chosen = member.choose(seen, _part(state, i))
+            total = _product(total, chosen.coefficients)
+            direction = chosen.direction
+            after.update({f"{i}.{k}": v for k, v in chosen.state.items()})
+        return Chosen(total, after, direction)
 
     def __repr__(self) -> str:
         return f"Chain({', '.join(repr(m) for m in self.members)})"
@@ -76,6 +109,12 @@ class Chain(Aggregator):
 
     def __hash__(self) -> int:
         return hash(self.members)
+
+
+def _part(state: State, i: int) -> State:
+    """The state of member i."""
+    prefix = f"{i}."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def _rank(member: Aggregator) -> int:

@@ -99,14 +99,35 @@ def accumulate_rows(source: GradientSource, coefficients: Tensor) -> None:
         flat = torch.empty_like(rows[0])
         for block, c in zip(layout.blocks, coefficients.T, strict=True):
             torch.mv(rows[:, block.columns].T, c, out=flat[block.columns])
-    fixed = source.fixed_row()
+    _accumulate(source, flat, source.reached())
+
+
+def accumulate_direction(source: GradientSource, direction: Tensor) -> None:
+    """Accumulate a direction that a method made of the rows, and the fixed terms' gradient.
+
+    Args:
+        direction: ``[P]``.
+
+    A parameter that no loss touches keeps ``grad`` None if the rows were read.
+
+    Raises:
+        NonFiniteError: the result is infinite or NaN; the message names the losses.
+    """
+    everything = [True] * len(source.layout.params)
+    reached = source.reached() if source.has_rows else everything
+    _accumulate(source, direction.clone(), reached)
+
+
+def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -> None:
+    layout, fixed = source.layout, source.fixed_row()
     if fixed is not None:
         flat += fixed
     # a sum is quicker than a look at each, and infinite or NaN if one of them is
     if source.finite and not math.isfinite(flat.sum().item()) and not _all_finite([flat]):
-        source.check()
+        if source.has_rows:
+            source.check()
         _refuse(source.objective.names)
-    for p, g, used in zip(layout.params, layout.split(flat), source.reached(), strict=True):
+    for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True):
         if used:
             p.grad = g if p.grad is None else p.grad + g
 

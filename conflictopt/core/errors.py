@@ -27,3 +27,7 @@ class MethodError(ConflictOptError, ValueError):
 
 class CheckpointError(ConflictOptError, ValueError):
     """A checkpoint does not fit the optimizer, the method or the losses it is loaded into."""
+
+
+class ConflictOptWarning(UserWarning):
+    """A bound acted or a fallback was taken: training goes on, and ``reports`` counts it."""

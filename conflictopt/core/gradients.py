@@ -8,13 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from . import kernel
 from .buffer import RowBuffer
 from .engines import EngineName, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
 from .gramian import gramian, norms
+from .graphs import gradient
 from .layout import ParameterLayout
 from .losses import FIXED, Losses
 from .objective import Objective
+from .points import PointWeights, weighted
 
 
 class GradientSource:
@@ -55,6 +58,8 @@ class GradientSource:
         self._filled: RowBuffer | None = None
         self._fixed: Tensor | None = None
         self._losses: Losses | None = None
+        self._weights: PointWeights | None = None
+        self._raw: list[float] | None = None
         self._gramians: dict[str | None, Tensor] = {}
 
     # -- losses -------------------------------------------------------------------------------
@@ -65,13 +70,23 @@ class GradientSource:
         Raises:
             LossError, NonFiniteError: see ``Losses.check``.
         """
-        if self._losses is None or residuals:
+        if self._losses is None or (residuals and not self._losses.residuals):
             self._losses = self._checked(self._for_update(residuals))
         return self._losses
 
     def values(self) -> list[float]:
         """The K losses as numbers."""
         return self.losses().values()
+
+    def raw_values(self) -> list[float]:
+        """The K losses as numbers, before their points were weighted."""
+        return self.values() if self._raw is None else self._raw
+
+    def weigh(self, weights: PointWeights) -> None:
+        """From here on, the losses are those with weighted points."""
+        losses = self.losses(residuals=True)
+        self._raw, self._weights = losses.values(), weights
+        self._losses = weighted(losses, weights)
 
     def total(self, coefficients: Tensor | None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
@@ -90,10 +105,11 @@ class GradientSource:
         """What rows are taken from, and whether their graphs serve nothing else."""
         if self._losses is not None and not self.plain:
             return self._losses, not self.retain
-        apart = self._apart(by_loss=True)
+        residuals = self._weights is not None
+        apart = self._apart(by_loss=True, residuals=residuals)
         if apart is not None:
             return self._checked(apart), self.plain or not self.retain
-        return self._checked(self.objective.together()), not self.retain
+        return self._checked(self.objective.together(residuals)), not self.retain
 
     def _apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
         if self.engine not in ("auto", "rows"):
@@ -108,7 +124,7 @@ class GradientSource:
 
     def _checked(self, losses: Losses) -> Losses:
         losses.check(self.layout.device, self.layout.dtype, self.finite)
-        return losses
+        return losses if self._weights is None else weighted(losses, self._weights)
 
     # -- gradients ----------------------------------------------------------------------------
 
@@ -124,6 +140,21 @@ class GradientSource:
         """
         return self._fill().rows
 
+    def row(self, k: int) -> Tensor:
+        """``[P]`` gradient of loss k alone; afterwards nothing else can be differentiated.
+
+        Fixed terms are differentiated with it.
+        """
+        if self.has_rows:
+            return self.rows()[k]
+        losses, _ = self._for_rows()
+        self._losses = losses
+        roots = losses.by_loss()
+        if FIXED in roots:
+            grads = gradient(roots[FIXED], self.layout.params, retain_graph=True)
+            self._fixed = self.layout.flatten(grads)
+        return self.layout.flatten(gradient(roots[k], self.layout.params, self.retain))
+
     def touched(self, k: int) -> list[bool]:
         """Per parameter whether loss k reaches it at all."""
         return self._fill().touched[k]
@@ -133,8 +164,10 @@ class GradientSource:
         return self._fill().reached(everything=self._fixed is not None)
 
     def fixed_row(self) -> Tensor | None:
-        """``[P]`` gradient of the fixed terms, or ``None`` when there are none."""
-        self._fill()
+        """``[P]`` gradient of the fixed terms, or ``None`` when there are none.
+
+        Known once rows, or one row, were read.
+        """
         return self._fixed
 
     def gramian(self, block: str | None) -> Tensor:
@@ -204,12 +237,17 @@ class GradientSource:
 
     # -- tangent kernel -----------------------------------------------------------------------
 
-    def residual_traces(self, probes: int, block: str | None, generator: torch.Generator) -> Tensor:
+    def residual_traces(
+        self, probes: int | None, block: str | None, generator: torch.Generator
+    ) -> Tensor:
         """``[K]`` traces of the tangent kernel's diagonal blocks, each averaged over its points.
 
-        For every loss the mean over ``probes`` of ``|grad sum_n e_n rho_n|^2`` with random signs
-        ``e``, where ``rho`` stacks the residuals scaled such that ``|rho|^2 = L_k`` (Hutchinson,
-        Commun. Stat. 1989). Unbiased.
+        See ``conflictopt.core.kernel``.
+
+        Args:
+            probes: random-sign products per loss; ``None`` for the exact traces.
+            block: which parameters, by name; ``None`` for all.
+            generator: of the random signs.
 
         Raises:
             MethodError: see ``Losses.residual_pairs``; or rows were read without ``retain``.
@@ -218,26 +256,12 @@ class GradientSource:
             raise MethodError("a method that reads residual traces must declare Needs.RESIDUALS.")
         losses = self.losses(residuals=True)
         columns = self.layout.columns(block)
-        traces = torch.zeros(losses.count, dtype=torch.float64, device="cpu")
-        for k in range(losses.count):
-            pairs = losses.residual_pairs(k)
-            for _ in range(probes):
-                signed = [
-                    (r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5
-                    for r, w in pairs
-                ]
-                grads = torch.autograd.grad(
-                    torch.stack(signed).sum(),
-                    self.layout.params,
-                    retain_graph=True,
-                    allow_unused=True,
-                )
-                row = self.layout.flatten(grads)[columns]
-                traces[k] += float(row.double().square().sum()) / probes
-        return traces
-
-
-def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Random signs drawn on the CPU, so that a run is the same on every device."""
-    bits = torch.randint(0, 2, (like.numel(),), generator=generator, device="cpu")
-    return (bits * 2 - 1).to(device=like.device, dtype=like.dtype)
+        traces = [
+            kernel.exact_trace(losses.residual_pairs(k), self.layout, columns)
+            if probes is None
+            else kernel.probed_trace(
+                losses.residual_pairs(k), self.layout, columns, probes, generator
+            )
+            for k in range(losses.count)
+        ]
+        return torch.tensor(traces, dtype=torch.float64, device="cpu")

@@ -57,7 +57,10 @@ class ParameterLayout:
 
     @classmethod
     def build(
-        cls, params: Iterable[Tensor], named: Mapping[str, Sequence[Tensor]] | None = None
+        cls,
+        params: Iterable[Tensor],
+        named: Mapping[str, Sequence[Tensor]] | None = None,
+        by_layer: bool = False,
     ) -> ParameterLayout:
         """Arrange parameters into blocks.
 
@@ -66,6 +69,7 @@ class ParameterLayout:
                 out, as torch leaves them alone.
             named: blocks beside ``network``, as name -> parameters. Without a ``physics`` block,
                 0-dimensional parameters (the unknowns of an inverse problem) form it.
+            by_layer: whether to divide the trunk's blocks into layers, ``network/0`` and so on.
 
         Raises:
             LayoutError: no trainable parameter, mixed dtypes or devices, a parameter in two
@@ -77,8 +81,10 @@ class ParameterLayout:
         order: dict[str, list[Tensor]] = {}
         for p in every:
             order.setdefault(owner[id(p)], []).append(p)
+        if by_layer:
+            order = _by_layer(order)
         # The trunk's blocks first, so that together they are one run of columns.
-        names = sorted(order, key=lambda n: (n != NETWORK, n.startswith(ADAPTER), n == PHYSICS))
+        names = sorted(order, key=_rank)
         flat: list[Tensor] = []
         offsets: list[int] = []
         blocks: list[Block] = []
@@ -155,14 +161,38 @@ class LayoutCache:
         self._last: tuple[Any, ParameterLayout] | None = None
 
     def of(
-        self, params: Sequence[Tensor], named: Mapping[str, Sequence[Tensor]]
+        self,
+        params: Sequence[Tensor],
+        named: Mapping[str, Sequence[Tensor]],
+        by_layer: bool = False,
     ) -> ParameterLayout:
         """``ParameterLayout.build``, or what it returned for the same parameters and blocks."""
         blocks = [(n, *map(id, ps)) for n, ps in named.items()]
-        key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], blocks
+        key = [(id(p), p.requires_grad, p.dtype, p.device) for p in params], blocks, by_layer
         if self._last is None or key != self._last[0]:
-            self._last = key, ParameterLayout.build(params, named)
+            self._last = key, ParameterLayout.build(params, named, by_layer)
         return self._last[1]
+
+
+def _rank(name: str) -> tuple[bool, bool, bool]:
+    block = Block(name, slice(0))
+    network = name == NETWORK or name.startswith(f"{NETWORK}/")
+    return not network, block.owner is not None, name == PHYSICS
+
+
+def _by_layer(order: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+    """The trunk's blocks divided: a layer is a matrix, and the vectors that come after it."""
+    divided: dict[str, list[Tensor]] = {}
+    for name, members in order.items():
+        number = -1
+        for p in members:
+            if not Block(name, slice(0)).in_trunk:
+                divided.setdefault(name, []).append(p)
+                continue
+            if p.ndim > 1 or number < 0:
+                number += 1
+            divided.setdefault(f"{name}/{number}", []).append(p)
+    return divided
 
 
 def _check_uniform(params: Sequence[Tensor]) -> None:

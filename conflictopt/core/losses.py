@@ -30,6 +30,8 @@ class Losses:
         groups: for every term the index of its loss, or ``FIXED`` (a regulariser).
         residuals: per loss name, pairs ``(r, w)`` of a residual tensor and its weight such that
             the loss is ``sum_i w_i * mean(r_i ** 2)``. Only methods that need residuals read it.
+        points: per loss name, per residual, the ``[N, d]`` collocation points at which it was
+            taken, ``None`` where that is not known. Only point-wise methods read it.
         graphs: for every term the number of the graph that it lies in, where that is known:
             terms of different graphs share only parameters.
         unstacked: gives, for a ``[R]`` tensor that a host has stacked, the R scalars that it is
@@ -40,6 +42,7 @@ class Losses:
     terms: Tensor | tuple[Tensor, ...]
     groups: tuple[int, ...]
     residuals: Mapping[str, tuple[Residual, ...]] = field(default_factory=dict)
+    points: Mapping[str, tuple[Tensor | None, ...]] = field(default_factory=dict)
     graphs: tuple[int, ...] | None = None
     unstacked: Callable[[], tuple[Tensor, ...]] | None = None
 
@@ -49,6 +52,7 @@ class Losses:
         losses: Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor,
         residuals: Mapping[str, Tensor | Sequence[Tensor]] | None = None,
         names: Sequence[str] | None = None,
+        points: Mapping[str, Tensor | Sequence[Tensor]] | None = None,
     ) -> Losses:
         """Read the losses of one step from any of the accepted forms.
 
@@ -58,12 +62,13 @@ class Losses:
             residuals: per loss name, the residual tensor (or tensors) whose mean square (or sum
                 of mean squares) is that loss.
             names: names for the sequence and tensor forms; ``loss0, loss1, ...`` without.
+            points: per loss name, the collocation points of its residual tensor(s), one row each.
 
         Raises:
             LossError: on a form, a name or a shape that does not fit; the message names the loss.
         """
         if isinstance(losses, Losses):
-            if residuals is not None:
+            if residuals is not None or points is not None:
                 raise LossError("a Losses carries its own residuals: Losses.of(losses, residuals).")
             return losses
         terms: Tensor | tuple[Tensor, ...]
@@ -94,7 +99,8 @@ class Losses:
             raise LossError(f"expected {len(names)} losses {names}, found {count}.")
         if not isinstance(terms, Tensor):
             terms = tuple([_scalar(n, t) for n, t in zip(names, terms, strict=True)])
-        return cls(names, terms, tuple(range(count)), _residual_pairs(names, residuals))
+        pairs = _residual_pairs(names, residuals)
+        return cls(names, terms, tuple(range(count)), pairs, _points(names, pairs, points))
 
     @staticmethod
     def check_names(names: Sequence[str]) -> None:
@@ -265,3 +271,21 @@ def _residual_pairs(
         n: tuple((r, 1.0) for r in ((rs,) if isinstance(rs, Tensor) else rs))
         for n, rs in residuals.items()
     }
+
+
+def _points(
+    names: tuple[str, ...],
+    residuals: Mapping[str, tuple[Residual, ...]],
+    points: Mapping[str, Tensor | Sequence[Tensor]] | None,
+) -> dict[str, tuple[Tensor | None, ...]]:
+    found: dict[str, tuple[Tensor | None, ...]] = {}
+    for n, given in (points or {}).items():
+        found[n] = (given,) if isinstance(given, Tensor) else tuple(given)
+        if n not in names:
+            raise LossError(f"points given for '{n}', but the losses are {names}.")
+        if len(found[n]) != len(residuals.get(n, ())):
+            raise LossError(
+                f"expected points for each of the {len(residuals.get(n, ()))} residuals of loss "
+                f"'{n}', found {len(found[n])}: pass residuals and points alike."
+            )
+    return found

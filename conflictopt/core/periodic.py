@@ -23,6 +23,17 @@ def check_count(name: str, value: int) -> None:
         raise MethodError(f"expected {name} as a positive integer, found {value!r}.")
 
 
+def bound(view: StepView, target: Tensor, cap: float) -> Tensor:
+    """Weights kept in ``[1 / cap, cap]``; reported when that changes them."""
+    bounded = target.clamp(1 / cap, cap)
+    changed = (bounded != target).tolist()
+    if any(changed):
+        names = zip(view.spec.names, target.tolist(), changed, strict=True)
+        listed = ", ".join(f"{value:.3g} for '{n}'" for n, value, c in names if c)
+        view.report("cap", f"weights are kept in [{1 / cap:.3g}, {cap:.3g}], found {listed}.")
+    return bounded
+
+
 @dataclass(frozen=True)
 class PeriodicReweighting(Reweighting):
     """Weights ``w <- m * w + (1 - m) * target`` every ``refresh`` steps, starting from ones.
@@ -38,12 +49,17 @@ class PeriodicReweighting(Reweighting):
     refresh: int = 100
     cap: float = 1e6
 
+    passes = "1 + (K - 1) / refresh"
+
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
             raise MethodError(f"expected momentum in [0, 1), found {self.momentum}.")
         check_count("refresh", self.refresh)
         if not self.cap >= 1:
             raise MethodError(f"expected cap >= 1, found {self.cap}.")
+
+    def bound(self, count: int) -> float:
+        return self.cap
 
     @abstractmethod
     def target(self, view: StepView, weights: Tensor) -> Tensor:
@@ -61,6 +77,6 @@ class PeriodicReweighting(Reweighting):
             target = self.target(view, weights.detach().double().cpu())
             # A loss without gradient is inactive: no ratio is defined, and none is needed.
             target = torch.where(target.isfinite(), target, torch.ones_like(target))
-            target = target.clamp(1 / self.cap, self.cap).to(weights)
-            weights = self.momentum * weights + (1 - self.momentum) * target
+            bounded = bound(view, target, self.cap).to(weights)
+            weights = self.momentum * weights + (1 - self.momentum) * bounded
         return weights, {"weights": weights, "age": age + 1}

@@ -14,6 +14,8 @@ import torch
 _WELL_CONDITIONED = 1e-6
 """Smallest squared pivot of a unit Gramian for which elimination is as good as it gets."""
 _RANK = 1e-12
+_NO_DIRECTION = 1e-9
+"""Length of ``U^+ 1``, as a vector of unit gradients, below which they are opposed."""
 
 
 def sumprod(a: Sequence[float], b: Sequence[float]) -> float:
@@ -38,6 +40,26 @@ def solve_for_ones(unit: list[list[float]]) -> list[float]:
     for i in reversed(range(k)):
         x[i] = (x[i] - sum(factor[j][i] * x[j] for j in range(i + 1, k))) / factor[i][i]
     return x
+
+
+def equal_cosines(unit: list[list[float]], norms: list[float]) -> list[float] | None:
+    """Coefficients of the vector that has the same cosine to all gradients (ConFIG).
+
+    Args:
+        unit: ``[k][k]`` Gramian of the normalised gradients.
+        norms: ``[k]`` their norms, all positive.
+
+    Returns:
+        ``c`` with ``d = sum_k c_k g_k`` as long as the sum of the projections on it; ``None`` where
+        the gradients are opposed and there is no such direction.
+    """
+    alpha = solve_for_ones(unit)
+    cosines = [sumprod(row, alpha) for row in unit]
+    size = math.sqrt(max(0.0, sumprod(alpha, cosines)))
+    if size < _NO_DIRECTION:
+        return None
+    length = sumprod(norms, cosines) / size
+    return [length / size * a / n for a, n in zip(alpha, norms, strict=True)]
 
 
 def _cholesky(matrix: list[list[float]]) -> list[list[float]] | None:

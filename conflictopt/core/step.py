@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .gradients import GradientSource
 from .layout import ParameterLayout
+from .reports import Note
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,24 @@ class Spec:
         names: the K loss names.
         equations: per loss, whether it is an equation (PDE residual) rather than a condition.
         dtype, device: of losses and parameters.
+        blocks: name and size of every parameter block.
     """
 
     names: tuple[str, ...]
     equations: tuple[bool, ...]
     dtype: torch.dtype
     device: torch.device
+    blocks: tuple[tuple[str, int], ...]
 
     @property
     def count(self) -> int:
         """K, the number of losses."""
         return len(self.names)
+
+    @property
+    def size(self) -> int:
+        """P, the number of parameters."""
+        return sum(size for _, size in self.blocks)
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class StepView:
     layout: ParameterLayout
     _random: Callable[[], torch.Generator]
     _source: GradientSource
+    _notes: list[Note]
     _scale: Tensor | None = None
 
     @property
@@ -89,6 +98,11 @@ class StepView:
         rows = self._source.rows()[:, self.layout.columns(block)]
         return rows if self._scale is None else rows * self._scale[:, None]
 
+    def row(self, k: int) -> Tensor:
+        """``[P]`` (scaled) gradient of loss k: one backward pass, where ``rows`` takes K."""
+        row = self._source.row(k)
+        return row if self._scale is None else row * self._scale[k]
+
     def touched_columns(self, k: int, block: str | None = None) -> Tensor:
         """``[P_block]`` bool: columns of parameters that loss k reaches."""
         device = self.spec.device
@@ -96,7 +110,7 @@ class StepView:
         sizes = torch.tensor(self.layout.sizes, device=device)
         return touched.repeat_interleave(sizes)[self.layout.columns(block)]
 
-    def residual_traces(self, probes: int, block: str | None = None) -> Tensor:
+    def residual_traces(self, probes: int | None, block: str | None = None) -> Tensor:
         """See ``GradientSource.residual_traces``; ``c * L`` has ``c`` times the trace of ``L``.
 
         Raises:
@@ -104,6 +118,10 @@ class StepView:
         """
         traces = self._source.residual_traces(probes, block, self.generator)
         return traces if self._scale is None else traces * self._scale.to(traces)
+
+    def report(self, kind: str, message: str) -> None:
+        """Tell the user that a bound acted or a fallback was taken."""
+        self._notes.append((kind, message))
 
     def scaled(self, c: Tensor) -> StepView:
         """The same step with loss k and row k times ``c[k]``."""

@@ -34,6 +34,7 @@ class Recorder(Reweighting):
 
     needs = Needs.GRAMIAN
     plain = True
+    claim = "bitwise the plain step"
     source = "Kim, N'guessan 2026 (arXiv 2605.10136): profile the unmodified run"
 
     def __post_init__(self) -> None:

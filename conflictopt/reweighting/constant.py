@@ -42,6 +42,7 @@ class Constant(Reweighting):
 
     needs = Needs.LOSSES
     source = "common practice"
+    claim = "the weights you gave"
 
     def __post_init__(self) -> None:
         given = self.weights
@@ -56,6 +57,10 @@ class Constant(Reweighting):
         for w in values:
             if not (isinstance(w, Real) and 0 <= w < float("inf")):
                 raise MethodError(f"expected finite weights >= 0, found {w!r} in {given!r}.")
+
+    def bound(self, count: int) -> float:
+        given = self.weights.values() if isinstance(self.weights, Mapping) else self.weights
+        return max(1.0, *given)
 
     def init(self, spec: Spec) -> State:
         if isinstance(self.weights, Mapping):

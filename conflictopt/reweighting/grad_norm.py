@@ -19,20 +19,20 @@ from ..core.step import StepView
 class GradNormBalance(PeriodicReweighting):
     """Balance gradient norms (jaxpi's rule), or only lift conditions to the equations' norm.
 
-    Formula: form ``"mean"``: ``w_k = mean_j |g_j| / |g_k|``. Form ``"one_sided"``: equations keep
-    1, a condition gets ``w_k = max(1, mean_{j in equations} |g_j| / |g_k|)``.
+    Formula: form ``"mean"``: ``w_k = mean_j |g_j| / |g_k|``. Form ``"sum"``: ``w_k = sum_j |g_j| /
+    |g_k|``, K times as much: it multiplies the learning rate by K. Form ``"one_sided"``: equations
+    keep 1, a condition gets ``w_k = max(1, mean_{j in equations} |g_j| / |g_k|)``.
     Shapes: weights ``[K]``; norms over the network's parameters.
     Source: Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), algorithm 1, in the form of
     its code (jaxpi).
-    Differs: the paper has the sum of the norms where its code and this have the mean, a common
-    factor K; a loss without gradient is left out and keeps 1; bounded by ``cap``. The mean form
-    feeds back on itself: on a source-free equation the residual's gradient vanishes, its weight
+    Differs: ``"sum"`` is the paper's, ``"mean"`` its code's; a loss without gradient is left out
+    and keeps 1; bounded by ``cap``. Both forms feed back on themselves: on a source-free equation the residual's gradient vanishes, its weight
     grows, it vanishes further (seen up to 1e8 on the wave equation, uncapped). The one-sided form
     cannot do that to an equation, and is not in the paper.
 
     Args:
         momentum, refresh, cap: see ``PeriodicReweighting``.
-        form: ``"mean"`` or ``"one_sided"``.
+        form: ``"mean"``, ``"sum"`` or ``"one_sided"``.
 
     Raises:
         MethodError: bad hyper-parameters.
@@ -47,20 +47,23 @@ class GradNormBalance(PeriodicReweighting):
     """
 
     cap: float = 100.0
-    form: Literal["mean", "one_sided"] = "mean"
+    form: Literal["mean", "sum", "one_sided"] = "mean"
 
     needs = Needs.NORMS
     source = "Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), algorithm 1"
+    claim = "weighted gradients have one norm (mean, sum); no condition falls below 1 (one_sided)"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.form not in ("mean", "one_sided"):
-            raise MethodError(f"expected form='mean' or 'one_sided', found {self.form!r}.")
+        if self.form not in ("mean", "sum", "one_sided"):
+            raise MethodError(f"expected form='mean', 'sum' or 'one_sided', found {self.form!r}.")
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
         norms = view.norms(TRUNK)
         if self.form == "mean":
             return norms[norms > 0].mean() / norms
+        if self.form == "sum":
+            return norms.sum() / norms
         equation = torch.tensor(view.spec.equations, device="cpu")
         lifted = (norms[equation & (norms > 0)].mean() / norms).clamp_min(1.0)
         return torch.where(equation, torch.ones_like(norms), lifted)

@@ -12,6 +12,7 @@ from ..core.aggregator import Needs
 from ..core.errors import MethodError
 from ..core.layout import TRUNK
 from ..core.periodic import PeriodicReweighting
+from ..core.statistics import entries
 from ..core.step import StepView
 
 
@@ -55,6 +56,7 @@ class LRAnnealing(PeriodicReweighting):
 
     needs = Needs.ROWS
     source = "Wang, Teng, Perdikaris 2021 (arXiv 2001.04536), eq. 40"
+    claim = "equations keep weight 1; conditions follow the ratio of gradient statistics"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,15 +66,10 @@ class LRAnnealing(PeriodicReweighting):
             )
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        size = view.rows(TRUNK).abs()
-        mean = torch.stack(
-            [
-                row[view.touched_columns(k, TRUNK)].double().mean().cpu()
-                for k, row in enumerate(size)
-            ]
-        )
+        sizes = [g.abs() for g in entries(view, TRUNK)]
+        mean = torch.stack([g.mean() for g in sizes])
         equation = torch.tensor(view.spec.equations, device="cpu")
-        largest = torch.stack([row.max().double().cpu() for row in size])
+        largest = torch.stack([g.max() if len(g) else g.new_zeros(()) for g in sizes])
         statistic = (mean if self.variant == "mean" else largest)[equation]
         # NaN without an active equation: nothing to compare with, so conditions keep 1.
         reference = statistic.mean() if self.variant == "mean" else _largest(statistic)

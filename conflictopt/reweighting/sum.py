@@ -29,6 +29,7 @@ class Sum(Reweighting):
 
     needs = Needs.LOSSES
     source = "baseline"
+    claim = "bitwise the plain step"
     plain = True
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:

@@ -48,6 +48,8 @@ class AdapterRouting(Routing):
 
     needs = Needs.LOSSES
     source = "Kim, N'guessan 2026 (arXiv 2605.10136), abstract"
+    claim = "each loss reaches all adapters (shared), or its own alone (exclusive)"
+    passes = "K if routing == 'exclusive' else 1"
 
     def __post_init__(self) -> None:
         if self.routing not in ("shared", "exclusive"):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
 
-import torch
+from torch import Tensor
 
-from ..core.aggregator import Needs, Surgery, check_blocks
-from ..core.layout import ParameterLayout
-from ..core.small import solve_for_ones, sumprod
-
-_NO_DIRECTION = 1e-9
+from ..core.small import equal_cosines
+from ._base import Claim, GramianSurgery, Problem
 
 
 @dataclass(frozen=True)
-class ConFIG(Surgery):
+class ConFIG(GramianSurgery):
     """The direction with the same cosine to every gradient, as long as their projections on it.
 
     Formula: ``d = (sum_k g_k . v) v`` with ``v`` the unit vector along ``U^+ 1``, where the rows
@@ -30,10 +25,10 @@ class ConFIG(Surgery):
     unbounded below.
 
     Args:
-        blocks: see ``Surgery``.
+        blocks, verify: see ``GramianSurgery``.
 
     Raises:
-        MethodError: bad ``blocks``.
+        MethodError: bad hyper-parameters.
 
     >>> import torch, conflictopt
     >>> w = torch.nn.Parameter(torch.tensor([0.0, 0.0]))
@@ -43,25 +38,11 @@ class ConFIG(Surgery):
     [2.0, 2.0]
     """
 
-    blocks: Literal["physics", "global"] = "physics"
-
-    needs = Needs.GRAMIAN
     source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), section 3"
+    claim = "equal positive cosines to all gradients, if they are linearly independent"
+    claims = Claim.EQUAL_COSINES
+    signed = True
 
-    def __post_init__(self) -> None:
-        check_blocks(self.blocks)
-
-    def has_scalar(self, layout: ParameterLayout) -> bool:
-        # coefficients grow as 1/|g_k| and may be negative: frozen, they are no objective
-        return False
-
-    def solve(
-        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
-    ) -> list[float]:
-        alpha = solve_for_ones(unit)
-        cosines = [sumprod(row, alpha) for row in unit]
-        size = math.sqrt(max(0.0, sumprod(alpha, cosines)))
-        if size < _NO_DIRECTION:
-            return [0.0] * len(norms)
-        length = sumprod(norms, cosines) / size
-        return [length / size * a / n for a, n in zip(alpha, norms, strict=True)]
+    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+        found = equal_cosines(problem.unit, problem.norms)
+        return problem.stationary() if found is None else found

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
+from torch import Tensor
 
-from ..core.aggregator import Needs, Surgery, check_blocks
+from ._base import GramianSurgery, Problem
 
 
 @dataclass(frozen=True)
-class PCGrad(Surgery):
+class PCGrad(GramianSurgery):
     """Remove from each gradient its components against the others, then sum.
 
     Formula: for every i, over j != i in random order:
@@ -22,10 +22,10 @@ class PCGrad(Surgery):
     own generator. For K >= 3 the result may still conflict with a loss: the paper proves none.
 
     Args:
-        blocks: see ``Surgery``.
+        blocks, verify: see ``GramianSurgery``.
 
     Raises:
-        MethodError: bad ``blocks``.
+        MethodError: bad hyper-parameters.
 
     >>> import torch, conflictopt
     >>> w = torch.nn.Parameter(torch.tensor([0.0, 0.0]))
@@ -35,23 +35,17 @@ class PCGrad(Surgery):
     [0.5, 1.5]
     """
 
-    blocks: Literal["physics", "global"] = "physics"
-
-    needs = Needs.GRAMIAN
     source = "Yu et al. 2020 (arXiv 2001.06782), algorithm 1"
+    claim = "the plain sum without conflict; no conflict for K = 2, not for K >= 3"
 
-    def __post_init__(self) -> None:
-        check_blocks(self.blocks)
-
-    def solve(
-        self, unit: list[list[float]], norms: list[float], generator: torch.Generator
-    ) -> list[float]:
+    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+        unit, norms = problem.unit, problem.norms
         count = len(norms)
         total = [1.0] * count
         if min(map(min, unit)) >= 0:
             return total
         draws = torch.rand(
-            count, count, generator=generator, dtype=torch.float32, device="cpu"
+            count, count, generator=problem.view.generator, dtype=torch.float32, device="cpu"
         ).tolist()
         for i, draw in enumerate(draws):
             # g_i' in coordinates of the unit gradients; along[j] is its product with the j-th

@@ -19,7 +19,7 @@ from .attach import Batch, Evaluation, Hook
 from .errors import PatchError
 from .groups import Grouping, Groups, group
 from .randomness import watch_draws
-from .split import evaluate_apart, obstacle, saves_a_sum
+from .split import evaluate_apart, obstacle, rows_of, saves_a_sum
 
 
 class LossReader:
@@ -74,7 +74,10 @@ class LossReader:
         groups = self._grouped(found)
         pairs = self._pairs(groups, found.residuals)
         unstacked = partial(self._terms, found.entries)
-        return Losses(groups.names, found.vector, groups.members, pairs, unstacked=unstacked)
+        points = self._points(groups, batch, pairs)
+        return Losses(
+            groups.names, found.vector, groups.members, pairs, points, unstacked=unstacked
+        )
 
     def apart(self, batch: Batch, by_loss: bool, residuals: bool) -> Losses:
         """The losses each from its own rows."""
@@ -86,7 +89,9 @@ class LossReader:
         terms = self._terms(found.entries)
         penalty = (-1,) * (len(terms) - len(found.entries))
         pairs = self._pairs(groups, found.residuals)
-        return Losses(groups.names, terms, groups.members, pairs, (*found.graphs, *penalty))
+        points = self._points(groups, batch, pairs)
+        graphs = (*found.graphs, *penalty)
+        return Losses(groups.names, terms, groups.members, pairs, points, graphs)
 
     def _terms(self, entries: list[Tensor]) -> tuple[Tensor, ...]:
         """The entries as the plain step weights and completes them, but not stacked."""
@@ -161,6 +166,28 @@ class LossReader:
             for k, name in enumerate(groups.names)
         }
 
+    def _points(
+        self, groups: Groups, batch: Batch, pairs: dict[str, tuple[tuple[Tensor, float], ...]]
+    ) -> dict[str, tuple[Tensor | None, ...]]:
+        """Where the residuals were taken, for problems whose rows are known."""
+        data = self._hook.model.data
+        if not pairs or not isinstance(data, dde.data.PDE):
+            return {}
+        equations = len(groups.entries) - len(data.bcs)
+        rows = rows_of(data, equations)
+        owners = groups.members[: len(groups.entries)]
+        return {
+            name: tuple(
+                _rows(batch[0], where, len(r))
+                for where, (r, _) in zip(
+                    (w for w, owner in zip(rows, owners, strict=True) if owner == k),
+                    pairs[name],
+                    strict=True,
+                )
+            )
+            for k, name in enumerate(groups.names)
+        }
+
 
 class ModelObjective(Objective):
     """The losses of a DeepXDE model on one batch.
@@ -199,6 +226,12 @@ class ModelObjective(Objective):
         if self.together_because is not None or not (by_loss or self._reader.saves_a_sum):
             return None
         return self._reader.apart(self.batch, by_loss, residuals)
+
+
+def _rows(points: Any, where: slice, count: int) -> Tensor | None:
+    """The points of one residual; ``None`` if it does not have one row per point."""
+    chosen = torch.as_tensor(points[where])
+    return chosen if len(chosen) == count else None
 
 
 ADVICE = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import deepxde as dde
@@ -84,6 +85,15 @@ def obstacle(model: Any) -> str | None:
 def saves_a_sum(data: Any) -> bool:
     """Whether evaluating apart is cheaper even where no loss is differentiated by itself."""
     return bool(sum(data.num_bcs) >= _WORTHWHILE * len(data.train_x))
+
+
+def rows_of(data: Any, equations: int) -> list[slice]:
+    """Per loss entry its rows of the training points: those of the equations, then conditions."""
+    starts = [0]
+    for n in data.num_bcs:
+        starts.append(starts[-1] + n)
+    conditions = [slice(a, b) for a, b in pairwise(starts)]
+    return [slice(starts[-1], None)] * equations + conditions
 
 
 def parts_of(data: Any, owners: Sequence[int], by_loss: bool) -> list[Part]:

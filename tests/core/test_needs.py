@@ -67,7 +67,7 @@ def march():
         owned = [torch.ones(2, dtype=torch.float64, requires_grad=True) for _ in NAMES]
         blocks = {f"adapter/{n}": [p] for n, p in zip(NAMES, owned, strict=True)}
         layout = ParameterLayout.build([w, *owned], blocks)
-        spec = Spec(NAMES, (True, False, False), layout.dtype, layout.device)
+        spec = Spec(NAMES, (True, False, False), layout.dtype, layout.device, layout.outline)
         generator = torch.Generator().manual_seed(0)
         state, seen = method.init(spec), []
         for t in range(steps):
@@ -78,7 +78,7 @@ def march():
             losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
             retain = bool(method.needs & Needs.RESIDUALS)
             source = Spy(Given(losses), layout, RowBuffer, plain=method.plain, retain=retain)
-            view = StepView(spec, t, layout, lambda: generator, source)
+            view = StepView(spec, t, layout, lambda: generator, source, [])
             _, state = method.update(view, state)
             seen.append((set(source.asked), source))
         return seen

@@ -47,8 +47,8 @@ def _step(rows, *, names="abcdefgh", equations=None, blocks=None, offsets=0.5, g
     losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
     source = GradientSource(Given(losses), layout, RowBuffer, plain=True)
     generator = generator or torch.Generator().manual_seed(0)
-    spec = Spec(names, equations, **kind)
-    return StepView(spec, 0, layout, lambda: generator, source)
+    spec = Spec(names, equations, blocks=layout.outline, **kind)
+    return StepView(spec, 0, layout, lambda: generator, source, [])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,77 @@
+"""The frame that weights which are learned beside the network share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .aggregator import Reweighting, State
+from .errors import MethodError
+from .moments import adam, check_rate, moments
+from .step import Spec, StepView
+
+
+@dataclass(frozen=True)
+class LearnedReweighting(Reweighting):
+    """Weights ``w = K softmax(s)``, with s moved by one Adam step after every optimizer step.
+
+    Attributes:
+        lr: Adam's learning rate for s.
+        cap: the largest ratio of two weights: s is kept in ``[-log(cap) / 2, log(cap) / 2]``.
+            ``math.inf`` lifts the bound.
+    """
+
+    lr: float = 1e-3
+    cap: float = 1e4
+
+    def __post_init__(self) -> None:
+        check_rate(self.lr)
+        if not self.cap >= 1:
+            raise MethodError(f"expected cap >= 1, found {self.cap}.")
+
+    @abstractmethod
+    def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
+        """``[K]`` float64 derivative of what the weights minimise, for the weights."""
+
+    def remember(self, view: StepView, state: State) -> State:
+        """State of the subclass before this step; by default as it is."""
+        return state
+
+    def init(self, spec: Spec) -> State:
+        kind = {"dtype": torch.float64, "device": "cpu"}
+        age = torch.zeros((), dtype=torch.int64, device="cpu")
+        logits = torch.zeros(spec.count, dtype=torch.float64, device="cpu")
+        return {"logits": logits, "age": age, **moments((spec.count,), **kind)}
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        state = self.remember(view, state)
+        count = view.count
+        weights = count * torch.softmax(state["logits"], dim=0)
+        slope = self.slope(view, weights, state)
+        # through the softmax: dw_j / ds_i = w_j (delta_ij - w_i / K)
+        slope = weights * (slope - (weights * slope).sum() / count)
+        age = state["age"] + 1
+        move, first, second = adam(slope, state["first"], state["second"], int(age), self.lr)
+        logits = state["logits"] + move
+        bounded = logits.clamp(-math.log(self.cap) / 2, math.log(self.cap) / 2)
+        if not torch.equal(bounded, logits):
+            view.report("cap", f"the ratio of two weights is kept below {self.cap:.3g}.")
+        after = {**state, "logits": bounded, "age": age, "first": first, "second": second}
+        return weights.to(dtype=view.spec.dtype, device=view.spec.device), after
+
+
+def signs_of_difference(value: Tensor, aim: Tensor) -> Tensor:
+    """The sign of ``value - aim``, 0 where they are equal to rounding."""
+    difference = value - aim
+    return torch.where(difference.abs() <= 1e-12 * aim.abs(), 0.0, difference.sign())
+
+
+def relative_rates(losses: Tensor, initial: Tensor) -> Tensor:
+    """``(L_k / L_k(0)) / mean_j (L_j / L_j(0))``; 1 for a loss that began at 0."""
+    ratio = torch.where(initial > 0, losses / initial, 1.0)
+    mean = ratio.mean()
+    return ratio / mean if mean > 0 else torch.ones_like(ratio)

@@ -1,0 +1,128 @@
+"""Weights of single collocation points, which stay with their points."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .aggregator import Needs, Reweighting, State
+from .errors import MethodError
+from .points import PointSet, PointSets, PointWeights
+from .step import Spec, StepView
+
+_ROWS = 1024
+"""Points whose distances to all others are computed at a time."""
+
+
+@dataclass(frozen=True)
+class PointReweighting(Reweighting):
+    """Weights inside the losses: ``L_k = mean_n w_n r_n^2``. The losses keep coefficient 1."""
+
+    needs = Needs.POINTS
+
+    @abstractmethod
+    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights, State]: ...
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        return view.ones(), state
+
+
+@dataclass(frozen=True)
+class CarriedPointWeights(PointReweighting):
+    """Weights with a memory: each point's own, from step to step.
+
+    When the points change (resampling), every new point takes over what the nearest old point of
+    the same residual remembers; points that remain keep theirs, wherever they stand in the batch.
+    Without coordinates rows are points, and their number must not change.
+
+    Attributes:
+        on: ``"all"`` residuals, or those of ``"equations"`` only; the others keep weight 1.
+    """
+
+    on: Literal["all", "equations"] = "all"
+
+    grows = True
+
+    def __post_init__(self) -> None:
+        if self.on not in ("all", "equations"):
+            raise MethodError(f"expected on='all' or 'equations', found {self.on!r}.")
+
+    @abstractmethod
+    def start(self, residuals: Tensor) -> dict[str, Tensor]:
+        """What ``[N, m]`` entries remember before their first step: name -> ``[N, m]``."""
+
+    @abstractmethod
+    def advance(
+        self, residuals: Tensor, memory: dict[str, Tensor], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The ``[N, m]`` weights of the squared entries in this step, and what they remember then.
+
+        Args:
+            residuals: ``[N, m]``.
+            memory: of these points.
+            step: number of this step, from 1.
+        """
+
+    def init(self, spec: Spec) -> State:
+        return {"age": torch.zeros((), dtype=torch.int64, device="cpu")}
+
+    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights, State]:
+        age = state["age"] + 1
+        after: State = {"age": age}
+        weights: PointWeights = {}
+        for name, equation in zip(spec.names, spec.equations, strict=True):
+            chosen = []
+            for i, found in enumerate(sets[name]):
+                if self.on == "equations" and not equation:
+                    chosen.append(torch.ones_like(found.residuals))
+                    continue
+                memory = self._memory(f"{name}/{i}/", found, state)
+                w, memory = self.advance(found.residuals, memory, int(age))
+                chosen.append(w)
+                after.update({f"{name}/{i}/{key}": value for key, value in memory.items()})
+                if found.points is not None:
+                    after[f"{name}/{i}/points"] = found.points.clone()
+            weights[name] = tuple(chosen)
+        return weights, after
+
+    def _memory(self, prefix: str, found: PointSet, state: State) -> dict[str, Tensor]:
+        fresh = self.start(found.residuals)
+        if any(prefix + key not in state for key in fresh):
+            return fresh
+        known = {key: state[prefix + key].to(found.residuals) for key in fresh}
+        before, now = state.get(prefix + "points"), found.points
+        if before is not None and now is not None:
+            before = before.to(now)
+            if before.shape != now.shape or not torch.equal(before, now):
+                where = nearest(before, now)
+                known = {key: value[where] for key, value in known.items()}
+        for key, value in known.items():
+            if value.shape != fresh[key].shape:
+                raise MethodError(
+                    f"expected the {tuple(value.shape)} residuals of the steps before for "
+                    f"'{prefix[:-1]}', found {tuple(fresh[key].shape)}. If the collocation points "
+                    "change, pass them: step(losses, residuals, points={name: points})."
+                )
+        return known
+
+
+def nearest(old: Tensor, new: Tensor) -> Tensor:
+    """For every ``[N, d]`` new point the index of the nearest ``[M, d]`` old one.
+
+    Distances are relative to the extent of the old points in each coordinate.
+    """
+    span = old.max(dim=0).values - old.min(dim=0).values
+    span = torch.where(span > 0, span, torch.ones_like(span))
+    old, new = old / span, new / span
+    # not by expanding the square, which would tell equal points apart
+    mode = "donot_use_mm_for_euclid_dist"
+    return torch.cat(
+        [
+            torch.cdist(rows, old, compute_mode=mode).argmin(dim=1)
+            for rows in torch.split(new, _ROWS)
+        ]
+    )

@@ -1,0 +1,70 @@
+"""Weights learned such that weighted losses fall at one rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.aggregator import Needs, State
+from ..core.errors import MethodError
+from ..core.learned import LearnedReweighting, relative_rates, signs_of_difference
+from ..core.step import Spec, StepView
+
+
+@dataclass(frozen=True)
+class ResNorm(LearnedReweighting):
+    """GradNorm with losses in place of gradient norms: no gradient is evaluated for it.
+
+    Formula: ``min_w sum_k | w_k L_k - M r_k^alpha |`` with ``M = mean_j L_j`` and
+    ``r_k = (L_k / L_k(0)) / mean_j (L_j / L_j(0))`` held fixed; one Adam step on s per step,
+    ``w = K softmax(s)``.
+    Shapes: weights ``[K]``.
+    Source: NVIDIA PhysicsNeMo-Sym, ``ResNorm`` in its loss aggregators; there is no paper.
+    Differs: the softmax keeps weights positive with sum K, where the original renormalises
+    exponentials; a loss that begins at 0 has rate 1 (there NaN); the ratio of two weights is
+    bounded by ``cap``.
+
+    Args:
+        lr, cap: see ``LearnedReweighting``.
+        alpha: how strongly lagging losses are favoured.
+
+    Raises:
+        MethodError: bad hyper-parameters.
+
+    >>> import torch, conflictopt
+    >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    >>> method = conflictopt.make("resnorm", lr=0.5)
+    >>> opt = conflictopt.MultiLossOptimizer(torch.optim.SGD([w], lr=0.0), method)
+    >>> for _ in range(2):
+    ...     opt.step({"pde": 3 * w[0], "bc": w[1]})  # Adam moves s to (-.5, .5)
+    >>> [round(c, 4) for c in opt.last.coefficients.tolist()]
+    [0.5379, 1.4621]
+    """
+
+    alpha: float = 1.0
+
+    needs = Needs.LOSSES
+    source = "NVIDIA PhysicsNeMo-Sym, loss aggregator ResNorm"
+    claim = "weights of sum K; aims at weighted losses in proportion to how far each lags behind"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.alpha < float("inf"):
+            raise MethodError(f"expected a finite alpha >= 0, found {self.alpha}.")
+
+    def init(self, spec: Spec) -> State:
+        initial = torch.zeros(spec.count, dtype=torch.float64, device="cpu")
+        return {**super().init(spec), "initial": initial}
+
+    def remember(self, view: StepView, state: State) -> State:
+        if int(state["age"]) > 0:
+            return state
+        return {**state, "initial": view.losses.double().cpu()}
+
+    def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
+        losses = view.losses.double().cpu()
+        rates = relative_rates(losses, state["initial"])
+        aim = losses.mean() * rates.clamp_min(0) ** self.alpha
+        return signs_of_difference(weights * losses, aim) * losses

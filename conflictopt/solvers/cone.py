@@ -1,0 +1,101 @@
+"""The dual cone of K gradients: the directions that conflict with none of them.
+
+Everything is said in the unit gradients ``u_i = g_i / |g_i|`` and their Gramian ``U`` alone, so
+that norms that differ by any factor cost no accuracy. Other packages regularise the Gramian of the
+gradients themselves, which swamps the small ones. Non-negative least squares (Lawson and Hanson 1974, in
+scipy's version) are an exact active-set method, and take no positive definite matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+_RANK = 1e-14
+"""Eigenvalues of the unit Gramian below this, per gradient, are rounding."""
+_FEASIBLE = 1e-13
+"""Squared sine of the angle below which no direction is common to all gradients."""
+
+
+def factor(unit: Matrix) -> Matrix:
+    """``[r, K]`` columns ``a_i`` with ``a_i . a_j = U_ij``: the gradients in r coordinates."""
+    values, vectors = np.linalg.eigh(unit)
+    keep = values > _RANK * len(unit)
+    root: Matrix = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+    return root
+
+
+def nearest(unit: Matrix, along: Vector) -> Vector:
+    """The point of the dual cone nearest to a vector ``x``.
+
+    Args:
+        unit: ``[K, K]`` unit Gramian.
+        along: ``[K]`` products ``u_i . x``.
+
+    Returns:
+        ``[K]`` multipliers ``m >= 0``; the point is ``x + sum_i m_i u_i``.
+    """
+    if min(along) >= 0:
+        return np.zeros(len(along))
+    values, vectors = np.linalg.eigh(unit)
+    keep = values > _RANK * len(unit)
+    root, basis = np.sqrt(values[keep]), vectors[:, keep]
+    return _nearest(root[:, None] * basis.T, (basis.T @ along) / root)
+
+
+def nearest_to_rows(unit: Matrix) -> Matrix:
+    """``[K, K]``: row i has the multipliers of the point nearest to ``u_i``; see ``nearest``."""
+    a = factor(unit)
+    found = np.zeros_like(unit)
+    for i, row in enumerate(unit):
+        if row.min() < 0:
+            found[i] = _nearest(a, a[:, i])
+    return found
+
+
+def _nearest(a: Matrix, x: Vector) -> Vector:
+    size = float(np.abs(x).max())
+    return size * _nnls(a, -x / size) if size > 0 else np.zeros(a.shape[1])
+
+
+def least(unit: Matrix, bounds: Sequence[float] | Vector) -> Vector | None:
+    """The shortest vector with ``u_i . x >= bounds_i`` for all i.
+
+    By the reduction of least distance to non-negative least squares (Lawson and Hanson 1974,
+    chapter 23).
+
+    Returns:
+        ``[K]`` weights ``b >= 0`` with ``x = sum_i b_i u_i``; ``None`` if there is no such vector.
+        Positive bounds have none where no direction is a descent direction of all losses.
+    """
+    h = np.asarray(bounds, dtype=np.float64)
+    if h.max() <= 0:
+        return np.zeros(len(h))
+    size = np.abs(h).max()
+    h = h / size
+    stacked = np.vstack([factor(unit), h])
+    target = np.zeros(len(stacked))
+    target[-1] = 1.0
+    found = _nnls(stacked, target)
+    slack = 1.0 - h @ found
+    if slack <= _FEASIBLE:
+        return None
+    active = found > 0
+    b = found / slack
+    # the slack is a difference of nearly equal numbers when the cone is thin: solve once more
+    exact = np.linalg.lstsq(unit[np.ix_(active, active)], h[active], rcond=None)[0]
+    if (exact >= 0).all():
+        b[active] = exact
+    scaled: Vector = size * b
+    return scaled
+
+
+def _nnls(a: Matrix, b: Vector) -> Vector:
+    solution: Vector = nnls(a, b, maxiter=100 * a.shape[1])[0]
+    return solution
