@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint bench bench-full clean
+.PHONY: demo test test-deepxde lint docs bench bench-full clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -26,6 +26,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# The sections of the documents that say what the code says: tables of methods, an example.
+docs: .venv/installed
+	$(BIN)/python docs/generate.py
 
 # What a step costs beside the plain step and beside other packages: about 5 minutes.
 bench: .venv/bench-installed

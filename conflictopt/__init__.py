@@ -2,11 +2,12 @@
 
 from ._version import __version__ as __version__
 from .adapters.low_rank import Adapters, attach
-from .core.aggregator import Aggregator, Needs, Reweighting, Routing, Surgery
+from .core.aggregator import Aggregator, Needs, Reweighting, Routing, RowTransform, Surgery
 from .core.chain import Chain
 from .core.errors import (
     CheckpointError,
     ConflictOptError,
+    ConflictOptWarning,
     LayoutError,
     LineSearchError,
     LossError,
@@ -15,6 +16,8 @@ from .core.errors import (
 )
 from .core.losses import Losses
 from .core.objective import Objective
+from .core.pointwise import PointReweighting
+from .core.reports import Report, Reports
 from .core.step import Spec, StepView
 from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder, profile_of
@@ -23,6 +26,7 @@ from .diagnosis.selection import Plan, select
 from .optimizer import MultiLossOptimizer
 from .registry import describe, make
 from .session import LastStep
+from .surgery._base import GramianSurgery
 
 __all__ = [
     "Adapters",
@@ -30,7 +34,9 @@ __all__ = [
     "Chain",
     "CheckpointError",
     "ConflictOptError",
+    "ConflictOptWarning",
     "Diagnosis",
+    "GramianSurgery",
     "LastStep",
     "LayoutError",
     "LineSearchError",
@@ -42,10 +48,14 @@ __all__ = [
     "NonFiniteError",
     "Objective",
     "Plan",
+    "PointReweighting",
     "Profile",
     "Recorder",
+    "Report",
+    "Reports",
     "Reweighting",
     "Routing",
+    "RowTransform",
     "Spec",
     "StepView",
     "Surgery",

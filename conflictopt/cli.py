@@ -37,6 +37,14 @@ class Engine(str, Enum):
     batched = "batched"
 
 
+class Update(str, Enum):
+    """What to do with the optimizer's actual update."""
+
+    trust = "trust"
+    check = "check"
+    correct = "correct"
+
+
 class OnNonfinite(str, Enum):
     """What to do on an infinite or NaN loss or gradient."""
 
@@ -111,6 +119,9 @@ def run(
     rank: Annotated[int, typer.Option(min=1, help="rank of per-loss adapters")] = 4,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
     every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
+    update: Annotated[
+        Update, typer.Option(help="compare the optimizer's update with all gradients")
+    ] = Update.trust,
     on_nonfinite: Annotated[OnNonfinite, typer.Option(help="on NaN or inf")] = OnNonfinite.stop,
     steps: Steps = 1000,
     profile_every: ProfileEvery = None,
@@ -121,7 +132,7 @@ def run(
     """Train an unmodified DeepXDE script with a method."""
     profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
     training = commands.Training(
-        method, option or [], rank, seed, every, on_nonfinite.value, against
+        method, option or [], rank, seed, every, update.value, on_nonfinite.value, against
     )
     _guarded(lambda: commands.run(script, arguments or [], profiling, training))
 

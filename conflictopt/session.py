@@ -209,7 +209,7 @@ class Session:
             layout,
             self._rows_buffer,
             self.engine,
-            plain=method.plain or (objective.count == 1 and method.linear) or searching,
+            plain=method.plain or (objective.count == 1 and not method.steps_itself) or searching,
             retain=self._retain,
             finite=not trial,
         )

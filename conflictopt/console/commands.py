@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..core.aggregator import Aggregator
 from ..core.errors import ConflictOptError, MethodError
@@ -58,6 +59,7 @@ class Training:
     rank: int
     seed: int
     every: int
+    update: str
     on_nonfinite: str
     against: str | None
 
@@ -72,6 +74,7 @@ class Training:
             "rank": self.rank,
             "seed": self.seed,
             "every": self.every,
+            "update": self.update,
             "on_nonfinite": self.on_nonfinite,
         }
         if self.method != "auto":
@@ -100,11 +103,15 @@ def list_methods(as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2))  # noqa: T201  (machine output, unwrapped)
         return
-    table = Table("name", "family", "needs", "summary", box=box.SIMPLE_HEAD)
-    for row in rows:
-        needs = row["needs"] if isinstance(row["needs"], str) else ", ".join(row["needs"])
-        table.add_row(str(row["name"]), str(row["family"]), needs, str(row["summary"]))
-    Console().print(table, "Sources and options: conflictopt methods --json")
+    table = Table("name", "needs", "summary", "claim", box=box.SIMPLE_HEAD)
+    for family in ("reweighting", "surgery", "routing"):
+        table.add_section()
+        table.add_row(f"[bold]{family}[/]")
+        for row in rows:
+            if row["family"] == family:
+                needs = ", ".join(row["needs"])
+                table.add_row(row["name"], needs, escape(row["summary"]), escape(row["claim"]))
+    Console().print(table, "Sources, cost per step and options: conflictopt methods --json")
 
 
 def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
@@ -150,6 +157,10 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
                 columns = {training.against: reference, **columns}
                 write_json(folder / "comparison.json", columns)
             console.print(_outcome_table(columns))
+            for kind, report in made.reports.items():
+                console.print(
+                    Text(f"{kind}, {report.count} steps, last {report.last}: {report.message}")
+                )
 
 
 def _run_apart(
@@ -163,7 +174,8 @@ def _run_apart(
     command += ["--profile-every", str(profiling.every)] if profiling.every is not None else []
     command += ["--groups", profiling.groups, "--engine", profiling.engine]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
-    command += ["--rank", str(training.rank), "--on-nonfinite", training.on_nonfinite]
+    command += ["--rank", str(training.rank), "--update", training.update]
+    command += ["--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:
         raise ConflictOptError(f"the run with --method {training.against} failed; see above.")

@@ -21,10 +21,15 @@ State = dict[str, Tensor]
 
 
 class Needs(enum.Flag):
-    """What a method reads from a step, in the order of what it costs."""
+    """What a method reads from a step, in the order of what it costs.
+
+    Losses; residuals with their collocation points; the gradient of one loss; norms, inner
+    products, entries of all gradients; traces of the residuals' tangent kernel.
+    """
 
     LOSSES = enum.auto()
     POINTS = enum.auto()
+    ROW = enum.auto()
     NORMS = enum.auto()
     GRAMIAN = enum.auto()
     ROWS = enum.auto()
@@ -134,7 +139,8 @@ class RowTransform(Surgery):
     """Surgery that transforms the gradients entry by entry, so that coefficients cannot say it.
 
     Subclasses give the direction; its coefficients are ones. There is no scalar objective, and
-    nothing to hold for several steps.
+    nothing to hold for several steps. A single loss keeps its plain gradient, unless the method
+    ``steps_itself``.
     """
 
     linear = False
@@ -151,6 +157,8 @@ class RowTransform(Surgery):
         return view.ones(), self.direction(view, state)[1]
 
     def choose(self, view: StepView, state: State) -> Chosen:
+        if view.count == 1 and not self.steps_itself:
+            return Chosen(view.ones(), state)
         direction, after = self.direction(view, state)
         return Chosen(view.ones(), after, direction)
 

@@ -26,9 +26,10 @@ class GradNormBalance(PeriodicReweighting):
     Source: Wang, Sankaran, Wang, Perdikaris 2023 (arXiv 2308.08468), algorithm 1, in the form of
     its code (jaxpi).
     Differs: ``"sum"`` is the paper's, ``"mean"`` its code's; a loss without gradient is left out
-    and keeps 1; bounded by ``cap``. Both forms feed back on themselves: on a source-free equation the residual's gradient vanishes, its weight
-    grows, it vanishes further (seen up to 1e8 on the wave equation, uncapped). The one-sided form
-    cannot do that to an equation, and is not in the paper.
+    and keeps 1; bounded by ``cap``. Both forms feed back on
+    themselves: on a source-free equation the residual's gradient vanishes, its weight grows, it
+    vanishes further (seen up to 1e8 on the wave equation, uncapped). The one-sided form cannot do
+    that to an equation, and is not in the paper.
 
     Args:
         momentum, refresh, cap: see ``PeriodicReweighting``.

@@ -25,8 +25,8 @@ class InverseDirichlet(PeriodicReweighting):
     (``"equations"``) or of all losses (``"max"``).
     Shapes: weights ``[K]``; statistics over the network's parameters that loss k reaches.
     Source: Maddu, Sturm, Müller, Sbalzarini, Mach. Learn.: Sci. Technol. 3 (2022),
-    arXiv 2107.00940; ``"equations"`` is the authors' code (one residual is the reference), ``"max"``
-    the paper's form.
+    arXiv 2107.00940; ``"equations"`` is the authors' code (one residual is the reference),
+    ``"max"`` the paper's form.
     Differs: several equations share their largest deviation; a loss without gradient keeps 1;
     bounded by ``cap``: like all balancing of gradients it feeds back on itself.
 

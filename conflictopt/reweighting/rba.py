@@ -22,14 +22,16 @@ class RBA(CarriedPointWeights):
     Source: Anagnostopoulos, Toscano, Stergiopulos, Karniadakis, Comput. Methods Appl. Mech. Eng.
     421 (2024), arXiv 2307.00379; ``"square"`` as in the authors' PyTorch code, ``"linear"`` as in
     their JAX code.
-    Differs: nothing else; ``l`` starts at 0 and stays below ``eta / (1 - gamma)``. The authors
-    weight equations only (the default here). Weights stay with their points through resampling.
+    Differs: nothing else. As the authors', weights are on equations only by default, and start at
+    0: for the first hundreds of steps the network learns little but the conditions. Weights stay
+    with their points through resampling.
 
     Args:
         on: see ``CarriedPointWeights``.
         eta: how much of the present residual enters, > 0.
         gamma: decay, in [0, 1).
         form: ``"square"`` or ``"linear"``.
+        start_at: ``"zero"``, or ``"residual"``: the first step sets ``l_n = |r_n| / max_j |r_j|``.
 
     Raises:
         MethodError: bad hyper-parameters; at run time, losses without residuals.
@@ -49,9 +51,10 @@ class RBA(CarriedPointWeights):
     eta: float = 1e-3
     gamma: float = 0.999
     form: Literal["square", "linear"] = "square"
+    start_at: Literal["zero", "residual"] = "zero"
 
     source = "Anagnostopoulos, Toscano, Stergiopulos, Karniadakis 2024 (arXiv 2307.00379)"
-    claim = "0 <= l <= eta / (1 - gamma)"
+    claim = "0 <= l <= eta / (1 - gamma), or 1 if that is more and start_at='residual'"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,9 +64,11 @@ class RBA(CarriedPointWeights):
             raise MethodError(f"expected gamma in [0, 1), found {self.gamma}.")
         if self.form not in ("square", "linear"):
             raise MethodError(f"expected form='square' or 'linear', found {self.form!r}.")
+        if self.start_at not in ("zero", "residual"):
+            raise MethodError(f"expected start_at='zero' or 'residual', found {self.start_at!r}.")
 
     def bound(self, count: int) -> float:
-        level = self.eta / (1 - self.gamma)
+        level = max(1.0, self.eta / (1 - self.gamma))
         return max(1.0, level if self.form == "linear" else level**2)
 
     def start(self, residuals: Tensor) -> dict[str, Tensor]:
@@ -75,5 +80,8 @@ class RBA(CarriedPointWeights):
         size = residuals.abs()
         largest = size.max()
         share = size / largest if largest > 0 else torch.zeros_like(size)
-        level = self.gamma * memory["level"] + self.eta * share
+        if step == 1 and self.start_at == "residual":
+            level = share
+        else:
+            level = self.gamma * memory["level"] + self.eta * share
         return (level.square() if self.form == "square" else level), {"level": level}

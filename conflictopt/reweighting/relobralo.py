@@ -17,8 +17,8 @@ class ReLoBRaLo(Reweighting):
     """More weight for losses that fell least since the last step, now and then since the first.
 
     Formula: ``b_k(t, t') = K softmax_k(L_k(t) / (temperature L_k(t')))``;
-    ``w(t) = alpha (r w(t-1) + (1 - r) b(t, 0)) + (1 - alpha) b(t, t-1)`` with r = 1 with probability
-    ``rho``, else 0, drawn at each step. ``w(0) = 1``; ``w(1) = b(1, 0)``.
+    ``w(t) = alpha (r w(t-1) + (1 - r) b(t, 0)) + (1 - alpha) b(t, t-1)`` with r = 1 with
+    probability ``rho``, else 0, drawn at each step. ``w(0) = 1``; ``w(1) = b(1, 0)``.
     Shapes: weights ``[K]``.
     Source: Bischof, Kraus, arXiv 2110.09813; defaults as in the class that the author published.
     Differs: a loss that was 0 counts as unchanged (the code's epsilon gives it all weight;

@@ -2,8 +2,8 @@
 
 Everything is said in the unit gradients ``u_i = g_i / |g_i|`` and their Gramian ``U`` alone, so
 that norms that differ by any factor cost no accuracy. Other packages regularise the Gramian of the
-gradients themselves, which swamps the small ones. Non-negative least squares (Lawson and Hanson 1974, in
-scipy's version) are an exact active-set method, and take no positive definite matrix.
+gradients themselves, which swamps the small ones. Non-negative least squares (Lawson and Hanson
+1974, in scipy's version) are an exact active-set method, and take no positive definite matrix.
 """
 
 from __future__ import annotations

@@ -53,8 +53,6 @@ class GradDrop(RowTransform):
     def direction(self, view: StepView, state: State) -> tuple[Tensor, State]:
         rows = view.rows()
         total = rows.sum(dim=0)
-        if view.count == 1:
-            return total, state
         share = total / rows.abs().sum(dim=0)
         draw = torch.rand(total.shape, generator=view.generator, dtype=total.dtype, device="cpu")
         up = 2 * draw.to(total.device) - 1 < share  # U < P

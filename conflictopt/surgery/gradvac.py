@@ -21,8 +21,8 @@ class GradVac(GramianSurgery):
     """Raise the cosine of each pair of gradients to what it usually is, where it is below that.
 
     Formula: for every i, for the other j in random order: with ``phi = cos(g_i', g_j)``, if
-    ``phi < t_ij``: ``g_i' += g_j |g_i'| / |g_j| (t sqrt(1-phi^2) - phi sqrt(1-t^2)) / sqrt(1-t^2)``;
-    then ``t_ij <- (1-beta) t_ij + beta phi``, corrected or not. ``d = sum_i g_i'``.
+    ``phi < t_ij``: ``g_i' += g_j |g_i'| / |g_j| (t sqrt(1-phi^2) / sqrt(1-t^2) - phi)``; then
+    ``t_ij <- (1-beta) t_ij + beta phi``, corrected or not. ``d = sum_i g_i'``.
     Shapes: coefficients ``[K]``, or ``[K, B]`` by blocks; state ``[groups, K, K]``.
     Source: Wang, Tsvetkov, Firat, Cao, ICLR 2021, arXiv 2010.05874, algorithm 1.
     Differs: targets are kept in ``[-1, 1]`` less 1e-6; no epsilon in the cosine (zero gradients

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.aggregator import RowTransform, State
+from ..core.aggregator import Needs, RowTransform, State
 from ..core.errors import MethodError
 from ..core.gramian import gramian
 from ..core.layout import TRUNK
@@ -52,6 +52,7 @@ class MConFIG(RowTransform):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
+    needs = Needs.ROW
     source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), algorithm 1"
     claim = "equal positive cosines to all momenta, before scaling; Adam for K = 1"
     steps_itself = True

@@ -13,6 +13,7 @@ from conflictopt.adapters import Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.chain import Chain
+from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.recorder import Recorder, profile_of
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
@@ -83,6 +84,11 @@ class Patch:
     def steps(self) -> int:
         """Optimizer steps taken through this patch, over all compiles."""
         return self.optimizer.completed if self.optimizer is not None else 0
+
+    @property
+    def reports(self) -> Reports:
+        """Bounds that acted and fallbacks that were taken, by kind; see ``MultiLossOptimizer``."""
+        return self.optimizer.reports if self.optimizer is not None else Reports()
 
     @property
     def metric_names(self) -> tuple[str, ...]:

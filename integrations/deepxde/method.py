@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from conflictopt.core.aggregator import Aggregator, Routing
+from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
+from conflictopt.foreign import adopt
 from conflictopt.registry import make, to_config
 
 
@@ -37,23 +38,21 @@ class Method:
     @classmethod
     def of(
         cls,
-        method: str | Aggregator,
+        method: Any,
         recorder: Recorder,
         record: bool,
-        reweighting: str | Aggregator,
+        reweighting: Any,
         routing: str,
         rank: int,
     ) -> Method:
-        """Resolve names.
+        """Resolve names, and objects of other packages.
 
         Raises:
             MethodError: an unknown method or a bad option.
         """
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
             raise MethodError(f"expected rank as a positive integer, found {rank!r}.")
-        for what, value in (("method", method), ("reweighting", reweighting)):
-            if not isinstance(value, (str, Aggregator)):
-                raise MethodError(f"expected {what} as a name or an aggregator, found {value!r}.")
+        method, reweighting = _read("method", method), _read("reweighting", reweighting)
         route = make("adapters", routing=routing)
         if isinstance(reweighting, str):
             balance, balance_name = make(reweighting), reweighting
@@ -102,9 +101,12 @@ class Method:
         return Chain(self.balance, self.route) if plan.adapters else self.balance
 
 
-def members(aggregator: Aggregator) -> tuple[Aggregator, ...]:
-    """The parts of a chain, or the method alone."""
-    return aggregator.members if isinstance(aggregator, Chain) else (aggregator,)
+def _read(what: str, method: Any) -> str | Aggregator:
+    """A name as it is, anything else as an aggregator."""
+    try:
+        return method if isinstance(method, str) else adopt(method)
+    except TypeError as error:
+        raise MethodError(f"as {what}: {error}") from error
 
 
 def uses_adapters(aggregator: Aggregator) -> bool:

@@ -10,6 +10,7 @@ from conflictopt.core.periodic import check_count
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.regime import Thresholds
 from conflictopt.optimizer import check_on_nonfinite
+from conflictopt.update import UpdateMode, check_update
 
 from .attach import check_supported
 from .controller import Patch
@@ -35,6 +36,7 @@ def patch(
     seed: int = 0,
     engine: EngineName = "auto",
     every: int = 1,
+    update: UpdateMode = "trust",
     on_nonfinite: Literal["raise", "skip"] = "raise",
 ) -> Patch:
     """Train a DeepXDE model through conflictopt; call it before or after ``model.compile``.
@@ -46,8 +48,8 @@ def patch(
 
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
-        method: ``"auto"``, a registry name or an aggregator. Methods with adapters attach them at
-            the first step.
+        method: ``"auto"``, a registry name, an aggregator, or an object of torchjd. Methods with
+            adapters attach them at the first step.
         groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
         profile_steps: length of the profile. Under L-BFGS one step is a whole DeepXDE iteration
@@ -66,7 +68,7 @@ def patch(
             vectorised call. Apart, sums run in another order: losses and gradients agree to
             rounding (relative differences of about 1e-6 in float32), not bitwise.
         every: how many steps the coefficients of the method hold; see ``MultiLossOptimizer``.
-        on_nonfinite: see ``MultiLossOptimizer``.
+        update, on_nonfinite: see ``MultiLossOptimizer``.
 
     Returns:
         The patch, also at ``model.conflictopt``.
@@ -81,11 +83,18 @@ def patch(
         raise PatchError("this model is patched already; call unpatch(model) first.")
     check_grouping(groups)
     check_on_nonfinite(on_nonfinite)
+    check_update(update)
     check_engine(engine)
     check_count("every", every)
     recorder = Recorder(profile_steps, sampling(profile_steps, profile_every))
     chosen = Method.of(method, recorder, record, reweighting, routing, rank)
-    options = {"seed": seed, "engine": engine, "every": every, "on_nonfinite": on_nonfinite}
+    options = {
+        "seed": seed,
+        "engine": engine,
+        "every": every,
+        "update": update,
+        "on_nonfinite": on_nonfinite,
+    }
     made = Patch(model, chosen, groups, thresholds, options)
     try:
         made.start()

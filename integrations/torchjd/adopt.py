@@ -114,9 +114,8 @@ class MatrixSurgery(RowTransform):
 
     def direction(self, view: StepView, state: State) -> tuple[Tensor, State]:
         total = view.rows().sum(dim=0)
-        if view.count > 1:
-            with _own_randomness(view):
-                total[view.layout.columns(TRUNK)] = self.method(view.rows(TRUNK))
+        with _own_randomness(view):
+            total[view.layout.columns(TRUNK)] = self.method(view.rows(TRUNK))
         if not bool(total.isfinite().all()):
             raise NonFiniteError(f"expected a finite update from {self.label}, found inf or nan.")
         return total, state
@@ -124,7 +123,7 @@ class MatrixSurgery(RowTransform):
 
 @contextmanager
 def _own_randomness(view: StepView) -> Iterator[None]:
-    """torchjd draws from the global generators: seed them from ours, and put them back."""
+    """Seed the global generators, which torchjd draws from, from ours, and put them back."""
     seed = int(torch.randint(2**62, (), generator=view.generator, device="cpu"))
     devices = [view.spec.device] if view.spec.device.type == "cuda" else []
     with torch.random.fork_rng(devices):

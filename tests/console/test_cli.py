@@ -166,7 +166,8 @@ def test_methods_as_json(invoke):
     listed = json.loads(done.stdout)
     assert [row["name"] for row in listed] == list(METHODS)
     for row in listed:
-        assert set(row) == {"name", "family", "summary", "source", "needs", "options"}
+        known = {"name", "family", "summary", "source", "needs", "passes", "claim", "options"}
+        assert set(row) == known
         assert row["family"] in ("reweighting", "surgery", "routing")
         assert row["summary"].endswith(".")
         assert row["source"]

@@ -64,7 +64,8 @@ def test_models_that_never_train(fails, verb, script):
 def test_an_unknown_method_is_refused_before_the_script_runs(fails, script, tmp_path):
     path = script(TRAIN, start="open('ran', 'w')\n")
     message = fails("run", path, "--method", "pcgard")
-    assert message.startswith("unknown method 'pcgard'. Did you mean 'pcgrad'? Known: adapters,")
+    assert message.startswith("unknown method 'pcgard'. Did you mean 'pcgrad'")
+    assert "Known: adapters," in message
     assert not (tmp_path / "ran").exists()
 
 

@@ -12,18 +12,22 @@ from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
 from conflictopt.core.objective import Given
 from conflictopt.core.periodic import PeriodicReweighting
+from conflictopt.core.points import point_sets
 from conflictopt.core.step import Spec, StepView
 from conflictopt.registry import METHODS, method_class
 
 NAMES = ("a", "b", "c")
 ALLOWED = {
     Needs.LOSSES: {"values"},
+    Needs.POINTS: set(),
+    Needs.ROW: {"row"},
     Needs.NORMS: {"values", "norms"},
     Needs.GRAMIAN: {"values", "norms", "gramian"},
     Needs.ROWS: {"values", "norms", "gramian", "rows", "touched"},
     Needs.RESIDUALS: {"values", "residual_traces"},
 }
 OPTIONS = {
+    "causal": [{"chunks": 2}],
     "constant": [{"weights": {"b": 2.0}}],
     "adapters": [{"routing": "shared"}, {"routing": "exclusive"}],
     "grad_norm": [{"form": "mean"}, {"form": "one_sided"}],
@@ -43,7 +47,7 @@ class Spy(GradientSource):
 
     def __getattribute__(self, name):
         found = super().__getattribute__(name)
-        watched = name in ("values", "norms", "gramian", "rows", "touched", "residual_traces")
+        watched = name in {"touched", *ALLOWED[Needs.ROWS], "row", "residual_traces"}
         if not watched or self.inside:
             return found
 
@@ -75,11 +79,15 @@ def march():
                 n: torch.sin((k + 1) * w + t) * p.sum() - k
                 for k, (n, p) in enumerate(zip(NAMES, owned, strict=True))
             }
-            losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
+            points = {n: torch.arange(6.0)[:, None] for n in NAMES}
+            terms = {n: r.square().mean() for n, r in residuals.items()}
+            losses = Losses.of(terms, residuals, points=points)
             retain = bool(method.needs & Needs.RESIDUALS)
             source = Spy(Given(losses), layout, RowBuffer, plain=method.plain, retain=retain)
             view = StepView(spec, t, layout, lambda: generator, source, [])
-            _, state = method.update(view, state)
+            if method.needs & Needs.POINTS:
+                _, state = method.weigh(spec, point_sets(losses), state)
+            state = method.choose(view, state).state
             seen.append((set(source.asked), source))
         return seen
 
@@ -95,7 +103,7 @@ def test_a_method_reads_what_it_declares(name, options, march):
     method = make(name, **options)
     for asked, source in march(method, 4):
         assert asked <= declared(method)
-        if method.needs in (Needs.LOSSES, Needs.RESIDUALS):
+        if method.needs in (Needs.LOSSES, Needs.POINTS, Needs.ROW, Needs.RESIDUALS):
             assert not source.has_rows
         if method.needs == Needs.NORMS:
             assert not source._gramians
@@ -107,6 +115,7 @@ def test_a_method_declares_what_it_reads(name, march):
     methods = [make(n, **options) for n, options in BUILT if n == name]
     asked = {a for m in methods for seen, _ in march(m, 1) for a in seen}
     dearest = {
+        Needs.ROW: {"row"},
         Needs.NORMS: {"norms"},
         Needs.GRAMIAN: {"gramian"},
         Needs.ROWS: {"rows"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import MultiLossOptimizer, make
+from conflictopt.surgery._base import Problem
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -180,6 +182,7 @@ def test_the_order_is_that_of_the_seed_in_every_default_dtype(pcgrad, default):
 def test_solving_leaves_its_arguments_alone():
     unit = [[1.0, -0.5, 0.2], [-0.5, 1.0, -0.7], [0.2, -0.7, 1.0]]
     norms, kept = [1.0, 2.0, 3.0], [list(row) for row in unit]
-    make("pcgrad").solve(unit, norms, torch.Generator().manual_seed(0))
+    view = SimpleNamespace(generator=torch.Generator().manual_seed(0))
+    make("pcgrad").solve(Problem(unit, norms, [0, 1, 2], 0, view), torch.zeros(0))
     assert unit == kept
     assert norms == [1.0, 2.0, 3.0]

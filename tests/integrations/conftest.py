@@ -118,10 +118,10 @@ def inverse(heat) -> Callable[..., Any]:
 
 @pytest.fixture
 def adam() -> Callable[..., None]:
-    """``adam(model, iterations)``: compile with Adam and train."""
+    """``adam(model, iterations)``: compile with Adam, or as said, and train."""
 
-    def train(model, iterations=20, lr=1e-2, **compile_options):
-        model.compile("adam", lr=lr, verbose=0, **compile_options)
+    def train(model, iterations=20, lr=1e-2, optimizer="adam", **compile_options):
+        model.compile(optimizer, lr=lr, verbose=0, **compile_options)
         model.train(iterations=iterations, display_every=5, verbose=0)
 
     return train

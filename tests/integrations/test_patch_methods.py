@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt import LineSearchError, NonFiniteError, make
+from conflictopt import GramianSurgery, LineSearchError, MethodError, NonFiniteError, make
 from conflictopt.integrations.deepxde import PatchError, patch
-from conflictopt.registry import METHODS
+from conflictopt.registry import METHODS, method_class
 
-SURGERY = ("pcgrad", "config")
+SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
+NO_SCALAR = [n for n in METHODS if getattr(method_class(n), "signed", False)]
+NO_SCALAR += [n for n in METHODS if not method_class(n).linear]
+OPTIONS = {"constant": {"weights": (1.0, 2.0, 3.0)}, "rba": {"start_at": "residual"}}
 
 
 def absolute(target, prediction):
@@ -23,8 +26,7 @@ def build(heat, inverse):
 
     def of(problem, name):
         model = heat() if problem == "forward" else inverse()
-        options = {"weights": (1.0, 2.0, 3.0)} if name == "constant" else {}
-        patch(model, make(name, **options))
+        patch(model, make(name, **OPTIONS.get(name, {})))
         unknown = getattr(model, "unknown", None)
         return model, {} if unknown is None else {"external_trainable_variables": unknown}
 
@@ -35,7 +37,8 @@ def build(heat, inverse):
 @pytest.mark.parametrize("name", METHODS)
 def test_adam(build, adam, name, problem):
     model, options = build(problem, name)
-    adam(model, 40, **options)
+    kind = "sgd" if method_class(name).steps_itself else "adam"
+    adam(model, 40, optimizer=kind, **options)
     first, last = model.losshistory.loss_train[0], model.losshistory.loss_train[-1]
     assert last.sum() < first.sum()
     if problem == "inverse":
@@ -45,8 +48,8 @@ def test_adam(build, adam, name, problem):
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [(name, "forward") for name in METHODS if name != "config"]
-    + [(name, "inverse") for name in METHODS if name not in SURGERY],
+    [(name, "forward") for name in METHODS if name not in NO_SCALAR]
+    + [(name, "inverse") for name in METHODS if name not in {*SURGERY, *NO_SCALAR}],
 )
 def test_lbfgs(build, lbfgs, name, problem):
     lbfgs(iterations=10, per_step=5)
@@ -69,12 +72,22 @@ def test_surgery_by_blocks_refuses_a_line_search_over_unknowns(build, lbfgs, nam
     assert all(torch.equal(a, b) for a, b in zip(start, model.net.parameters(), strict=True))
 
 
-def test_a_method_without_objective_refuses_lbfgs_at_compile(heat, adam):
+@pytest.mark.parametrize("name", [n for n in NO_SCALAR if not method_class(n).steps_itself])
+def test_a_method_without_objective_refuses_lbfgs_at_compile(heat, adam, name):
     model = heat()
-    patch(model, "config")
+    patch(model, name)
     adam(model, 5)
-    with pytest.raises(LineSearchError, match="ConFIG has no scalar objective"):
+    with pytest.raises(LineSearchError, match=f"{make(name).label} has no scalar objective"):
         model.compile("L-BFGS", verbose=0)
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if method_class(n).steps_itself])
+@pytest.mark.parametrize("optimizer", ["adam", "L-BFGS"])
+def test_a_method_with_moments_of_its_own_asks_for_sgd_at_compile(heat, name, optimizer):
+    model = heat()
+    patch(model, name)
+    with pytest.raises(MethodError, match=r"expected torch\.optim\.SGD without momentum around"):
+        model.compile(optimizer, lr=1e-3, verbose=0)
 
 
 def test_ntk_gets_residuals_whose_weighted_mean_square_is_the_loss(heat, adam):

@@ -24,7 +24,8 @@ def _step(rows, *, names="abcdefgh", equations=None, blocks=None, offsets=0.5, g
 
     Loss k is the mean square of its residuals ``r = A_k theta / (2 o_k) + o_k`` at ``theta = 0``,
     where ``A_k`` is ``rows[k]``, or, given as a matrix, has one residual point per row (the
-    gradient is then the mean of its rows). Offsets that are powers of two keep this exact.
+    gradient is then the mean of its rows). Offsets that are powers of two keep this exact. Its
+    points are at (-n, n).
 
     Args:
         equations: per loss, whether it is an equation; by default the first.
@@ -44,7 +45,12 @@ def _step(rows, *, names="abcdefgh", equations=None, blocks=None, offsets=0.5, g
         n: a @ theta / (2 * float(o)) + float(o)
         for n, a, o in zip(names, matrices, offsets, strict=True)
     }
-    losses = Losses.of({n: r.square().mean() for n, r in residuals.items()}, residuals)
+    points = {
+        n: torch.stack([-torch.arange(float(len(r))), torch.arange(float(len(r)))], dim=1)
+        for n, r in residuals.items()
+    }
+    terms = {n: r.square().mean() for n, r in residuals.items()}
+    losses = Losses.of(terms, residuals, points=points)
     source = GradientSource(Given(losses), layout, RowBuffer, plain=True)
     generator = generator or torch.Generator().manual_seed(0)
     spec = Spec(names, equations, blocks=layout.outline, **kind)

@@ -73,7 +73,9 @@ def test_chains_compare_and_print_by_their_members():
     assert Chain(make("sum"), make("pcgrad")) == Chain(make("sum"), make("pcgrad"))
     assert Chain(make("sum")) != Chain(make("ntk"))
     assert hash(Chain(make("sum"))) == hash(Chain(make("sum")))
-    assert repr(Chain(make("sum"), make("pcgrad"))) == "Chain(Sum(), PCGrad(blocks='physics'))"
+    assert repr(Chain(make("sum"), make("pcgrad"))) == (
+        "Chain(Sum(), PCGrad(blocks='physics', verify=False))"
+    )
 
 
 # -- coefficients and views --------------------------------------------------------------------

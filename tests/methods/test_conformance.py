@@ -164,7 +164,7 @@ def test_weights_are_valid_and_follow_a_reordering(
 @of_family("reweighting")
 @pytest.mark.parametrize("shrunk", [0, 1, 2])
 def test_a_loss_that_became_small_does_not_run_away(name, build, shrunk, step, random_rows):
-    """A weight stays below the method's ``cap``; a method without one never draws more."""
+    """A weight stays below the bound that the method states."""
     method, rows = build(name, refresh=1, probes=1), random_rows(0)
     scale = torch.ones(3, 1, dtype=torch.float64)
     state, drawn = method.init(step(rows).spec), []
@@ -174,8 +174,7 @@ def test_a_loss_that_became_small_does_not_run_away(name, build, shrunk, step, r
             view = step(rows * scale, offsets=scale.flatten().sqrt())
         c, state = method.update(view, state)
         drawn.append(c)
-    bound = getattr(method, "cap", None)
-    assert torch.stack(drawn).max() <= (drawn[0].max() if bound is None else bound)
+    assert torch.stack(drawn).max() <= method.bound(3) * (1 + 1e-12)
 
 
 # -- surgery -----------------------------------------------------------------------------------
@@ -184,16 +183,17 @@ def test_a_loss_that_became_small_does_not_run_away(name, build, shrunk, step, r
 @of_family("surgery")
 @few
 @given(seed=seeds, count=st.integers(2, 5))
-def test_no_conflict_gives_the_plain_sum_or_equal_cosines(
+def test_no_conflict_gives_the_plain_sum_or_another_update_without_conflict(
     name, build, seed, count, step, random_rows, coefficients
 ):
+    """Balanced gradients need not be a combination with positive weights: there, orthogonal."""
     rows = random_rows(seed, count, 2 * count).abs()
+    if name == "aligned_mtl":
+        rows = torch.block_diag(*rows[:, :2].unbind())
     c = coefficients(build(name), step(rows))
     update = c @ rows
     cosines = rows @ update / rows.norm(dim=1) / update.norm()
-    assert torch.equal(c, torch.ones_like(c)) or (
-        cosines.min() > 0 and cosines.max() - cosines.min() < 1e-6
-    )
+    assert torch.equal(c, torch.ones_like(c)) or cosines.min() > 0
 
 
 @of_family("surgery")
@@ -204,8 +204,10 @@ def test_a_zero_gradient_gets_one_and_changes_nothing_else(
 ):
     method, rows = build(name), random_rows(seed)
     padded = torch.cat([rows[:position], torch.zeros(1, rows.shape[1]), rows[position:]])
-    expected = coefficients(method, step(rows))
-    found = coefficients(method, step(padded))
+    equations = [True, False, False]
+    expected = coefficients(method, step(rows, equations=equations))
+    equations.insert(position, False)
+    found = coefficients(method, step(padded, equations=equations))
     assert found[position] == 1
     torch.testing.assert_close(
         torch.cat([found[:position], found[position + 1 :]]), expected, rtol=1e-12, atol=0
@@ -221,8 +223,13 @@ def test_surgery_is_safe_at_extreme_norms(
     method, rows = build(name), random_rows(seed, span=8, dtype=dtype)
     c = coefficients(method, step(rows))
     assert c.isfinite().all()
+    share = c * rows.norm(dim=1)
     for common in (2.0**-40, 2.0**40):
-        torch.testing.assert_close(coefficients(method, step(rows * common)), c, rtol=1e-6, atol=0)
+        found = coefficients(method, step(rows * common)) * rows.norm(dim=1)
+        # the direction: one method has a length of its own
+        torch.testing.assert_close(
+            found / found.norm(), share / share.norm(), rtol=1e-6, atol=1e-12
+        )
 
 
 # -- routing -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from conflictopt import MultiLossOptimizer, Recorder, make, profile_of
 from conflictopt.registry import METHODS
 
 RUNNABLE = [n for n in METHODS if n not in ("constant", "adapters")]
+OPTIONS = {"causal": {"chunks": 2}}
 
 
 @pytest.fixture
@@ -22,17 +23,18 @@ def steps(method, count):
     net = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)).to_empty(device="cpu")
     for p in net.parameters():
         nn.init.constant_(p, 0.3)
-    opt = MultiLossOptimizer(optim.Adam(net.parameters()), method)
+    kind = optim.SGD if getattr(method, "steps_itself", False) else optim.Adam
+    opt = MultiLossOptimizer(kind(net.parameters(), lr=1e-3), method)
     x = torch.linspace(0, 1, 5, device="cpu").reshape(-1, 1)
     for _ in range(count):
-        r = {"pde": net(x) - x, "bc": net(x[:1]) + 1.0}
-        opt.step({k: v.square().mean() for k, v in r.items()}, residuals=r)
+        r, points = {"pde": net(x) - x, "bc": net(x[:1]) + 1.0}, {"pde": x, "bc": x[:1]}
+        opt.step({k: v.square().mean() for k, v in r.items()}, r, points)
     return opt
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_methods_follow_the_parameters_device(elsewhere, name):
-    opt = steps(make(name), 3)
+    opt = steps(make(name, **OPTIONS.get(name, {})), 3)
     assert opt.last.coefficients.device.type == "cpu"
     assert opt.last.coefficients.isfinite().all()
 

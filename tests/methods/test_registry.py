@@ -63,7 +63,8 @@ def test_describe_lists_the_registry_as_plain_data():
     rows = conflictopt.describe()
     assert [r["name"] for r in rows] == list(METHODS)
     for row in rows:
-        assert set(row) == {"name", "family", "summary", "source", "needs", "options"}
+        known = {"name", "family", "summary", "source", "needs", "passes", "claim", "options"}
+        assert set(row) == known
         assert row["family"] in FOLDERS
         assert row["needs"]
         assert all(isinstance(n, str) and n for n in [*row["needs"], row["summary"]])

@@ -77,7 +77,10 @@ class Pinn:
 
         def losses() -> conflictopt.Losses:
             r = self.residuals(net)
-            return conflictopt.Losses.of({n: v.square().mean() for n, v in r.items()}, r)
+            points = dict.fromkeys(r, self.points)
+            return conflictopt.Losses.of(
+                {n: v.square().mean() for n, v in r.items()}, r, points=points
+            )
 
         for _ in range(steps):
             opt.step(losses if isinstance(opt.inner, torch.optim.LBFGS) else losses())

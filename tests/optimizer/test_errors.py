@@ -185,7 +185,7 @@ def test_no_trainable_parameter(pinn):
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ("pcgard", r"unknown method 'pcgard'. Did you mean 'pcgrad'\? Known: adapters, config,"),
+        ("pcgard", r"unknown method 'pcgard'. Did you mean 'pcgrad'.*\? Known: adapters, al"),
         ("zzz", r"unknown method 'zzz'. Known: adapters"),
     ],
 )
@@ -201,7 +201,7 @@ def test_unknown_missing_and_bad_options():
         make("sum", cap=1)
     with pytest.raises(MethodError, match=r"'constant' needs the option \['weights'\]"):
         make("constant")
-    with pytest.raises(MethodError, match="blocks='physics' or 'global', found 'all'"):
+    with pytest.raises(MethodError, match=r"blocks='physics', .* or a mapping .*'all'"):
         make("pcgrad", blocks="all")
 
 
@@ -209,7 +209,7 @@ def test_bad_arguments_of_the_wrapper(pinn):
     net = pinn.net()
     with pytest.raises(TypeError, match="expected a torch optimizer, found Net"):
         MultiLossOptimizer(net, "sum")
-    with pytest.raises(TypeError, match="expected an aggregator or its name, found Tensor"):
+    with pytest.raises(TypeError, match=r"expected an aggregator, its name, .* found Tensor"):
         MultiLossOptimizer(sgd(net), torch.ones(3))
     with pytest.raises(MethodError, match="on_nonfinite='raise' or 'skip', found 'ignore'"):
         MultiLossOptimizer(sgd(net), "sum", on_nonfinite="ignore")
