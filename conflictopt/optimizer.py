@@ -133,8 +133,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             MethodError: unknown name.
             TypeError: neither a name nor an aggregator.
         """
-        self.session.use(aggregator)
-        self._check_inner(self.session.aggregator)
+        self.session.use(aggregator, self._check_inner)
 
     def add_adapters(self, adapters: Adapters) -> None:
         """Train per-loss adapters too, with the learning rate and schedule of the first group.
@@ -311,6 +310,11 @@ class MultiLossOptimizer(OptimizerWrapper):
             calls += 1
             with torch.enable_grad():
                 objective = self.session.read(closure())
+                if watched is not None:
+                    raise MethodError(
+                        f"expected update='trust' with {type(self.inner).__name__}, found "
+                        f"'{self.update}': it evaluates its closure more than once per step."
+                    )
                 self.clear_grads()
                 # again: the closure may attach adapters, which adds parameters
                 value = self.session.accumulate(objective, self.layout(), calls > 1, searching)

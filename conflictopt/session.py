@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +78,7 @@ class Session:
         completed: steps taken.
         last: what the last step saw and chose.
         reports: bounds that acted and fallbacks that were taken, by kind.
-        source: the gradients of the step in progress, once it has some.
+        source: the gradients of the step in progress, where they are kept.
         generator: the run's own random source.
     """
 
@@ -110,11 +110,14 @@ class Session:
         self.use(aggregator)
         Losses.check_names(self.names or ())
 
-    def use(self, aggregator: Aggregator | str) -> None:
+    def use(
+        self, aggregator: Aggregator | str, check: Callable[[Aggregator], None] = lambda _: None
+    ) -> None:
         """Go on with another method; its state starts fresh.
 
         Args:
             aggregator: a method, its name, or an object of another package that is read as one.
+            check: raises if the method cannot be used; then nothing changes.
 
         Raises:
             MethodError: unknown name, or one that cannot be held for ``every`` steps.
@@ -126,6 +129,7 @@ class Session:
                 f"expected every=1 with {chosen.label}, found {self.every}: it transforms the "
                 "gradients themselves, so there are no coefficients to hold."
             )
+        check(chosen)
         self.aggregator = chosen
         self._retain = bool(chosen.needs & Needs.RESIDUALS)
         self.state: State | None = None
@@ -224,9 +228,9 @@ class Session:
                 )
             elif choice.weights is not None:
                 source.weigh(choice.weights)
-            self.source = source
             if self.keeps_rows:
                 source.gramian(TRUNK)
+                self.source = source
             if choice.direction is not None:
                 accumulate_direction(source, choice.direction)
                 return source.total(None)

@@ -63,7 +63,7 @@ class ActualUpdate:
         active = norms > 0
         if size == 0 or not bool(active.any()):
             return None
-        rates = (self._rows[active.to(moved.device)] @ moved).double().cpu()
+        rates = (self._rows[active.to(moved.device)] @ moved).cpu().double()
         cosines = rates / norms[active] / size
         # parameters are rounded when they are written
         if float(cosines.max()) <= torch.finfo(moved.dtype).eps ** 0.5:

@@ -66,7 +66,7 @@ def full(rows: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
-def added(rows: Sequence[dict[str, Any]]) -> str:
+def added(_: Sequence[dict[str, Any]]) -> str:
     """The diff that added a method: its file and its line of the registry."""
     target = METHODS[EXAMPLE]
     path = "conflictopt/" + target.partition(":")[0].replace(".", "/") + ".py"

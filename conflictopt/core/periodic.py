@@ -74,7 +74,7 @@ class PeriodicReweighting(Reweighting):
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         weights, age = state["weights"], state["age"]
         if int(age) % self.refresh == 0:
-            target = self.target(view, weights.detach().double().cpu())
+            target = self.target(view, weights.detach().cpu().double())
             # A loss without gradient is inactive: no ratio is defined, and none is needed.
             target = torch.where(target.isfinite(), target, torch.ones_like(target))
             bounded = bound(view, target, self.cap).to(weights)

@@ -15,5 +15,5 @@ def entries(view: StepView, block: str | None) -> list[Tensor]:
     """
     rows = view.rows(block)
     return [
-        row[view.touched_columns(k, block)].double().cpu() for k, row in enumerate(rows.unbind())
+        row[view.touched_columns(k, block)].cpu().double() for k, row in enumerate(rows.unbind())
     ]

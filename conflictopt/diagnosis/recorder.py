@@ -69,7 +69,7 @@ class Recorder(Reweighting):
             # the Gramian first: its graphs are then gone when the plain step builds its own
             seen = {
                 "gramians": view.gramian(TRUNK),
-                "losses": view.losses.double().cpu(),
+                "losses": view.losses.cpu().double(),
                 "steps": torch.tensor(view.step, device="cpu"),
             }
             for key, value in seen.items():

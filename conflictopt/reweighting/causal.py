@@ -76,7 +76,7 @@ class Causal(PointReweighting):
         total = torch.zeros(self.chunks, dtype=torch.float64, device="cpu")
         for n in equations:
             for s, place in zip(sets[n], places[n], strict=True):
-                total += self._means(s.residuals, place).double().cpu()
+                total += self._means(s.residuals, place).cpu().double()
         of_chunk = torch.exp(-self.tolerance * (total.cumsum(dim=0) - total))
         for n in equations:
             weights[n] = tuple(

@@ -82,7 +82,7 @@ class DBPINN(Reweighting):
         after = dict(state)
         if int(state["age"]) % self.refresh == 0 and not all(view.spec.equations):
             n = state["refreshes"] + 1
-            losses = view.losses.double().cpu()
+            losses = view.losses.cpu().double()
             mean = state["mean"] + (losses - state["mean"]) / n
             ratio = self._ratios(view, state["weights"])
             active = ratio.isfinite() & (ratio > 0) & (mean > 0)
@@ -100,7 +100,7 @@ class DBPINN(Reweighting):
         """``[K]`` statistic of the equations over that of each condition; NaN for equations."""
         equations = view.spec.equations
         chosen = torch.tensor(equations, device=view.spec.device)
-        reference = view.rows(TRUNK)[chosen].sum(dim=0).double().cpu()
+        reference = view.rows(TRUNK)[chosen].sum(dim=0).cpu().double()
         above = (
             float(reference.abs().max()) if self.statistic == "mean" else self._spread(reference)
         )

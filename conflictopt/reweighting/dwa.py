@@ -70,5 +70,5 @@ class DWA(Reweighting):
                 rates = torch.where(mean > 0, new / mean, 1.0) / self.temperature
                 weights = (view.count * torch.softmax(rates, dim=0)).to(weights)
             mean, total = new, torch.zeros_like(total)
-        total = total + view.losses.double().cpu()
+        total = total + view.losses.cpu().double()
         return weights, {"weights": weights, "sum": total, "mean": mean, "age": age + 1}

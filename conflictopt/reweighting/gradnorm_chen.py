@@ -65,11 +65,11 @@ class GradNorm(LearnedReweighting):
     def remember(self, view: StepView, state: State) -> State:
         if int(state["age"]) > 0:
             return state
-        return {**state, "initial": view.losses.double().cpu()}
+        return {**state, "initial": view.losses.cpu().double()}
 
     def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
         norms = view.norms(TRUNK)
         sizes = weights * norms
-        rates = relative_rates(view.losses.double().cpu(), state["initial"])
+        rates = relative_rates(view.losses.cpu().double(), state["initial"])
         aim = sizes.mean() * rates.clamp_min(0) ** self.alpha
         return signs_of_difference(sizes, aim) * norms

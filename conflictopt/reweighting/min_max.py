@@ -44,4 +44,4 @@ class MinMax(LearnedReweighting):
     claim = "weights of sum K that rise where a loss is above the weighted mean"
 
     def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
-        return -view.losses.double().cpu()
+        return -view.losses.cpu().double()

@@ -67,7 +67,7 @@ class ReLoBRaLo(Reweighting):
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        losses, age = view.losses.double().cpu(), int(state["age"])
+        losses, age = view.losses.cpu().double(), int(state["age"])
         weights, first = state["weights"], state["first"]
         if age == 0:
             first = losses

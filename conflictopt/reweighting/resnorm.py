@@ -61,10 +61,10 @@ class ResNorm(LearnedReweighting):
     def remember(self, view: StepView, state: State) -> State:
         if int(state["age"]) > 0:
             return state
-        return {**state, "initial": view.losses.double().cpu()}
+        return {**state, "initial": view.losses.cpu().double()}
 
     def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
-        losses = view.losses.double().cpu()
+        losses = view.losses.cpu().double()
         rates = relative_rates(losses, state["initial"])
         aim = losses.mean() * rates.clamp_min(0) ** self.alpha
         return signs_of_difference(weights * losses, aim) * losses

@@ -76,7 +76,7 @@ class SoftAdapt(Reweighting):
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        losses, age = view.losses.double().cpu(), int(state["age"])
+        losses, age = view.losses.cpu().double(), int(state["age"])
         weights, before, total = state["weights"], state["before"], state["sum"] + losses
         if age == 0:
             before, total = losses, torch.zeros_like(total)

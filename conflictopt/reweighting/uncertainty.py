@@ -74,7 +74,7 @@ class Uncertainty(Reweighting):
             return view.ones(), state
         logs = state["log_variance"]
         weights = torch.exp(-logs) / 2
-        slope = 0.5 - weights * view.losses.double().cpu()
+        slope = 0.5 - weights * view.losses.cpu().double()
         age = state["age"] + 1
         move, first, second = adam(slope, state["first"], state["second"], int(age), self.lr)
         logs = logs + move

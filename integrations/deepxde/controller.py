@@ -184,7 +184,7 @@ class Patch:
     def _wants_residuals(self) -> bool:
         """Whether the method, or one that may be planned, reads residuals."""
         assert self.optimizer is not None
-        if self.optimizer.aggregator.needs & Needs.RESIDUALS:
+        if self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS):
             return True
         undecided = self.method.auto and self.diagnosis is None
         return undecided and bool(self.method.balance.needs & Needs.RESIDUALS)
