@@ -23,6 +23,7 @@ from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder, profile_of
 from .diagnosis.regime import Diagnosis, Thresholds, diagnose
 from .diagnosis.selection import Plan, select
+from .foreign import adopt
 from .optimizer import MultiLossOptimizer
 from .registry import describe, make
 from .session import LastStep
@@ -60,6 +61,7 @@ __all__ = [
     "StepView",
     "Surgery",
     "Thresholds",
+    "adopt",
     "attach",
     "describe",
     "diagnose",

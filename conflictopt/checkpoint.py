@@ -14,27 +14,29 @@ from torch import Tensor
 
 from .core.aggregator import Aggregator, State
 from .core.errors import CheckpointError
+from .core.layout import ParameterLayout
 from .registry import to_config
 
 KEY = "conflictopt"
 VERSION = 2
 
 
-def fit_state(saved: Mapping[str, Tensor], fresh: State, grows: bool) -> State:
+def fit_state(
+    saved: Mapping[str, Tensor], fresh: State, grows: ParameterLayout | None = None
+) -> State:
     """Saved method state on the device and in the dtype of a freshly initialised one.
 
     Args:
         saved: from a checkpoint.
         fresh: as the method starts.
-        grows: whether its keys and shapes follow the collocation points; then only the kind of
-            tensors can be checked, and the method itself meets the points at its next step.
+        grows: the parameters, if there may be more keys, which follow the collocation points; the
+            method itself compares them with its points at the next step.
 
     Raises:
         CheckpointError: keys or shapes differ.
     """
-    if grows:
-        return {k: v.clone() for k, v in saved.items()}
-    if set(saved) != set(fresh):
+    more = set(saved) - set(fresh) if grows is not None else set()
+    if set(saved) - more != set(fresh):
         raise CheckpointError(
             f"expected the method state {sorted(fresh)}, found {sorted(saved)} in the checkpoint."
         )
@@ -44,7 +46,12 @@ def fit_state(saved: Mapping[str, Tensor], fresh: State, grows: bool) -> State:
                 f"expected '{key}' of shape {tuple(value.shape)} in the checkpoint, found "
                 f"{tuple(saved[key].shape)}: was it saved for another number of losses?"
             )
-    return {k: saved[k].to(device=v.device, dtype=v.dtype).clone() for k, v in fresh.items()}
+    fitted = {k: saved[k].to(device=v.device, dtype=v.dtype).clone() for k, v in fresh.items()}
+    for key in more:
+        assert grows is not None
+        value = saved[key].to(grows.device)
+        fitted[key] = value.to(grows.dtype) if value.is_floating_point() else value
+    return fitted
 
 
 def difference(extras: dict[str, Any] | None, same: bool, aggregator: Aggregator) -> str | None:

@@ -19,8 +19,9 @@ def adopt(method: Any) -> Aggregator:
     """
     if isinstance(method, Aggregator):
         return method
-    package = type(method).__module__.partition(".")[0]
-    found = [e for e in entry_points(group=GROUP) if e.name == package]
+    # a user's own class may derive from one of theirs
+    packages = {base.__module__.partition(".")[0] for base in type(method).__mro__}
+    found = [e for e in entry_points(group=GROUP) if e.name in packages]
     if not found:
         known = ", ".join(sorted(e.name for e in entry_points(group=GROUP)))
         raise TypeError(

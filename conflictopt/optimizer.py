@@ -349,8 +349,7 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def _restart_if_changed(self) -> None:
         """Another objective than the last step's: differences to its gradients mean nothing."""
-        c = self.session.pending
-        if c is not None and self.last is not None and not torch.equal(self.last.coefficients, c):
+        if self.session.changed:
             linesearch.restart_curvature(self.inner)
 
     def _give_up_or_skip(self, error: NonFiniteError) -> None:

@@ -21,7 +21,7 @@ from .core.layout import TRUNK, ParameterLayout
 from .core.losses import Losses
 from .core.objective import Given, Objective
 from .core.periodic import check_count
-from .core.points import PointWeights, point_sets
+from .core.points import PointWeights, check_same_points, point_sets
 from .core.reports import Note, Reports
 from .core.step import Spec, StepView
 from .foreign import adopt
@@ -60,6 +60,7 @@ class _Choice:
     step: LastStep
     state: State
     weights: PointWeights | None
+    points: Mapping[str, tuple[Tensor | None, ...]]
     direction: Tensor | None
     notes: list[Note]
 
@@ -104,6 +105,7 @@ class Session:
         self.reports = Reports()
         self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
+        self._last_weights: PointWeights | None = None
         self._choice: _Choice | None = None
         self._random_state: Tensor | None = None
         self._buffer: RowBuffer | None = None
@@ -180,6 +182,16 @@ class Session:
         """Coefficients of the step in progress; ``None`` before its first ``accumulate``."""
         return self._choice.step.coefficients if self._choice is not None else None
 
+    @property
+    def changed(self) -> bool:
+        """Whether the step in progress minimises another objective than the last step did."""
+        if self._choice is None or self.last is None:
+            return False
+        c, before, now = self._choice.step.coefficients, self._last_weights, self._choice.weights
+        if not torch.equal(self.last.coefficients, c) or (before is None) != (now is None):
+            return True
+        return now is not None and before is not None and not _same_weights(before, now)
+
     def accumulate(
         self,
         objective: Objective,
@@ -227,6 +239,7 @@ class Session:
                     "this step has a second one. Call backward() once per step."
                 )
             elif choice.weights is not None:
+                check_same_points(choice.points, source.losses(residuals=True))
                 source.weigh(choice.weights)
             if self.keeps_rows:
                 source.gramian(TRUNK)
@@ -245,6 +258,7 @@ class Session:
         assert self._choice is not None
         self.last, self.state = self._choice.step, self._choice.state
         self.names = self.last.names
+        self._last_weights = self._choice.weights
         self.reports.add(self._choice.notes, self.completed)
         self.completed += 1
         self._choice, self._random_state, self.source = None, None, None
@@ -266,8 +280,11 @@ class Session:
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
         weights, notes = None, []  # type: PointWeights | None, list[Note]
+        points: Mapping[str, tuple[Tensor | None, ...]] = {}
         if self.aggregator.needs & Needs.POINTS:
-            sets = point_sets(source.losses(residuals=True))
+            rows = bool(self.aggregator.needs & (Needs.ROW | Needs.GRAMIAN | Needs.ROWS))
+            losses = source.losses(residuals=True, by_loss=rows)
+            sets, points = point_sets(losses), losses.points
             weights, state = self.aggregator.weigh(spec, sets, state)
             if weights is not None:
                 source.weigh(weights)
@@ -281,7 +298,7 @@ class Session:
             chosen = self.aggregator.choose(view, state)
             self._check_coefficients(chosen.coefficients, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
-        return _Choice(step, chosen.state, weights, chosen.direction, notes)
+        return _Choice(step, chosen.state, weights, points, chosen.direction, notes)
 
     def note(self, kind: str, message: str) -> None:
         """Add to the reports of the step in progress."""
@@ -358,7 +375,8 @@ class Session:
         state = None
         if same and saved["state"] is not None:
             fresh = self.aggregator.init(self.spec(layout, names or ()))
-            state = checkpoint.fit_state(saved["state"], fresh, self.aggregator.grows)
+            grows = layout if self.aggregator.grows else None
+            state = checkpoint.fit_state(saved["state"], fresh, grows)
         self.state = state
         self.completed = saved["completed"]
         self.began = saved["began"] if same else self.completed
@@ -381,3 +399,9 @@ class Session:
         self.__dict__.update(state)
         self.generator = torch.Generator()
         self.generator.set_state(state["generator"])
+
+
+def _same_weights(a: PointWeights, b: PointWeights) -> bool:
+    return all(
+        len(a[n]) == len(b[n]) and all(map(torch.equal, a[n], b[n])) for n in a.keys() | b.keys()
+    )

@@ -8,20 +8,22 @@ from .aggregator import Aggregator, Chosen, Needs, Reweighting, Routing, State, 
 from .errors import MethodError
 from .layout import ParameterLayout
 from .points import PointSets, PointWeights
+from .pointwise import PointReweighting
 from .step import Spec, StepView
 
-_ORDER = {Reweighting: 0, Surgery: 1, Routing: 2}
+_ORDER = {PointReweighting: 0, Reweighting: 1, Surgery: 2, Routing: 3}
 
 
 class Chain(Aggregator):
     """Reweighting, then surgery, then routing: coefficients multiply, the view is rescaled.
 
     Each member sees the gradients as the members before it left them, so that
-    ``Chain(ntk, pcgrad)`` removes the conflicts of the *weighted* losses.
+    ``Chain(ntk, pcgrad)`` removes the conflicts of the *weighted* losses. Members that change
+    nothing (``Sum``, ``Recorder``) may stand anywhere, and see the losses without point weights.
 
     Args:
-        members: any number of reweighting methods, at most one surgery, at most one routing,
-            in this order.
+        members: any number of reweighting methods, those of points first; at most one surgery, at
+            most one routing; in this order.
 
     Raises:
         MethodError: no member, a member out of order, or two of a kind that may come once.
@@ -34,15 +36,17 @@ class Chain(Aggregator):
     def __init__(self, *members: Aggregator) -> None:
         if not members:
             raise MethodError("expected at least one aggregator in a Chain, found none.")
-        ranks = [_rank(m) for m in members]
-        if ranks != sorted(ranks) or ranks.count(1) > 1 or ranks.count(2) > 1:
+        every = [(_rank(m), m) for m in members]
+        ranks = [rank for rank, m in every if not m.plain]
+        once = _ORDER[Surgery], _ORDER[Routing]
+        if ranks != sorted(ranks) or any(ranks.count(rank) > 1 for rank in once):
             found = ", ".join(type(m).__name__ for m in members)
             raise MethodError(
-                "expected reweighting methods, then at most one surgery, then at most one "
-                f"routing, found {found}."
+                "expected reweighting methods, those of points first, then at most one surgery, "
+                f"then at most one routing, found {found}."
             )
         self.linear = all(m.linear for m in members)
-        if not self.linear and ranks[-1] == _ORDER[Routing]:
+        if not self.linear and _ORDER[Routing] in ranks:
             found = ", ".join(type(m).__name__ for m in members)
             raise MethodError(
                 "expected no routing after surgery that transforms gradients entry by entry: "
@@ -95,9 +99,10 @@ class Chain(Aggregator):
         for i, member in enumerate(self.members):
             # Past surgery only routing follows, and routing does not read gradients.
             seen = view if i == 0 or total.ndim == 2 else view.scaled(total)
+            seen = seen.unweighted() if member.plain else seen
             chosen = member.choose(seen, _part(state, i))
             total = _product(total, chosen.coefficients)
-            direction = chosen.direction
+            direction = chosen.direction if chosen.direction is not None else direction
             after.update({f"{i}.{k}": v for k, v in chosen.state.items()})
         return Chosen(total, after, direction)
 
@@ -122,7 +127,8 @@ def _rank(member: Aggregator) -> int:
         if isinstance(member, family):
             return rank
     raise MethodError(
-        f"expected reweighting, surgery or routing in a Chain, found {type(member).__name__}."
+        f"expected reweighting, surgery or routing in a Chain, found {type(member).__name__}. "
+        "Objects of other packages go through conflictopt.adopt first."
     )
 
 

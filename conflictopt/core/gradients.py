@@ -64,14 +64,18 @@ class GradientSource:
 
     # -- losses -------------------------------------------------------------------------------
 
-    def losses(self, residuals: bool = False) -> Losses:
+    def losses(self, residuals: bool = False, by_loss: bool = False) -> Losses:
         """The losses whose gradient the update is, with graph.
+
+        Args:
+            residuals: whether the residuals behind them are needed too.
+            by_loss: whether rows will be read from the same evaluation.
 
         Raises:
             LossError, NonFiniteError: see ``Losses.check``.
         """
         if self._losses is None or (residuals and not self._losses.residuals):
-            self._losses = self._checked(self._for_update(residuals))
+            self._losses = self._checked(self._for_update(residuals, by_loss))
         return self._losses
 
     def values(self) -> list[float]:
@@ -86,7 +90,15 @@ class GradientSource:
         """From here on, the losses are those with weighted points."""
         losses = self.losses(residuals=True)
         self._raw, self._weights = losses.values(), weights
-        self._losses = weighted(losses, weights)
+        self._losses = self._checked(losses)
+
+    def unweighted(self) -> GradientSource:
+        """The same step without point weights, for what must not be changed by them."""
+        if self._weights is None:
+            return self
+        return GradientSource(
+            self.objective, self.layout, self._buffer, self.engine, True, True, self.finite
+        )
 
     def total(self, coefficients: Tensor | None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
@@ -96,9 +108,9 @@ class GradientSource:
         total = sum(weights[g] * v for g, v in zip(losses.groups, losses.numbers, strict=True))
         return torch.tensor(total, dtype=layout.dtype, device=layout.device)
 
-    def _for_update(self, residuals: bool) -> Losses:
+    def _for_update(self, residuals: bool, by_loss: bool) -> Losses:
         """What the step's gradient is taken from: of the sum, unless rows were read before."""
-        apart = None if self.plain else self._apart(self.has_rows, residuals)
+        apart = None if self.plain else self._apart(by_loss or self.has_rows, residuals)
         return apart if apart is not None else self.objective.together(residuals)
 
     def _for_rows(self) -> tuple[Losses, bool]:
@@ -124,7 +136,12 @@ class GradientSource:
 
     def _checked(self, losses: Losses) -> Losses:
         losses.check(self.layout.device, self.layout.dtype, self.finite)
-        return losses if self._weights is None else weighted(losses, self._weights)
+        if self._weights is None:
+            return losses
+        made = weighted(losses, self._weights)
+        # now it is the residuals that carry the graph
+        made.check(self.layout.device, self.layout.dtype, self.finite)
+        return made
 
     # -- gradients ----------------------------------------------------------------------------
 

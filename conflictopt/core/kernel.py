@@ -49,6 +49,8 @@ def exact_trace(pairs: Sequence[Residual], layout: ParameterLayout, columns: sli
     total = 0.0
     for r, w in pairs:
         flat = r.reshape(-1)
+        if not r.requires_grad:
+            continue  # it does not depend on the parameters
         for start in range(0, len(flat), _AT_ONCE):
             stop = min(start + _AT_ONCE, len(flat))
             seeds = torch.zeros(stop - start, len(flat), dtype=r.dtype, device=r.device)

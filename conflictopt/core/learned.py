@@ -57,6 +57,8 @@ class LearnedReweighting(Reweighting):
         age = state["age"] + 1
         move, first, second = adam(slope, state["first"], state["second"], int(age), self.lr)
         logits = state["logits"] + move
+        # a common drift changes no weight, and must not run into the bound
+        logits = logits - (logits.max() + logits.min()) / 2
         bounded = logits.clamp(-math.log(self.cap) / 2, math.log(self.cap) / 2)
         if not torch.equal(bounded, logits):
             view.report("cap", f"the ratio of two weights is kept below {self.cap:.3g}.")

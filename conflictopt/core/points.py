@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .errors import MethodError
@@ -17,10 +19,12 @@ class PointSet:
     Attributes:
         residuals: ``[N, m]``: at N collocation points, m entries each.
         points: ``[N, d]`` coordinates; ``None`` if they are not known.
+        weight: w, of the mean square of the residuals in the loss.
     """
 
     residuals: Tensor
     points: Tensor | None
+    weight: float = 1.0
 
 
 PointSets = dict[str, tuple[PointSet, ...]]
@@ -40,8 +44,8 @@ def point_sets(losses: Losses) -> PointSets:
         pairs = losses.residual_pairs(k)
         where = losses.points.get(name) or (None,) * len(pairs)
         sets[name] = tuple(
-            PointSet(_table(r), _coordinates(name, r, x))
-            for (r, _), x in zip(pairs, where, strict=True)
+            PointSet(_table(r), _coordinates(name, r, x), w)
+            for (r, w), x in zip(pairs, where, strict=True)
         )
     return sets
 
@@ -50,6 +54,9 @@ def weighted(losses: Losses, weights: PointWeights) -> Losses:
     """The losses with every squared residual entry times its weight.
 
     One term per residual: a loss that was one term of several residuals becomes several terms.
+
+    Raises:
+        MethodError: weights and residuals do not have one shape.
     """
     terms: list[Tensor] = []
     groups: list[int] = []
@@ -57,7 +64,8 @@ def weighted(losses: Losses, weights: PointWeights) -> Losses:
     residuals: dict[str, tuple[Residual, ...]] = {}
     scalars = losses.scalars()
     for k, name in enumerate(losses.names):
-        pairs = losses.residual_pairs(k)
+        pairs = losses.residuals.get(name, ())
+        _check_shapes(name, pairs, weights[name])
         own = [i for i, g in enumerate(losses.groups) if g == k]
         if len(own) not in (1, len(pairs)):
             raise MethodError(f"loss '{name}' has {len(own)} terms, but {len(pairs)} residuals.")
@@ -84,6 +92,36 @@ def weighted(losses: Losses, weights: PointWeights) -> Losses:
     )
 
 
+def check_same_points(before: Mapping[str, tuple[Tensor | None, ...]], losses: Losses) -> None:
+    """Check that losses are taken at the points of an earlier evaluation, in the same order.
+
+    Raises:
+        MethodError: they are not.
+    """
+    now = losses.points
+    if before is now:
+        return
+    for name in before.keys() | now.keys():
+        pairs = zip(before.get(name, ()), now.get(name, ()), strict=False)
+        same = len(before.get(name, ())) == len(now.get(name, ())) and all(
+            a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
+        )
+        if not same:
+            raise MethodError(
+                f"expected the loss '{name}' at the same points throughout a step, to which its "
+                "weights belong, found others. Call backward() once per step."
+            )
+
+
+def _check_shapes(name: str, pairs: Sequence[Residual], weights: Sequence[Tensor]) -> None:
+    found, expected = [r.numel() for r, _ in pairs], [w.numel() for w in weights]
+    if found != expected:
+        raise MethodError(
+            f"expected residuals of loss '{name}' with {expected} entries, to which this step's "
+            f"point weights belong, found {found}: use the same points within a step."
+        )
+
+
 def _table(residual: Tensor) -> Tensor:
     r = residual.detach()
     return r.reshape(len(r), -1) if r.ndim else r.reshape(1, 1)
@@ -97,10 +135,11 @@ def _coordinates(name: str, residual: Tensor, points: Tensor | None) -> Tensor |
     if points is None:
         return None
     x, count = points.detach(), len(_table(residual))
-    x = x.reshape(len(x), -1)
-    if len(x) != count:
+    if x.ndim == 0 or len(x) != count:
         raise MethodError(
-            f"expected one collocation point per residual of loss '{name}', found {len(x)} points "
-            f"for {count} residuals."
+            f"expected one collocation point per residual of loss '{name}', found points of shape "
+            f"{tuple(x.shape)} for {count} residuals."
         )
-    return x.to(residual)
+    if not bool(x.isfinite().all()):
+        raise MethodError(f"expected finite collocation points of loss '{name}', found inf or nan.")
+    return x.reshape(count, -1).to(residual)

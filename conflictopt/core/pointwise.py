@@ -37,7 +37,9 @@ class CarriedPointWeights(PointReweighting):
 
     When the points change (resampling), every new point takes over what the nearest old point of
     the same residual remembers; points that remain keep theirs, wherever they stand in the batch.
-    Without coordinates rows are points, and their number must not change.
+    Without coordinates rows are points, and their number must not change. Only the points of the
+    last step are remembered: with minibatches, weights are those of the nearest point of the batch
+    before.
 
     Attributes:
         on: ``"all"`` residuals, or those of ``"equations"`` only; the others keep weight 1.
@@ -57,14 +59,14 @@ class CarriedPointWeights(PointReweighting):
 
     @abstractmethod
     def advance(
-        self, residuals: Tensor, memory: dict[str, Tensor], step: int
+        self, found: PointSet, memory: dict[str, Tensor], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The ``[N, m]`` weights of the squared entries in this step, and what they remember then.
 
         Args:
-            residuals: ``[N, m]``.
+            found: residuals, points and the weight of their mean square in the loss.
             memory: of these points.
-            step: number of this step, from 1.
+            step: number of this step of the method, from 1.
         """
 
     def init(self, spec: Spec) -> State:
@@ -80,12 +82,13 @@ class CarriedPointWeights(PointReweighting):
                 if self.on == "equations" and not equation:
                     chosen.append(torch.ones_like(found.residuals))
                     continue
-                memory = self._memory(f"{name}/{i}/", found, state)
-                w, memory = self.advance(found.residuals, memory, int(age))
+                prefix = f"{name}/{i}/"
+                memory = self._memory(prefix, found, state)
+                w, memory = self.advance(found, memory, int(age))
                 chosen.append(w)
-                after.update({f"{name}/{i}/{key}": value for key, value in memory.items()})
+                after.update({prefix + key: value for key, value in memory.items()})
                 if found.points is not None:
-                    after[f"{name}/{i}/points"] = found.points.clone()
+                    after[prefix + "points"] = found.points.clone()
             weights[name] = tuple(chosen)
         return weights, after
 
@@ -97,15 +100,21 @@ class CarriedPointWeights(PointReweighting):
         before, now = state.get(prefix + "points"), found.points
         if before is not None and now is not None:
             before = before.to(now)
+            if before.shape[1] != now.shape[1]:
+                raise MethodError(
+                    f"expected points of '{prefix[:-1]}' in {before.shape[1]} dimensions, as in "
+                    f"the steps before, found {now.shape[1]}."
+                )
             if before.shape != now.shape or not torch.equal(before, now):
                 where = nearest(before, now)
                 known = {key: value[where] for key, value in known.items()}
         for key, value in known.items():
             if value.shape != fresh[key].shape:
                 raise MethodError(
-                    f"expected the {tuple(value.shape)} residuals of the steps before for "
-                    f"'{prefix[:-1]}', found {tuple(fresh[key].shape)}. If the collocation points "
-                    "change, pass them: step(losses, residuals, points={name: points})."
+                    f"expected residuals of shape {list(value.shape)}, [points, entries], for "
+                    f"'{prefix[:-1]}' as in the steps before, found {list(fresh[key].shape)}. If "
+                    "collocation points change, pass them: "
+                    "step(losses, residuals, points={name: points})."
                 )
         return known
 

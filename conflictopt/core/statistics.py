@@ -7,6 +7,14 @@ from torch import Tensor
 from .step import StepView
 
 
+def spread(entries: Tensor) -> float:
+    """Standard deviation (unbiased) of ``[n]`` entries; 0 where it is rounding of a constant."""
+    if len(entries) < 2:
+        return 0.0
+    std = float(entries.std())
+    return std if std > 1e-12 * float(entries.abs().max()) else 0.0
+
+
 def entries(view: StepView, block: str | None) -> list[Tensor]:
     """Per loss the entries of its gradient in a block, as float64 on the CPU.
 

@@ -123,6 +123,11 @@ class StepView:
         """Tell the user that a bound acted or a fallback was taken."""
         self._notes.append((kind, message))
 
+    def unweighted(self) -> StepView:
+        """The same step as if no member of a chain weighted points."""
+        source = self._source.unweighted()
+        return self if source is self._source else replace(self, _source=source)
+
     def scaled(self, c: Tensor) -> StepView:
         """The same step with loss k and row k times ``c[k]``."""
         return replace(self, _scale=c if self._scale is None else self._scale * c)

@@ -26,8 +26,9 @@ class Causal(PointReweighting):
     ones.
     Source: Wang, Sankaran, Perdikaris, Comput. Methods Appl. Mech. Eng. 421 (2024),
     arXiv 2203.07404; chunks and default tolerance as in jaxpi.
-    Differs: chunks hold equally many points of each residual, at any times, where jaxpi's need a
-    batch that divides; equations are summed, as in the paper's code (jaxpi takes the smallest
+    Differs: chunks hold equally many points of each residual, at any times, but points of one time
+    share a chunk (on a grid of few times some chunks are empty); jaxpi needs a batch that divides.
+    Equations are summed, as in the paper's code (jaxpi takes the smallest
     weight among them). The tolerance is fixed; the paper raises it as the weights approach 1.
 
     Args:
@@ -90,8 +91,8 @@ class Causal(PointReweighting):
         x = found.points
         if x is None:
             raise MethodError(
-                f"causal weights need the points of the equation '{name}'. In a torch loop pass "
-                f"step(losses, residuals, points={{'{name}': points}})."
+                f"causal weights need the points of the equation '{name}', one for each row of its "
+                f"residual. In a torch loop pass step(losses, residuals, points={{'{name}': x}})."
             )
         if not -x.shape[1] <= self.time < x.shape[1]:
             raise MethodError(
@@ -103,13 +104,12 @@ class Causal(PointReweighting):
                 f"expected at least {self.chunks} points of '{name}', one per chunk, found "
                 f"{len(x)}."
             )
-        order = x[:, self.time].argsort()
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(x), device=x.device) * self.chunks // len(x)
-        return place
+        times = x[:, self.time].contiguous()
+        earlier = torch.searchsorted(times.sort().values, times)
+        return earlier * self.chunks // len(x)
 
     def _means(self, residuals: Tensor, place: Tensor) -> Tensor:
         """``[chunks]`` mean squared residual of every chunk."""
         squares = residuals.square().mean(dim=1)
         total = squares.new_zeros(self.chunks).index_add_(0, place, squares)
-        return total / torch.bincount(place, minlength=self.chunks)
+        return total / torch.bincount(place, minlength=self.chunks).clamp_min(1)

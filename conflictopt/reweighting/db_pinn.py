@@ -13,7 +13,7 @@ from ..core.aggregator import Needs, Reweighting, State
 from ..core.errors import MethodError
 from ..core.layout import TRUNK
 from ..core.periodic import bound, check_count
-from ..core.statistics import entries
+from ..core.statistics import entries, spread
 from ..core.step import Spec, StepView
 
 
@@ -114,7 +114,7 @@ class DBPINN(Reweighting):
         return torch.tensor(ratios, dtype=torch.float64, device="cpu")
 
     def _spread(self, g: Tensor) -> float:
-        std = float(g.std()) if len(g) > 1 else 0.0
+        std = spread(g)
         if self.statistic == "std" or std == 0:
             return std
         return std / float((((g - g.mean()) / std) ** 4).mean())

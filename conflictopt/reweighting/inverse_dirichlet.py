@@ -13,7 +13,7 @@ from ..core.aggregator import Needs
 from ..core.errors import MethodError
 from ..core.layout import TRUNK
 from ..core.periodic import PeriodicReweighting
-from ..core.statistics import entries
+from ..core.statistics import entries, spread
 from ..core.step import StepView
 
 
@@ -61,14 +61,14 @@ class InverseDirichlet(PeriodicReweighting):
             raise MethodError(f"expected reference='equations' or 'max', found {self.reference!r}.")
 
     def target(self, view: StepView, weights: Tensor) -> Tensor:
-        spread = [float(g.std()) if len(g) > 1 else 0.0 for g in entries(view, TRUNK)]
+        found = [spread(g) for g in entries(view, TRUNK)]
         taken = [
             s
-            for s, e in zip(spread, view.spec.equations, strict=True)
+            for s, e in zip(found, view.spec.equations, strict=True)
             if e or self.reference == "max"
         ]
         # NaN without an active reference: nothing to compare with
         largest = max(taken, default=0.0) or math.nan
         return torch.tensor(
-            [largest / s if s > 0 else math.nan for s in spread], device="cpu", dtype=torch.float64
+            [largest / s if s > 0 else math.nan for s in found], device="cpu", dtype=torch.float64
         )

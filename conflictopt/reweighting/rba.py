@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError
+from ..core.points import PointSet
 from ..core.pointwise import CarriedPointWeights
 
 
@@ -75,9 +76,9 @@ class RBA(CarriedPointWeights):
         return {"level": torch.zeros_like(residuals)}
 
     def advance(
-        self, residuals: Tensor, memory: dict[str, Tensor], step: int
+        self, found: PointSet, memory: dict[str, Tensor], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        size = residuals.abs()
+        size = found.residuals.abs()
         largest = size.max()
         share = size / largest if largest > 0 else torch.zeros_like(size)
         if step == 1 and self.start_at == "residual":

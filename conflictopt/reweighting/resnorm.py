@@ -1,4 +1,4 @@
-"""Weights learned such that weighted losses fall at one rate."""
+"""Weights learned such that weighted losses follow the relative rates of training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class ResNorm(LearnedReweighting):
 
     Args:
         lr, cap: see ``LearnedReweighting``.
-        alpha: how strongly lagging losses are favoured.
+        alpha: 1 aims at weights ``1 / L_k(0)``, whatever the progress (the target then falls with
+            the loss); above 1, lagging losses are favoured.
 
     Raises:
         MethodError: bad hyper-parameters.

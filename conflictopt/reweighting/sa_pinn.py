@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.errors import MethodError
 from ..core.moments import adam, check_rate
+from ..core.points import PointSet
 from ..core.pointwise import CarriedPointWeights
 
 
@@ -79,15 +80,15 @@ class SAPINN(CarriedPointWeights):
         return {"level": level, "first": zeros, "second": zeros.clone()}
 
     def advance(
-        self, residuals: Tensor, memory: dict[str, Tensor], step: int
+        self, found: PointSet, memory: dict[str, Tensor], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        level = memory["level"]
+        level, residuals = memory["level"], found.residuals
         if self.mask == "square":
             weights, slope = level.square(), 2 * level
         else:
             weights = torch.sigmoid(level)
             slope = weights * (1 - weights)
-        ascent = -slope * residuals.square() / residuals.numel()
+        ascent = -found.weight / residuals.numel() * slope * residuals.square()
         move, first, second = adam(ascent, memory["first"], memory["second"], step, self.lr)
         # momentum would still lift a point whose residual is exactly 0
         move = torch.where(residuals == 0, torch.zeros_like(move), move)

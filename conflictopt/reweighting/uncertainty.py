@@ -28,7 +28,7 @@ class Uncertainty(Reweighting):
 
     Args:
         lr: Adam's learning rate for s.
-        start: s before the first step.
+        start: s before the first step, in [-100, 100].
         cap: largest weight; ``math.inf`` for none.
 
     Raises:
@@ -52,8 +52,8 @@ class Uncertainty(Reweighting):
 
     def __post_init__(self) -> None:
         check_rate(self.lr)
-        if not math.isfinite(self.start):
-            raise MethodError(f"expected a finite start, found {self.start}.")
+        if not abs(self.start) <= 100:
+            raise MethodError(f"expected start in [-100, 100], found {self.start}.")
         if not self.cap >= 0.5 * math.exp(-self.start):
             raise MethodError(
                 f"expected a cap of at least the first weight, {0.5 * math.exp(-self.start):.3g}, "

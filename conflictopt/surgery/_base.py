@@ -99,8 +99,8 @@ class GramianSurgery(Surgery):
             unknowns and adapters as in ``"physics"``. A mapping name -> block names: each of these
             groups for itself; blocks in none get the plain sum.
         verify: check at every step that the update conflicts with no loss, and the property that
-            the method claims. A violation is reported (``reports["verify"]``), and the update is
-            replaced by the nearest one that conflicts with no loss.
+            the method claims. A violation is reported (``reports["verify"]``), and an update that
+            conflicts is replaced by the nearest one that conflicts with no loss.
     """
 
     blocks: Blocks = "physics"
@@ -114,14 +114,14 @@ class GramianSurgery(Surgery):
 
     def __post_init__(self) -> None:
         if isinstance(self.blocks, Mapping):
-            groups = {n: tuple(members) for n, members in self.blocks.items()}
-            named = [b for members in groups.values() for b in members]
-            if not named or len(set(named)) < len(named):
+            listed = [() if isinstance(g, str) else tuple(g) for g in self.blocks.values()]
+            named = [b for group in listed for b in group]
+            if not listed or not all(listed) or len(set(named)) < len(named):
                 raise MethodError(
-                    "expected blocks as a mapping name -> block names, each block once, found "
-                    f"{self.blocks!r}."
+                    "expected blocks as a mapping name -> list of block names, each block once, "
+                    f"found {self.blocks!r}."
                 )
-            object.__setattr__(self, "blocks", groups)
+            object.__setattr__(self, "blocks", dict(zip(self.blocks, listed, strict=True)))
         elif self.blocks not in ("physics", "global", "layer"):
             raise MethodError(
                 "expected blocks='physics', 'global', 'layer' or a mapping name -> block names, "
@@ -223,20 +223,29 @@ class GramianSurgery(Surgery):
             return coefficients
         cosines = along / size
         wrong = []
-        if cosines.min() < -_COSINE:
+        conflicts = cosines.min() < -_COSINE
+        if conflicts:
             wrong.append(f"cosine {cosines.min():.2g} to '{_name(problem, cosines.argmin())}'")
         if self.claims & Claim.EQUAL_COSINES and cosines.max() - cosines.min() > _COSINE:
             wrong.append(f"cosines from {cosines.min():.2g} to {cosines.max():.2g}")
-        if self.claims & Claim.MINIMUM_NORM and (along * n).min() < size**2 * (1 - _COSINE):
+        if self.claims & Claim.MINIMUM_NORM and not _is_shortest(along * n, size**2, coefficients):
             wrong.append("not the shortest convex combination")
         if not wrong:
             return coefficients
-        problem.view.report(
-            "verify",
-            f"{self.label}: {' and '.join(wrong)}; taking the nearest update without conflict.",
+        done = (
+            "taking the nearest update without conflict" if conflicts else "it conflicts with none"
         )
+        problem.view.report("verify", f"{self.label}: {' and '.join(wrong)}; {done}.")
+        if not conflicts:
+            return coefficients
         projected: list[float] = ((beta + nearest(u, along)) / n).tolist()
         return projected
+
+
+def _is_shortest(products: NDArray[np.float64], square: float, weights: Sequence[float]) -> bool:
+    """Whether ``g_k . d >= |d|^2``, with weights in the simplex: that holds for one d only."""
+    inside = min(weights) >= 0 and abs(sum(weights) - 1) <= _COSINE
+    return inside and bool(products.min() >= square * (1 - _COSINE))
 
 
 def _name(problem: Problem, i: object) -> str:

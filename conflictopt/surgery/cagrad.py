@@ -13,6 +13,7 @@ from ..core.errors import MethodError
 from ._base import Claim, GramianSurgery, Problem
 
 Vector = NDArray[np.float64]
+_OUT_OF_REACH = 1e6
 
 
 @dataclass(frozen=True)
@@ -83,27 +84,29 @@ def _push(unit: Vector, norms: Vector, along: Vector) -> Vector:
 
     from ..solvers.cone import least, nearest
 
+    best = nearest(unit, along)  # t = 0
+    gap = abs(_length(unit, best) - 1)
+
     def excess(t: float) -> float:
-        return _length(unit, shortest(t)) - 1
-
-    def shortest(t: float) -> Vector:
+        nonlocal best, gap
         found = least(unit, t / norms - along)
-        assert found is not None
-        return found
+        if found is None:
+            return _OUT_OF_REACH
+        length = _length(unit, found)
+        if abs(length - 1) < gap:
+            best, gap = found, abs(length - 1)
+        return length - 1
 
-    still = nearest(unit, along)
-    if _length(unit, still) > 1:
+    if _length(unit, best) > 1:
         low, high = float((norms * along).min()), 0.0
     elif least(unit, np.ones(len(norms))) is None:
-        return still  # t = 0 is as much as there is without a common descent direction
+        return best  # no t above 0 can be reached without a common descent direction
     else:
         low, high = 0.0, float((norms * (along + 1)).min())
-        if high <= 0 or excess(high) <= 0:
-            low = high
-    t = brentq(excess, low, high, xtol=1e-300, rtol=1e-13, maxiter=1000) if low < high else high
-    y = shortest(float(t))
-    length = _length(unit, y)
-    return y / length if length > 0 else y
+    if low < high and excess(high) > 0:
+        brentq(excess, low, high, xtol=1e-300, rtol=1e-13, maxiter=1000)
+    length = _length(unit, best)
+    return best / length if length > 0 else best
 
 
 def _length(unit: Vector, multipliers: Vector) -> float:

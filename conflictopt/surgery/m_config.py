@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import Needs, RowTransform, State
-from ..core.errors import MethodError
+from ..core.errors import MethodError, NonFiniteError
 from ..core.gramian import gramian
 from ..core.layout import TRUNK
 from ..core.moments import check_betas
@@ -76,8 +76,12 @@ class MConFIG(RowTransform):
         b1, b2 = self.betas
         renewals = state["renewals"].clone()
         k = int(renewals.sum()) % view.count
-        first = state["first"].clone()
-        first[k].lerp_(view.row(k), 1 - b1)
+        first, row = state["first"].clone(), view.row(k)
+        if not bool(row.isfinite().all()):
+            # it would stay in the momentum for ever
+            name = view.spec.names[k]
+            raise NonFiniteError(f"expected a finite gradient of '{name}', found inf or nan.")
+        first[k].lerp_(row, 1 - b1)
         renewals[k] += 1
         after = {**state, "first": first, "renewals": renewals}
         if int(renewals.min()) == 0:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import RowTransform, State
-from ..core.errors import MethodError
+from ..core.errors import MethodError, NonFiniteError
 from ..core.moments import check_betas
 from ..core.step import Spec, StepView
 
@@ -76,6 +76,9 @@ class MultiAdam(RowTransform):
     def direction(self, view: StepView, state: State) -> tuple[Tensor, State]:
         b1, b2 = self.betas
         rows, members = view.rows(), self._members(view.spec)
+        if not bool(rows.isfinite().all()):
+            # it would stay in the moments for ever
+            raise NonFiniteError("expected finite gradients, found inf or nan.")
         if len(members) < view.count:
             rows = torch.stack([rows[m].sum(dim=0) for m in members])
         age = state["age"] + 1

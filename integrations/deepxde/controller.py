@@ -184,10 +184,11 @@ class Patch:
     def _wants_residuals(self) -> bool:
         """Whether the method, or one that may be planned, reads residuals."""
         assert self.optimizer is not None
-        if self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS):
+        reads = Needs.RESIDUALS | Needs.POINTS
+        if self.optimizer.aggregator.needs & reads:
             return True
         undecided = self.method.auto and self.diagnosis is None
-        return undecided and bool(self.method.balance.needs & Needs.RESIDUALS)
+        return undecided and bool(self.method.balance.needs & reads)
 
     # -- the decision -------------------------------------------------------------------------
 

@@ -15,7 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchjd.aggregation import Aggregator as TorchJDAggregator
-from torchjd.aggregation import GramianWeightedAggregator, WeightedAggregator, Weighting
+from torchjd.aggregation import (
+    CRMOGMWeighting,
+    GramianWeightedAggregator,
+    MoDoWeighting,
+    SDMGradWeighting,
+    WeightedAggregator,
+    Weighting,
+)
 
 from conflictopt.core.aggregator import Aggregator, Needs, RowTransform, State, Surgery
 from conflictopt.core.errors import MethodError, NonFiniteError
@@ -43,11 +50,20 @@ def adopt(method: Any) -> Aggregator:
 
 
 def _takes_gramian(weighting: Weighting[Any]) -> bool:
-    """Whether a weighting reads the Gramian; torchjd says so by private bases only."""
-    inner = getattr(weighting, "weighting", None)  # of wrappers such as CRMOGMWeighting
-    if isinstance(inner, Weighting):
-        return _takes_gramian(inner)
-    return any("Gramian" in base.__name__ for base in type(weighting).__mro__)
+    """Whether a weighting reads the Gramian; torchjd says so by private bases only.
+
+    Raises:
+        MethodError: it reads neither the Gramian nor the gradients of one step.
+    """
+    if isinstance(weighting, (MoDoWeighting, SDMGradWeighting)):
+        raise MethodError(
+            f"{type(weighting).__name__} needs the gradients of two independent batches per step, "
+            "and a step has one."
+        )
+    if any("Gramian" in base.__name__ for base in type(weighting).__mro__):
+        return True
+    inner = weighting.weighting if isinstance(weighting, CRMOGMWeighting) else None
+    return _takes_gramian(inner) if inner is not None else False
 
 
 @dataclass(frozen=True, eq=False)
