@@ -13,6 +13,8 @@ import torch
 
 _WELL_CONDITIONED = 1e-6
 """Smallest squared pivot of a unit Gramian for which elimination is as good as it gets."""
+_MANY = 12
+"""Gradients from which tensor operations are quicker than Python."""
 _RANK = 1e-12
 _NO_DIRECTION = 1e-9
 """Length of ``U^+ 1``, as a vector of unit gradients, below which they are opposed."""
@@ -28,9 +30,14 @@ def solve_for_ones(unit: list[list[float]]) -> list[float]:
 
     By Cholesky's factors where they are well conditioned, else by the pseudo-inverse.
     """
-    factor = _cholesky(unit)
+    factor = _cholesky(unit) if len(unit) < _MANY else None
     if factor is None:
         u = torch.tensor(unit, dtype=torch.float64, device="cpu")
+        lower, failed = torch.linalg.cholesky_ex(u)
+        if not failed and float(lower.diagonal().min()) ** 2 >= _WELL_CONDITIONED:
+            ones = torch.ones(len(unit), 1, dtype=torch.float64, device="cpu")
+            solved: list[float] = torch.cholesky_solve(ones, lower)[:, 0].tolist()
+            return solved
         least: list[float] = torch.linalg.pinv(u, rtol=_RANK, hermitian=True).sum(dim=1).tolist()
         return least
     k = len(unit)

@@ -9,26 +9,41 @@ gradients themselves, which swamps the small ones. Non-negative least squares (L
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
+Matrix = NDArray[np.floating[Any]]
 
 _RANK = 1e-14
 """Eigenvalues of the unit Gramian below this, per gradient, are rounding."""
+_WELL_CONDITIONED = 1e-6
+"""Smallest squared pivot for which Cholesky's factor is as good as any."""
 _FEASIBLE = 1e-13
 """Squared sine of the angle below which no direction is common to all gradients."""
 
 
 def factor(unit: Matrix) -> Matrix:
     """``[r, K]`` columns ``a_i`` with ``a_i . a_j = U_ij``: the gradients in r coordinates."""
+    lower = _cholesky(unit)
+    if lower is not None:
+        return lower.T
     values, vectors = np.linalg.eigh(unit)
     keep = values > _RANK * len(unit)
     root: Matrix = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
     return root
+
+
+def _cholesky(unit: Matrix) -> Matrix | None:
+    """The lower factor; ``None`` if a pivot is too small for it to be accurate."""
+    try:
+        lower: Matrix = np.linalg.cholesky(unit)
+    except np.linalg.LinAlgError:
+        return None
+    return lower if lower.diagonal().min() ** 2 >= _WELL_CONDITIONED else None
 
 
 def nearest(unit: Matrix, along: Vector) -> Vector:
@@ -43,10 +58,10 @@ def nearest(unit: Matrix, along: Vector) -> Vector:
     """
     if min(along) >= 0:
         return np.zeros(len(along))
-    values, vectors = np.linalg.eigh(unit)
-    keep = values > _RANK * len(unit)
-    root, basis = np.sqrt(values[keep]), vectors[:, keep]
-    return _nearest(root[:, None] * basis.T, (basis.T @ along) / root)
+    a = factor(unit)
+    # the coordinates of x, as far as it lies in the span
+    x = np.linalg.solve(a.T, along) if len(a) == len(along) else np.linalg.pinv(a.T) @ along
+    return _nearest(a, x)
 
 
 def nearest_to_rows(unit: Matrix) -> Matrix:
@@ -79,6 +94,9 @@ def least(unit: Matrix, bounds: Sequence[float] | Vector) -> Vector | None:
         return np.zeros(len(h))
     size = np.abs(h).max()
     h = h / size
+    if len(h) == 2:
+        pair = _least_of_two(float(unit[0, 1]), float(h[0]), float(h[1]))
+        return None if pair is None else size * np.array(pair)
     stacked = np.vstack([factor(unit), h])
     target = np.zeros(len(stacked))
     target[-1] = 1.0
@@ -89,11 +107,31 @@ def least(unit: Matrix, bounds: Sequence[float] | Vector) -> Vector | None:
     active = found > 0
     b = found / slack
     # the slack is a difference of nearly equal numbers when the cone is thin: solve once more
-    exact = np.linalg.lstsq(unit[np.ix_(active, active)], h[active], rcond=None)[0]
+    exact = _solve(unit[np.ix_(active, active)], h[active])
     if (exact >= 0).all():
         b[active] = exact
     scaled: Vector = size * b
     return scaled
+
+
+def _least_of_two(cosine: float, first: float, second: float) -> tuple[float, float] | None:
+    """``least`` for two gradients, the most common case, in closed form."""
+    if first > 0 and cosine * first >= second:
+        return first, 0.0
+    if second > 0 and cosine * second >= first:
+        return 0.0, second
+    if 1 + cosine <= _FEASIBLE:
+        return None
+    square = (1 - cosine) * (1 + cosine)
+    return (first - cosine * second) / square, (second - cosine * first) / square
+
+
+def _solve(matrix: Matrix, right: Vector) -> Vector:
+    try:
+        exact: Vector = np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        exact = np.linalg.lstsq(matrix, right, rcond=None)[0]
+    return exact
 
 
 def _nnls(a: Matrix, b: Vector) -> Vector:

@@ -40,24 +40,35 @@ class Problem:
     """The gradients of one block in normal form; zero gradients are left out.
 
     Attributes:
-        unit: ``[k][k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
-            Python is quicker with nine numbers than numpy is; ``gramian`` is there for the rest.
-        norms: ``[k]`` norms, all positive.
+        gramian: ``[k, k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
+        sizes: ``[k]`` norms, all positive.
         active: per gradient the index of its loss.
         block: number of the block.
         view: the step, for random numbers, loss values and reports.
     """
 
-    unit: list[list[float]]
-    norms: list[float]
+    gramian: NDArray[np.float64]
+    sizes: NDArray[np.float64]
     active: list[int]
     block: int
     view: StepView
 
     @cached_property
-    def gramian(self) -> NDArray[np.float64]:
-        """``[k, k]`` ``unit`` as an array."""
-        return np.array(self.unit)
+    def unit(self) -> list[list[float]]:
+        """``[k][k]`` the Gramian as numbers: Python is quicker with nine of them than numpy is."""
+        numbers: list[list[float]] = self.gramian.tolist()
+        return numbers
+
+    @cached_property
+    def norms(self) -> list[float]:
+        """``[k]`` the norms as numbers."""
+        numbers: list[float] = self.sizes.tolist()
+        return numbers
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no pair conflicts."""
+        return bool(self.gramian.min() >= 0)
 
     @property
     def losses(self) -> list[float]:
@@ -198,12 +209,15 @@ class GramianSurgery(Surgery):
         self, view: StepView, group: tuple[str, ...], number: int, memory: Tensor
     ) -> list[float]:
         gram = _gramian(view, group)
-        norms = [math.sqrt(gram[k][k]) for k in range(view.count)]
-        active = [k for k, n in enumerate(norms) if n > 0]
+        sizes = np.sqrt(gram.diagonal())
+        active = [k for k, n in enumerate(sizes.tolist()) if n > 0]
         c = [1.0] * view.count
         if len(active) > 1:
-            unit = [[gram[i][j] / norms[i] / norms[j] for j in active] for i in active]
-            problem = Problem(unit, [norms[k] for k in active], active, number, view)
+            if len(active) < view.count:
+                gram, sizes = gram[np.ix_(active, active)], sizes[active]
+            # by one norm after the other: their product may underflow
+            unit = gram / sizes[:, None] / sizes
+            problem = Problem(unit, sizes, active, number, view)
             solved = self.solve(problem, memory)
             if self.verify:
                 solved = self._verified(problem, solved)
@@ -214,7 +228,7 @@ class GramianSurgery(Surgery):
     def _verified(self, problem: Problem, coefficients: Sequence[float]) -> Sequence[float]:
         from ..solvers.cone import nearest
 
-        u, n = problem.gramian, np.array(problem.norms)
+        u, n = problem.gramian, problem.sizes
         beta = np.array(coefficients) * n
         along = u @ beta
         size = math.sqrt(max(0.0, float(beta @ along)))
@@ -252,14 +266,16 @@ def _name(problem: Problem, i: object) -> str:
     return problem.view.spec.names[problem.active[int(i)]]  # type: ignore[call-overload]
 
 
-def _gramian(view: StepView, group: tuple[str, ...]) -> list[list[float]]:
-    """``[K][K]`` Gramian over some blocks."""
+def _gramian(view: StepView, group: tuple[str, ...]) -> NDArray[np.float64]:
+    """``[K, K]`` Gramian over some blocks."""
     blocks = view.layout.blocks
     if len(group) == len(blocks):
-        return view.gramian(None).tolist()
-    if set(group) == {b.name for b in blocks if b.in_trunk}:
-        return view.gramian(TRUNK).tolist()
-    total = view.gramian(group[0])
-    for name in group[1:]:
-        total = total + view.gramian(name)
-    return total.tolist()
+        total = view.gramian(None)
+    elif set(group) == {b.name for b in blocks if b.in_trunk}:
+        total = view.gramian(TRUNK)
+    else:
+        total = view.gramian(group[0])
+        for name in group[1:]:
+            total = total + view.gramian(name)
+    array: NDArray[np.float64] = total.numpy()
+    return array

@@ -58,7 +58,7 @@ class AlignedMTL(GramianSurgery):
 
         from ..solvers.cone import factor
 
-        norms = np.array(problem.norms)
+        norms = problem.sizes
         root, size = factor(problem.gramian), norms.max()
         # column k has the entries of g_k in an orthonormal basis: G = Y^T Y, Y = R S L^T
         y = root * (norms / size)

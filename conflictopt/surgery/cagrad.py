@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from torch import Tensor
 from ..core.errors import MethodError
 from ._base import Claim, GramianSurgery, Problem
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating[Any]]
 _OUT_OF_REACH = 1e6
 
 
@@ -59,7 +60,7 @@ class CAGrad(GramianSurgery):
         return Claim.NON_CONFLICTING if self.c >= 1 else Claim.NOTHING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
-        unit, norms = problem.gramian, np.array(problem.norms)
+        unit, norms = problem.gramian, problem.sizes
         along = unit @ norms
         radius = self.c * math.sqrt(max(0.0, float(norms @ along)))
         if radius <= 1e-12 * norms.sum():

@@ -42,7 +42,7 @@ class ChebyshevCentre(GramianSurgery):
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         from ..solvers.cone import least
 
-        unit, norms = problem.gramian, np.array(problem.norms)
+        unit, norms = problem.gramian, problem.sizes
         found = least(unit, np.ones(len(norms)))
         if found is None:
             return problem.stationary()

@@ -67,8 +67,9 @@ class DCGD(GramianSurgery):
         along = [[sumprod(row, g) for row in problem.unit] for g in groups]
         rr, bb = (sumprod(g, a) for g, a in zip(groups, along, strict=True))
         rb = sumprod(groups[0], along[1])
-        tiny = _OPPOSED * max(problem.norms)
-        if min(rr, bb) <= tiny**2:
+        # a group whose gradients cancel, to rounding, points nowhere
+        tiny = [(_OPPOSED * max(g)) ** 2 for g in groups]
+        if rr <= tiny[0] or bb <= tiny[1]:
             return [1.0] * len(equations)
         pair = self._pair(math.sqrt(rr), math.sqrt(bb), rb)
         if pair is None:

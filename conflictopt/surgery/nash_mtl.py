@@ -60,7 +60,7 @@ class NashMTL(GramianSurgery):
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         from ..solvers.cone import least
 
-        unit, norms = problem.gramian, np.array(problem.norms)
+        unit, norms = problem.gramian, problem.sizes
         # without a common descent direction the game has no solution
         start = least(unit, np.ones(len(norms)))
         if start is None:

@@ -42,7 +42,7 @@ class PCGrad(GramianSurgery):
         unit, norms = problem.unit, problem.norms
         count = len(norms)
         total = [1.0] * count
-        if min(map(min, unit)) >= 0:
+        if problem.agrees:
             return total
         draws = torch.rand(
             count, count, generator=problem.view.generator, dtype=torch.float32, device="cpu"

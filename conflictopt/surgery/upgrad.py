@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from ._base import Claim, GramianSurgery, Problem
@@ -41,11 +40,11 @@ class UPGrad(GramianSurgery):
     claims = Claim.NON_CONFLICTING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
-        if min(map(min, problem.unit)) >= 0:
+        if problem.agrees:
             return [1.0] * len(problem.norms)
         from ..solvers.cone import nearest_to_rows
 
-        norms = np.array(problem.norms)
+        norms = problem.sizes
         added = norms @ nearest_to_rows(problem.gramian)
         coefficients: list[float] = (1 + added / norms).tolist()
         return coefficients

@@ -183,6 +183,10 @@ def test_solving_leaves_its_arguments_alone():
     unit = [[1.0, -0.5, 0.2], [-0.5, 1.0, -0.7], [0.2, -0.7, 1.0]]
     norms, kept = [1.0, 2.0, 3.0], [list(row) for row in unit]
     view = SimpleNamespace(generator=torch.Generator().manual_seed(0))
-    make("pcgrad").solve(Problem(unit, norms, [0, 1, 2], 0, view), torch.zeros(0))
+    problem = Problem(np.array(unit), np.array(norms), [0, 1, 2], 0, view)
+    make("pcgrad").solve(problem, torch.zeros(0))
+    assert problem.gramian.tolist() == kept
+    assert problem.sizes.tolist() == [1.0, 2.0, 3.0]
+    unit, norms = problem.unit, problem.norms
     assert unit == kept
     assert norms == [1.0, 2.0, 3.0]

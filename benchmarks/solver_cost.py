@@ -1,0 +1,77 @@
+"""What aggregation alone costs: a matrix of gradients to an update, by conflictopt and by torchjd.
+
+Usage: python benchmarks/solver_cost.py [--quick] [--only METHOD ...] [--threads 1] [--out FILE]
+       python benchmarks/solver_cost.py --figure [--out FILE]
+
+Every method meets torchjd's aggregator of the same name on the same K rows of P float32 entries,
+pair by pair; no backward pass is timed. Allocator as in ``step_cost.py``. Needs ``pip install
+conflictopt[bench]``. Asserts nothing: it prints tables, lists where we are slower and writes JSON;
+``--figure`` draws docs/figures/solver_cost.png from that file and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import solvercost  # first: it sets what numpy and torch read when they are imported  # noqa: F401
+import torch
+from rich.console import Console
+from solvercost import report
+from solvercost.contenders import CONTENDERS
+from solvercost.figure import draw
+from solvercost.grid import FULL, QUICK, Grid
+from solvercost.matrices import conflicting
+from solvercost.measure import measure
+from stepcost.allocator import keep_freed_memory
+from stepcost.report import write
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+FIGURE = ROOT / "docs" / "figures" / "solver_cost.png"
+
+
+def main() -> None:
+    """Measure and report, or draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="six sizes, about two minutes")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods alone")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="the JSON file")
+    parser.add_argument("--figure", action="store_true", help="draw from the JSON file and stop")
+    given = parser.parse_args()
+    out = given.out or RESULTS / ("solver_cost_quick.json" if given.quick else "solver_cost.json")
+    if given.figure:
+        draw(out, FIGURE)
+        return
+    torch.set_num_threads(given.threads)
+    run(QUICK if given.quick else FULL, given.only, out)
+
+
+def run(grid: Grid, only: list[str] | None, out: Path) -> None:
+    """Measure size by size, write after each, and print everything at the end."""
+    console = Console(width=120)
+    record = {**report.circumstances(), "cells": {}}
+    for count, size in grid.sizes():
+        console.print(f"K = {count}, P = {size:.0e}")
+        gradients = conflicting(count, size)
+        record["cells"].setdefault(f"P={size}", {})[f"K={count}"] = {
+            c.name: measure(c, gradients, grid.seconds)
+            for c in CONTENDERS
+            if only is None or c.name in only
+        }
+        write(out, record)
+    report.show(console, record["cells"])
+    report.show_slower(console, record["cells"])
+    for count, size in grid.skipped():
+        console.print(f"skipped: K = {count}, P = {size:.0e}, a matrix above {grid.largest}")
+
+
+if __name__ == "__main__":
+    # numpy reads it when it starts; torch is told by --threads
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_freed_memory()
+    main()
