@@ -16,8 +16,9 @@ _WELL_CONDITIONED = 1e-6
 _MANY = 12
 """Gradients from which tensor operations are quicker than Python."""
 _RANK = 1e-12
-_NO_DIRECTION = 1e-9
-"""Length of ``U^+ 1``, as a vector of unit gradients, below which they are opposed."""
+NO_DIRECTION = 1e-6
+"""Length of ``U^+ 1``, as a vector of unit gradients, below which they are opposed: with rounding
+of float32, three opposed gradients have 1e-7."""
 
 
 def sumprod(a: Sequence[float], b: Sequence[float]) -> float:
@@ -63,7 +64,7 @@ def equal_cosines(unit: list[list[float]], norms: list[float]) -> list[float] | 
     alpha = solve_for_ones(unit)
     cosines = [sumprod(row, alpha) for row in unit]
     size = math.sqrt(max(0.0, sumprod(alpha, cosines)))
-    if size < _NO_DIRECTION:
+    if size < NO_DIRECTION:
         return None
     length = sumprod(norms, cosines) / size
     return [length / size * a / n for a, n in zip(alpha, norms, strict=True)]

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.small import solve_for_ones, sumprod
+from ..core.small import NO_DIRECTION, solve_for_ones, sumprod
 from ._base import Claim, GramianSurgery, Problem
-
-_NO_DIRECTION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class IMTLG(GramianSurgery):
         beta = solve_for_ones(problem.unit)
         along = [sumprod(row, beta) for row in problem.unit]
         size = math.sqrt(max(0.0, sumprod(beta, along)))
-        if size < _NO_DIRECTION:
+        if size < NO_DIRECTION:
             return problem.stationary()
         divisor = abs(sum(b / n for b, n in zip(beta, norms, strict=True)))
         least = size / sum(norms)
