@@ -2,6 +2,7 @@
 
 from ._version import __version__ as __version__
 from .adapters.low_rank import Adapters, attach
+from .choice import LastStep
 from .core.aggregator import Aggregator, Needs, Reweighting, Routing, RowTransform, Surgery
 from .core.chain import Chain
 from .core.errors import (
@@ -26,7 +27,6 @@ from .diagnosis.selection import Plan, select
 from .foreign import adopt
 from .optimizer import MultiLossOptimizer
 from .registry import describe, make
-from .session import LastStep
 from .surgery._base import GramianSurgery
 
 __all__ = [

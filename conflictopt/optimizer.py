@@ -11,12 +11,13 @@ from torch import Tensor
 
 from . import checkpoint, linesearch
 from .adapters.low_rank import Adapters
+from .choice import LastStep
 from .core.aggregator import Aggregator
 from .core.engines import EngineName
 from .core.errors import LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .core.reports import Reports
-from .session import LastStep, LossForms, Residuals, Session
+from .session import LossForms, Residuals, Session
 from .update import ActualUpdate, UpdateMode, check_update
 from .wrapper import OptimizerWrapper, with_step_hooks
 

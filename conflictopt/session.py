@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import checkpoint
+from .choice import Choice, LastStep, same_weights
 from .core.aggregator import Aggregator, Chosen, Needs, State
 from .core.buffer import RowBuffer
 from .core.combine import accumulate_direction, apply
@@ -29,40 +29,6 @@ from .registry import make, to_config
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
-
-
-@dataclass(frozen=True)
-class LastStep:
-    """What the last completed step saw and chose.
-
-    Attributes:
-        names: the K loss names.
-        values: the K losses before aggregation and without point weights, as numbers.
-        coefficients: ``[K]`` or ``[K, B]`` (B parameter blocks).
-        blocks: name and size of every parameter block.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[float, ...]
-    coefficients: Tensor
-    blocks: tuple[tuple[str, int], ...]
-
-    @property
-    def losses(self) -> Tensor:
-        """``[K]`` the losses, like the coefficients in dtype and device."""
-        return self.coefficients.new_tensor(self.values)
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """What the step in progress saw and chose, and the state that it leads to."""
-
-    step: LastStep
-    state: State
-    weights: PointWeights | None
-    points: Mapping[str, tuple[Tensor | None, ...]]
-    direction: Tensor | None
-    notes: list[Note]
 
 
 class Session:
@@ -106,7 +72,7 @@ class Session:
         self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._last_weights: PointWeights | None = None
-        self._choice: _Choice | None = None
+        self._choice: Choice | None = None
         self._random_state: Tensor | None = None
         self._buffer: RowBuffer | None = None
         self.use(aggregator)
@@ -190,7 +156,7 @@ class Session:
         c, before, now = self._choice.step.coefficients, self._last_weights, self._choice.weights
         if not torch.equal(self.last.coefficients, c) or (before is None) != (now is None):
             return True
-        return now is not None and before is not None and not _same_weights(before, now)
+        return now is not None and before is not None and not same_weights(before, now)
 
     def accumulate(
         self,
@@ -275,7 +241,7 @@ class Session:
             self._random_state = self.generator.get_state()
         return self.generator
 
-    def _choose(self, source: GradientSource) -> _Choice:
+    def _choose(self, source: GradientSource) -> Choice:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
@@ -298,7 +264,7 @@ class Session:
             chosen = self.aggregator.choose(view, state)
             self._check_coefficients(chosen.coefficients, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
-        return _Choice(step, chosen.state, weights, points, chosen.direction, notes)
+        return Choice(step, chosen.state, weights, points, chosen.direction, notes)
 
     def note(self, kind: str, message: str) -> None:
         """Add to the reports of the step in progress."""
@@ -399,9 +365,3 @@ class Session:
         self.__dict__.update(state)
         self.generator = torch.Generator()
         self.generator.set_state(state["generator"])
-
-
-def _same_weights(a: PointWeights, b: PointWeights) -> bool:
-    return all(
-        len(a[n]) == len(b[n]) and all(map(torch.equal, a[n], b[n])) for n in a.keys() | b.keys()
-    )

@@ -1,98 +1,26 @@
-"""The base of surgery on the Gramian: blocks, one scale-safe problem per block, verification."""
+"""The base of surgery on the Gramian: blocks, and one scale-safe problem per block."""
 
 from __future__ import annotations
 
-import enum
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.aggregator import Needs, State, Surgery
 from ..core.errors import MethodError
-from ..core.layout import TRUNK, Block, ParameterLayout
+from ..core.layout import Block, ParameterLayout
 from ..core.step import Spec, StepView
+from ._problem import Claim, Problem, gramian_of
+from ._verify import verified
+
+__all__ = ["Blocks", "Claim", "GramianSurgery", "Problem"]
 
 Blocks = Literal["physics", "global", "layer"] | Mapping[str, Sequence[str]]
-
-_COSINE = 1e-6
-"""Cosines that differ by less are the same to the accuracy of float32 gradients."""
-
-
-class Claim(enum.Flag):
-    """What ``verify`` can check; every method is also held to ``NON_CONFLICTING``."""
-
-    NOTHING = 0
-    NON_CONFLICTING = enum.auto()
-    EQUAL_COSINES = enum.auto()
-    MINIMUM_NORM = enum.auto()
-
-
-@dataclass(frozen=True)
-class Problem:
-    """The gradients of one block in normal form; zero gradients are left out.
-
-    Attributes:
-        gramian: ``[k, k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
-        sizes: ``[k]`` norms, all positive.
-        active: per gradient the index of its loss.
-        block: number of the block.
-        view: the step, for random numbers, loss values and reports.
-    """
-
-    gramian: NDArray[np.float64]
-    sizes: NDArray[np.float64]
-    active: list[int]
-    block: int
-    view: StepView
-
-    @cached_property
-    def unit(self) -> list[list[float]]:
-        """``[k][k]`` the Gramian as numbers: Python is quicker with nine of them than numpy is."""
-        numbers: list[list[float]] = self.gramian.tolist()
-        return numbers
-
-    @cached_property
-    def norms(self) -> list[float]:
-        """``[k]`` the norms as numbers."""
-        numbers: list[float] = self.sizes.tolist()
-        return numbers
-
-    @property
-    def agrees(self) -> bool:
-        """Whether no pair conflicts."""
-        return bool(self.gramian.min() >= 0)
-
-    @property
-    def losses(self) -> list[float]:
-        """``[k]`` values of the losses."""
-        values = self.view.losses.tolist()
-        return [values[k] for k in self.active]
-
-    @property
-    def equations(self) -> list[bool]:
-        """``[k]`` whether the losses are equations."""
-        return [self.view.spec.equations[k] for k in self.active]
-
-    @property
-    def names(self) -> str:
-        """The names of the losses, for messages."""
-        return ", ".join(f"'{self.view.spec.names[k]}'" for k in self.active)
-
-    def stationary(self) -> list[float]:
-        """No direction is a descent direction of all losses: report it, and do not move."""
-        self.view.report(
-            "no_descent",
-            f"no direction lowers all of {self.names}: this step leaves the block where it is.",
-        )
-        return [0.0] * len(self.norms)
 
 
 @dataclass(frozen=True)
@@ -208,7 +136,7 @@ class GramianSurgery(Surgery):
     def _coefficients(
         self, view: StepView, group: tuple[str, ...], number: int, memory: Tensor
     ) -> list[float]:
-        gram = _gramian(view, group)
+        gram = gramian_of(view, group)
         sizes = np.sqrt(gram.diagonal())
         active = [k for k, n in enumerate(sizes.tolist()) if n > 0]
         c = [1.0] * view.count
@@ -220,62 +148,7 @@ class GramianSurgery(Surgery):
             problem = Problem(unit, sizes, active, number, view)
             solved = self.solve(problem, memory)
             if self.verify:
-                solved = self._verified(problem, solved)
+                solved = verified(problem, solved, self.claims, self.label)
             for k, value in zip(active, solved, strict=True):
                 c[k] = value
         return c
-
-    def _verified(self, problem: Problem, coefficients: Sequence[float]) -> Sequence[float]:
-        from ..solvers.cone import nearest
-
-        u, n = problem.gramian, problem.sizes
-        beta = np.array(coefficients) * n
-        along = u @ beta
-        size = math.sqrt(max(0.0, float(beta @ along)))
-        # d = 0 conflicts with nothing; below rounding of the terms it is made of, d is 0
-        if size <= 1e-12 * float(np.abs(beta).sum()):
-            return coefficients
-        cosines = along / size
-        wrong = []
-        conflicts = cosines.min() < -_COSINE
-        if conflicts:
-            wrong.append(f"cosine {cosines.min():.2g} to '{_name(problem, cosines.argmin())}'")
-        if self.claims & Claim.EQUAL_COSINES and cosines.max() - cosines.min() > _COSINE:
-            wrong.append(f"cosines from {cosines.min():.2g} to {cosines.max():.2g}")
-        if self.claims & Claim.MINIMUM_NORM and not _is_shortest(along * n, size**2, coefficients):
-            wrong.append("not the shortest convex combination")
-        if not wrong:
-            return coefficients
-        done = (
-            "taking the nearest update without conflict" if conflicts else "it conflicts with none"
-        )
-        problem.view.report("verify", f"{self.label}: {' and '.join(wrong)}; {done}.")
-        if not conflicts:
-            return coefficients
-        projected: list[float] = ((beta + nearest(u, along)) / n).tolist()
-        return projected
-
-
-def _is_shortest(products: NDArray[np.float64], square: float, weights: Sequence[float]) -> bool:
-    """Whether ``g_k . d >= |d|^2``, with weights in the simplex: that holds for one d only."""
-    inside = min(weights) >= 0 and abs(sum(weights) - 1) <= _COSINE
-    return inside and bool(products.min() >= square * (1 - _COSINE))
-
-
-def _name(problem: Problem, i: object) -> str:
-    return problem.view.spec.names[problem.active[int(i)]]  # type: ignore[call-overload]
-
-
-def _gramian(view: StepView, group: tuple[str, ...]) -> NDArray[np.float64]:
-    """``[K, K]`` Gramian over some blocks."""
-    blocks = view.layout.blocks
-    if len(group) == len(blocks):
-        total = view.gramian(None)
-    elif set(group) == {b.name for b in blocks if b.in_trunk}:
-        total = view.gramian(TRUNK)
-    else:
-        total = view.gramian(group[0])
-        for name in group[1:]:
-            total = total + view.gramian(name)
-    array: NDArray[np.float64] = total.numpy()
-    return array

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from conflictopt import make
-from conflictopt.registry import METHODS, method_class
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -652,8 +651,7 @@ def test_imtl_g_is_the_closed_form_up_to_its_sign(seed, shape, solved, random_ro
 
 
 def test_imtl_g_turns_where_the_closed_form_raises_all_losses(solved):
-    """The direction of the smallest gradient lies between the others: its weight is negative."""
-    rows = f64([[0.5, 1.0, 0.0], [0.5, -1.0, 0.0], [0.01, 0.0, 0.01]])
+    rows = f64([[2.0, 1.0, 0.0], [2.0, -1.0, 0.0], [1.0, 0.0, 0.1]])
     wrong = impartial(rows) @ rows
     assert (rows @ wrong < 0).all()
     a, d, _ = solved("imtl_g", rows)
@@ -662,17 +660,15 @@ def test_imtl_g_turns_where_the_closed_form_raises_all_losses(solved):
     torch.testing.assert_close(d, -wrong)
 
 
-def test_imtl_g_is_no_longer_than_the_norms_where_weights_cancel(solved):
-    """``b = (sqrt 2, sqrt 2, 1)`` up to the third weight, which cancels the sum."""
-    angle = 0.9
-    rows = f64([[1.0, 0.0], [-math.cos(angle), math.sin(angle)]])
-    third = unit(rows).sum(dim=0)
-    cancel = torch.cat([rows, -third[None]], dim=0)
-    for lift in (0.3, 0.1, 0.03, 0.01):
-        lifted = torch.cat([cancel, f64([[0.0], [0.0], [lift]])], dim=1)
-        assert float(solved("imtl_g", lifted)[1].norm()) <= (1 + 1e-9) * float(
-            lifted.norm(dim=1).sum()
-        )
+@pytest.mark.parametrize("scale", [1.0, 1.8, 1.82, 1.83, 2.0])
+def test_imtl_g_is_never_longer_than_the_norms_together(scale, solved):
+    """From 1 to 2 the sum of the weights before normalisation changes its sign."""
+    rows = f64([[2.0, 1.0, 0.0], [2.0, -1.0, 0.0], [scale, 0.0, 0.1 * scale]])
+    _, d, kinds = solved("imtl_g", rows)
+    longest = float(rows.norm(dim=1).sum())
+    assert float(d.norm()) <= longest * (1 + 1e-12)
+    assert (kinds == ["cap"]) == (float((impartial(rows) @ rows).norm()) > longest)
+    assert cosines(rows, d).tolist() == pytest.approx([float(cosines(rows, d)[0])] * 3)
 
 
 @few
@@ -810,18 +806,16 @@ def test_first_gradvac_step_of_two_losses_is_pcgrads(seed, span, solved, random_
 @few
 @given(seed=seeds, span=spans)
 def test_gradvac_gives_a_pair_the_cosine_it_usually_has(seed, span, step, random_rows):
-    """With one gradient fixed before the other: ``g_0'`` alone is ``d`` less ``g_1``."""
+    """Of two losses, each coefficient says how much of its gradient the other one took up."""
     method = make("gradvac", beta=1.0)
-    usual = f64([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0]])
-    view = step(usual)
-    _, state = method.update(view, method.init(view.spec))
+    usual = step(f64([[1.0, 0.0, 0.0], [0.8, 0.6, 0.0]]))
+    _, state = method.update(usual, method.init(usual.spec))
     rows = random_rows(seed, 2, 3, span=span)
-    if float(cosines(rows[:1], rows[1])) > 0.8:
-        return
     c, _ = method.update(step(rows), state)
-    moved = torch.stack([rows[0] + (c[1] - 1) * rows[1], rows[1] + (c[0] - 1) * rows[0]])
+    moved = rows + (c.flip(0) - 1)[:, None] * rows.flip(0)
+    wanted = max(0.8, float(cosines(rows[:1], rows[1])))
     along = (unit(moved) * unit(rows).flip(0)).sum(dim=1)
-    assert along.tolist() == pytest.approx([0.8, 0.8], rel=1e-7)
+    assert along.tolist() == pytest.approx([wanted, wanted], rel=1e-7)
 
 
 def test_gradvac_by_hand(step):
@@ -893,19 +887,26 @@ def test_dcgd_projection_of_two_losses_is_dualproj(seed, span, solved, random_ro
 
 
 @pytest.mark.parametrize(
-    ("variant", "expected"),
-    [("average", [0.25, 0.75]), ("projection", [0.0, 1.0])],
+    ("variant", "expected"), [("average", [0.1, 0.7]), ("projection", [0.0, 1.0])]
 )
 def test_dcgd_by_hand(variant, expected, solved):
-    """``r = (1, 0)``, ``b = (-2, 1)``: the sum (-1, 1) is against r only."""
-    rows = f64([[1.0, 0.0], [-2.0, 1.0]])
-    d = solved("dcgd", rows, variant=variant)[1]
-    wanted = {"average": [(1 - 2 + 2 / 5) / 2 + 0.4, 0.0], "projection": expected}
-    r, b = rows
-    if variant == "average":
-        expected = (((r + 0.4 * b) + (b + 2 * r)) / 2).tolist()
-    assert wanted
+    """The sum (-1, 1) is against the first gradient only."""
+    d = solved("dcgd", f64([[1.0, 0.0], [-2.0, 1.0]]), variant=variant)[1]
     assert d.tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("variant", ["average", "projection"])
+def test_dcgd_keeps_the_sum_of_balanced_gradients_in_conflict(variant, solved):
+    rows = f64([[1.0, 0.0], [-0.9, 0.9]])
+    assert solved("dcgd", rows, variant=variant)[0].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("variant", ["center", "average", "projection"])
+def test_dcgd_of_a_group_that_cancels_is_the_sum(variant, solved, random_rows):
+    g = random_rows(0, 2)
+    rows = torch.cat([g, -g[:1]])
+    c, _, _ = solved("dcgd", rows, equations=[True, False, True], variant=variant)
+    assert c.tolist() == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("variant", ["center", "average", "projection"])
@@ -919,7 +920,7 @@ def test_dcgd_of_one_group_is_the_sum(equations, variant, solved, random_rows):
 
 
 @few
-@given(seed=seeds, size=st.integers(2, 8), span=st.sampled_from([0.0, 4.0, 8.0]))
+@given(seed=seeds, size=st.integers(2, 8), span=spans)
 def test_config_of_two_is_dcgd_center(seed, size, span, solved, random_rows):
     rows = random_rows(seed, 2, size, span=span)
     config, dcgd = solved("config", rows)[0], solved("dcgd", rows)[0]
@@ -927,7 +928,7 @@ def test_config_of_two_is_dcgd_center(seed, size, span, solved, random_rows):
 
 
 @few
-@given(seed=seeds, size=st.integers(2, 8), span=st.sampled_from([0.0, 4.0, 8.0]))
+@given(seed=seeds, size=st.integers(2, 8), span=spans)
 @pytest.mark.parametrize("name", CENTRES)
 def test_the_direction_of_two_is_their_bisector(name, seed, size, span, solved, random_rows):
     rows = random_rows(seed, 2, size, span=span)
@@ -935,16 +936,28 @@ def test_the_direction_of_two_is_their_bisector(name, seed, size, span, solved, 
     torch.testing.assert_close(unit(solved(name, rows)[1]), bisector, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(n for n in CENTRES if n != "dcgd"),
+        pytest.param(
+            "dcgd",
+            marks=pytest.mark.xfail(
+                strict=True, reason="leaves out a group 1e12 times smaller as if it were zero"
+            ),
+        ),
+    ],
+)
+def test_the_direction_of_two_is_their_bisector_at_any_ratio(name, solved):
+    rows = f64([[1e13, 0.0], [-0.6, 0.8]])
+    bisector = unit(f64([0.4, 0.8]))
+    torch.testing.assert_close(unit(solved(name, rows)[1]), bisector, rtol=1e-8, atol=1e-9)
+
+
 @few
 @given(seed=seeds, size=st.integers(2, 8), span=spans)
-def test_projections_of_two_are_pcgrad_and_dcgd(seed, size, span, solved, random_rows):
+def test_upgrad_of_two_is_pcgrad(seed, size, span, solved, random_rows):
     """Of two gradients the nearest point to each without conflict is PCGrad's."""
     rows = random_rows(seed, 2, size, span=span)
     upgrad, pcgrad = solved("upgrad", rows)[0], solved("pcgrad", rows)[0]
     torch.testing.assert_close(upgrad, pcgrad, rtol=1e-9, atol=1e-12)
-
-
-def test_every_surgery_of_this_file_exists():
-    names = {*DETERMINISTIC, *SUM_WITHOUT_CONFLICT, *CENTRES, *NEVER_CONFLICT}
-    assert names <= set(METHODS)
-    assert all(method_class(name).claim for name in names)
