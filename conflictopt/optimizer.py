@@ -198,7 +198,8 @@ class MultiLossOptimizer(OptimizerWrapper):
             raise MethodError(
                 f"expected torch.optim.SGD without momentum around {aggregator.label}, found "
                 f"{type(inner).__name__}: the method keeps moments of its own and scales the "
-                "update as Adam does. Give SGD the learning rate that you would give Adam."
+                "update as Adam does. Give SGD the learning rate that you would give Adam (under "
+                "DeepXDE: model.compile('sgd', lr=...))."
             )
 
     def _forget(self) -> None:

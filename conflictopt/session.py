@@ -245,13 +245,15 @@ class Session:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
-        weights, notes = None, []  # type: PointWeights | None, list[Note]
+        weights: PointWeights | None = None
+        notes: list[Note] = []
         points: Mapping[str, tuple[Tensor | None, ...]] = {}
         if self.aggregator.needs & Needs.POINTS:
             rows = bool(self.aggregator.needs & (Needs.ROW | Needs.GRAMIAN | Needs.ROWS))
             losses = source.losses(residuals=True, by_loss=rows)
             sets, points = point_sets(losses), losses.points
-            weights, state = self.aggregator.weigh(spec, sets, state)
+            report = lambda kind, message: notes.append((kind, message))  # noqa: E731
+            weights, state = self.aggregator.weigh(spec, sets, state, report)
             if weights is not None:
                 source.weigh(weights)
         if self.keeps_rows:

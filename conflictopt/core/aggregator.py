@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .layout import ParameterLayout
 from .points import PointSets, PointWeights
+from .reports import Reporter, unheard
 from .step import Spec, StepView
 
 State = dict[str, Tensor]
@@ -96,13 +97,16 @@ class Aggregator(ABC):
         """State before the first step; keys and shapes never change afterwards."""
         return {}
 
-    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights | None, State]:
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights | None, State]:
         """Weights of single points, for methods with ``Needs.POINTS``; once a step, before update.
 
         Args:
             spec: of the run.
             sets: per loss its residuals and collocation points.
             state: before this step.
+            report: is told of bounds that acted.
 
         Returns:
             Per loss and residual one weight for each entry, ``None`` for no weights; and the

@@ -9,6 +9,7 @@ from .errors import MethodError
 from .layout import ParameterLayout
 from .points import PointSets, PointWeights
 from .pointwise import PointReweighting
+from .reports import Reporter, unheard
 from .step import Spec, StepView
 
 _ORDER = {PointReweighting: 0, Reweighting: 1, Surgery: 2, Routing: 3}
@@ -74,11 +75,13 @@ class Chain(Aggregator):
     def init(self, spec: Spec) -> State:
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}
 
-    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights | None, State]:
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights | None, State]:
         total: PointWeights | None = None
         after = dict(state)
         for i, member in enumerate(self.members):
-            weights, own = member.weigh(spec, sets, _part(state, i))
+            weights, own = member.weigh(spec, sets, _part(state, i), report)
             after = {k: v for k, v in after.items() if not k.startswith(f"{i}.")}
             after.update({f"{i}.{k}": v for k, v in own.items()})
             if weights is not None and total is not None:

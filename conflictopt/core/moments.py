@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import MethodError
+from .errors import MethodError, NonFiniteError
 
 BETAS = (0.9, 0.999)
 EPS = 1e-8
@@ -53,9 +53,15 @@ def adam(
 
     Returns:
         What to add, and both moments after this step.
+
+    Raises:
+        NonFiniteError: the second moment would be infinite or NaN.
     """
     b1, b2 = BETAS
     first = torch.lerp(first, gradient, 1 - b1)
     second = torch.lerp(second, gradient.square(), 1 - b2)
+    if not bool(second.isfinite().all()):
+        # it would stay there for ever
+        raise NonFiniteError("expected losses whose squares are finite, found larger ones.")
     root = (second / (1 - b2**step)).sqrt() + EPS
     return -lr / (1 - b1**step) * first / root, first, second

@@ -12,6 +12,7 @@ from torch import Tensor
 from .aggregator import Needs, Reweighting, State
 from .errors import MethodError
 from .points import PointSet, PointSets, PointWeights
+from .reports import Reporter, unheard
 from .step import Spec, StepView
 
 _ROWS = 1024
@@ -25,7 +26,9 @@ class PointReweighting(Reweighting):
     needs = Needs.POINTS
 
     @abstractmethod
-    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights, State]: ...
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights, State]: ...
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         return view.ones(), state
@@ -72,7 +75,9 @@ class CarriedPointWeights(PointReweighting):
     def init(self, spec: Spec) -> State:
         return {"age": torch.zeros((), dtype=torch.int64, device="cpu")}
 
-    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights, State]:
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights, State]:
         age = state["age"] + 1
         after: State = {"age": age}
         weights: PointWeights = {}

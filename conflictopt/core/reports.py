@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,12 @@ from .errors import ConflictOptWarning
 
 Note = tuple[str, str]
 """A kind (``"cap"``, ``"verify"``, ...) and a sentence."""
+Reporter = Callable[[str, str], None]
+"""Is told kind and sentence."""
+
+
+def unheard(kind: str, message: str) -> None:
+    """A reporter that tells nobody."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ..core.errors import MethodError
 from ..core.periodic import check_count
 from ..core.points import PointSet, PointSets, PointWeights
 from ..core.pointwise import PointReweighting
+from ..core.reports import Reporter, unheard
 from ..core.step import Spec
 
 
@@ -70,7 +71,9 @@ class Causal(PointReweighting):
     def bound(self, count: int) -> float:
         return 1.0
 
-    def weigh(self, spec: Spec, sets: PointSets, state: State) -> tuple[PointWeights, State]:
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights, State]:
         weights = {n: tuple(torch.ones_like(s.residuals) for s in sets[n]) for n in spec.names}
         equations = [n for n, e in zip(spec.names, spec.equations, strict=True) if e]
         places = {n: [self._chunk_of(n, s) for s in sets[n]] for n in equations}

@@ -9,10 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..core.aggregator import State
 from ..core.errors import MethodError
 from ..core.moments import adam, check_rate
-from ..core.points import PointSet
+from ..core.points import PointSet, PointSets, PointWeights
 from ..core.pointwise import CarriedPointWeights
+from ..core.reports import Reporter, unheard
+from ..core.step import Spec
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,15 @@ class SAPINN(CarriedPointWeights):
 
     def bound(self, count: int) -> float:
         return max(1.0, self.cap)
+
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights, State]:
+        weights, after = super().weigh(spec, sets, state, report)
+        held = [n for n, ws in weights.items() if any(bool((w >= self.cap).any()) for w in ws)]
+        if held:
+            report("cap", f"weights of points are kept below {self.cap:.3g}: {', '.join(held)}.")
+        return weights, after
 
     def start(self, residuals: Tensor) -> dict[str, Tensor]:
         zeros = torch.zeros_like(residuals)

@@ -15,6 +15,9 @@ from ._base import Claim, GramianSurgery, Problem
 
 Vector = NDArray[np.floating[Any]]
 _OUT_OF_REACH = 1e6
+"""Stands for an infinite excess of length."""
+_CANCELS = 1e7
+"""Sum of multipliers, in units of the length, from which half of all digits cancel."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def _push(unit: Vector, norms: Vector, along: Vector) -> Vector:
         if found is None:
             return _OUT_OF_REACH
         length = _length(unit, found)
+        if found.sum() > _CANCELS * max(1.0, length):
+            return _OUT_OF_REACH  # its length is rounding of what cancels
         if abs(length - 1) < gap:
             best, gap = found, abs(length - 1)
         return length - 1

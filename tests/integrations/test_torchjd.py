@@ -230,9 +230,7 @@ def test_patch_names_what_it_accepts(heat):
 # -- what is accepted --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "method", [None, 3, nn.Linear(1, 1), [make("sum")], jd.UPGrad], ids=repr
-)
+@pytest.mark.parametrize("method", [None, 3, nn.Linear(1, 1), [make("sum")], jd.UPGrad], ids=repr)
 def test_other_objects_are_refused_by_name(method):
     w = nn.Parameter(torch.zeros(2))
     with pytest.raises(TypeError, match="aggregator, its name, or an object of torchjd, found"):

@@ -354,3 +354,15 @@ def test_losses_and_gradients_of_zero_leave_weights_at_one(name):
 def test_refused_options(name, options, message):
     with pytest.raises(MethodError, match=message):
         make(name, **options)
+
+
+@pytest.mark.parametrize("name", ["gradnorm_chen", "resnorm", "min_max", "uncertainty"])
+def test_a_loss_too_large_to_square_leaves_the_weights_as_they_are(name):
+    w = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+    opt = MultiLossOptimizer(torch.optim.SGD([w], lr=0.0), make(name, lr=0.1), on_nonfinite="skip")
+    opt.step({"a": 3 * w[0], "b": w[1]})
+    opt.step({"a": 1e170 * w[0], "b": w[1]})
+    assert opt.skipped == 1
+    opt.step({"a": 3 * w[0], "b": w[1]})
+    assert opt.completed == 2
+    assert opt.last.coefficients.isfinite().all()

@@ -18,6 +18,7 @@ from torch import nn, optim
 from conflictopt import (
     Chain,
     CheckpointError,
+    ConflictOptWarning,
     LossError,
     Losses,
     MethodError,
@@ -1204,3 +1205,12 @@ def test_causal_refuses_points_that_do_not_fit(options, message):
 def test_bad_options_are_refused(name, option, value, message):
     with pytest.raises(MethodError, match=message):
         make(name, **{option: value})
+
+
+def test_a_bound_of_point_weights_that_acts_is_reported():
+    one = Single(make("sa_pinn", cap=1.1, lr=0.1))
+    one.step(draw(0, 4))
+    with pytest.warns(ConflictOptWarning, match="weights of points are kept below 1.1: pde"):
+        one.step(draw(0, 4))
+    one.step(draw(0, 4))
+    assert one.opt.reports["cap"].count == 2
