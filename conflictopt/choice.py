@@ -57,6 +57,6 @@ class Choice:
 
 def same_weights(a: PointWeights, b: PointWeights) -> bool:
     """Whether all points have the same weights."""
-    return all(
-        len(a[n]) == len(b[n]) and all(map(torch.equal, a[n], b[n])) for n in a.keys() | b.keys()
+    return a.keys() == b.keys() and all(
+        len(a[n]) == len(b[n]) and all(map(torch.equal, a[n], b[n])) for n in a
     )

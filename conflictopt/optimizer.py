@@ -14,7 +14,7 @@ from .adapters.low_rank import Adapters
 from .choice import LastStep
 from .core.aggregator import Aggregator
 from .core.engines import EngineName
-from .core.errors import LossError, MethodError, NonFiniteError
+from .core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .core.reports import Reports
 from .session import LossForms, Residuals, Session
@@ -106,7 +106,7 @@ class MultiLossOptimizer(OptimizerWrapper):
         super().__init__(optimizer)
         keeps_rows = update != "trust"
         self.session = Session(aggregator, names, equations, seed, engine, every, keeps_rows)
-        self.update = update
+        self._update = self._wished_update = update
         self._check_inner(self.session.aggregator)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
@@ -165,15 +165,30 @@ class MultiLossOptimizer(OptimizerWrapper):
         The session goes on: method, state, random source, step count. The other optimizer's own
         state starts as it is.
         """
+        wished = self._wished_update
+        update: UpdateMode = "trust" if linesearch.searches_lines(optimizer) else wished
         new = MultiLossOptimizer(
             optimizer,
             self.aggregator,
             blocks=self.blocks,
-            update=self.update,
+            update=update,
             on_nonfinite=self.on_nonfinite,
         )
-        new.session, new.skipped = self.session, self.skipped
+        new.session, new.skipped, new._wished_update = self.session, self.skipped, wished
+        new.session.keeps_rows = update != "trust"
+        if update != wished:
+            warnings.warn(
+                f"update='{wished}' does not apply to {type(optimizer).__name__}, whose update is "
+                "the end of a line search: it is trusted.",
+                ConflictOptWarning,
+                stacklevel=2,
+            )
         return new
+
+    @property
+    def update(self) -> UpdateMode:
+        """What is done with the wrapped optimizer's actual update."""
+        return self._update
 
     def layout(self) -> ParameterLayout:
         """The present parameters as blocks; follows groups that were added or replaced.
@@ -237,6 +252,8 @@ class MultiLossOptimizer(OptimizerWrapper):
             LineSearchError: a line search with a method that has no scalar objective.
             MethodError: the method lacks what it needs.
         """
+        if self.aggregator.steps_itself:
+            self._check_inner(self.aggregator)  # a schedule may have added momentum
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
@@ -269,7 +286,8 @@ class MultiLossOptimizer(OptimizerWrapper):
         """Add the aggregated gradient to ``.grad``, as ``loss.backward()`` does for one loss.
 
         Several calls before one ``step()`` accumulate; the coefficients of the first hold for
-        all of them, and the method's state advances once.
+        all of them, and the method's state advances once. Weights of points hold for the same
+        points; without ``points``, row by row.
 
         Raises:
             LossError, NonFiniteError, MethodError: see ``step``.
@@ -399,15 +417,8 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = (
-            "inner",
-            "session",
-            "blocks",
-            "update",
-            "on_nonfinite",
-            "skipped",
-            "_skips_in_a_row",
-        )
+        kept = ["inner", "session", "blocks", "_update", "_wished_update", "on_nonfinite"]
+        kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import checkpoint
 from .choice import Choice, LastStep, same_weights
-from .core.aggregator import Aggregator, Chosen, Needs, State
+from .core.aggregator import Aggregator, Chosen, Needs, State, members
 from .core.buffer import RowBuffer
 from .core.combine import accumulate_direction, apply
 from .core.engines import EngineName, check_engine
@@ -99,7 +99,11 @@ class Session:
             )
         check(chosen)
         self.aggregator = chosen
-        self._retain = bool(chosen.needs & Needs.RESIDUALS)
+        # a recorder beside these reads gradients of graphs that they use up
+        shared = bool(chosen.needs & (Needs.POINTS | Needs.ROW))
+        beside = any(m.plain and m.needs & Needs.GRAMIAN for m in members(chosen))
+        self._retain = bool(chosen.needs & Needs.RESIDUALS) or (shared and beside)
+        self._order: tuple[int, ...] | None = None
         self.state: State | None = None
         self.began = self.completed
         self.discard()
@@ -224,10 +228,11 @@ class Session:
         assert self._choice is not None
         self.last, self.state = self._choice.step, self._choice.state
         self.names = self.last.names
-        self._last_weights = self._choice.weights
-        self.reports.add(self._choice.notes, self.completed)
+        self._last_weights, notes = self._choice.weights, self._choice.notes
         self.completed += 1
         self._choice, self._random_state, self.source = None, None, None
+        # last: a warning may be an error
+        self.reports.add(notes, self.completed - 1)
 
     def discard(self) -> None:
         """The step was not taken; state and random source are as before it."""
@@ -245,13 +250,16 @@ class Session:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
+        self._check_order(layout)
         weights: PointWeights | None = None
         notes: list[Note] = []
         points: Mapping[str, tuple[Tensor | None, ...]] = {}
         if self.aggregator.needs & Needs.POINTS:
-            rows = bool(self.aggregator.needs & (Needs.ROW | Needs.GRAMIAN | Needs.ROWS))
+            reads = Needs.ROW | Needs.NORMS | Needs.GRAMIAN | Needs.ROWS
+            rows = self.keeps_rows or bool(self.aggregator.needs & reads)
             losses = source.losses(residuals=True, by_loss=rows)
-            sets, points = point_sets(losses), losses.points
+            sets = point_sets(losses, self.aggregator.weighs(spec))
+            points = losses.points
             report = lambda kind, message: notes.append((kind, message))  # noqa: E731
             weights, state = self.aggregator.weigh(spec, sets, state, report)
             if weights is not None:
@@ -267,6 +275,16 @@ class Session:
             self._check_coefficients(chosen.coefficients, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
         return Choice(step, chosen.state, weights, points, chosen.direction, notes)
+
+    def _check_order(self, layout: ParameterLayout) -> None:
+        """Check that state which follows the parameters still does."""
+        order = tuple(map(id, layout.params))
+        if self.aggregator.per_parameter and self._order not in (None, order):
+            raise MethodError(
+                f"{self.aggregator.label} remembers moments of every parameter, and parameters or "
+                "their blocks have changed: start it afresh with set_aggregator."
+            )
+        self._order = order
 
     def note(self, kind: str, message: str) -> None:
         """Add to the reports of the step in progress."""
@@ -343,6 +361,7 @@ class Session:
         state = None
         if same and saved["state"] is not None:
             fresh = self.aggregator.init(self.spec(layout, names or ()))
+            self._check_saved_blocks(saved["blocks"], layout)
             grows = layout if self.aggregator.grows else None
             state = checkpoint.fit_state(saved["state"], fresh, grows)
         self.state = state
@@ -357,10 +376,18 @@ class Session:
             self.last = LastStep(self.names, tuple(saved["losses"].tolist()), c, blocks)
         return same
 
+    def _check_saved_blocks(self, saved: Any, layout: ParameterLayout) -> None:
+        outline = [list(block) for block in layout.outline]
+        if self.aggregator.per_parameter and saved is not None and saved != outline:
+            raise CheckpointError(
+                f"{self.aggregator.label} saved moments of every parameter in the blocks {saved}, "
+                f"found the blocks {outline}: load into the optimizer as it was."
+            )
+
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.
         state = self.generator.get_state()
-        passing = {"_buffer": None, "_choice": None, "_random_state": None, "source": None}
+        passing = dict.fromkeys(("_buffer", "_choice", "_random_state", "_order", "source"))
         return {**self.__dict__, "generator": state, **passing}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

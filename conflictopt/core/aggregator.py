@@ -67,6 +67,7 @@ class Aggregator(ABC):
         linear: whether the update is a combination of the gradients; else ``choose`` returns a
             direction.
         grows: whether the keys and shapes of its state follow the collocation points.
+        per_parameter: whether its state follows the parameters, one by one.
     """
 
     needs: Needs
@@ -78,6 +79,7 @@ class Aggregator(ABC):
     steps_itself: bool = False
     linear: bool = True
     grows: bool = False
+    per_parameter: bool = False
 
     @property
     def label(self) -> str:
@@ -97,6 +99,10 @@ class Aggregator(ABC):
         """State before the first step; keys and shapes never change afterwards."""
         return {}
 
+    def weighs(self, spec: Spec) -> Sequence[str]:
+        """Names of the losses whose points ``weigh`` may weight: they need residuals."""
+        return spec.names
+
     def weigh(
         self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
     ) -> tuple[PointWeights | None, State]:
@@ -109,8 +115,8 @@ class Aggregator(ABC):
             report: is told of bounds that acted.
 
         Returns:
-            Per loss and residual one weight for each entry, ``None`` for no weights; and the
-            state that ``choose`` gets.
+            Per loss and residual one weight for each entry, losses left out keep theirs at 1,
+            ``None`` for no weights at all; and the state that ``choose`` gets.
         """
         return None, state
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from .aggregator import Aggregator, Chosen, Needs, Reweighting, Routing, State, Surgery
@@ -60,6 +62,7 @@ class Chain(Aggregator):
         self.plain = all(m.plain for m in members)
         self.steps_itself = any(m.steps_itself for m in members)
         self.grows = any(m.grows for m in members)
+        self.per_parameter = any(m.per_parameter for m in members)
 
     @property
     def by_layer(self) -> bool:
@@ -75,6 +78,10 @@ class Chain(Aggregator):
     def init(self, spec: Spec) -> State:
         return {f"{i}.{k}": v for i, m in enumerate(self.members) for k, v in m.init(spec).items()}
 
+    def weighs(self, spec: Spec) -> Sequence[str]:
+        wanted = {n for m in self.members if m.needs & Needs.POINTS for n in m.weighs(spec)}
+        return [n for n in spec.names if n in wanted]
+
     def weigh(
         self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
     ) -> tuple[PointWeights | None, State]:
@@ -84,12 +91,11 @@ class Chain(Aggregator):
             weights, own = member.weigh(spec, sets, _part(state, i), report)
             after = {k: v for k, v in after.items() if not k.startswith(f"{i}.")}
             after.update({f"{i}.{k}": v for k, v in own.items()})
-            if weights is not None and total is not None:
-                total = {
-                    n: tuple(a * b for a, b in zip(ws, weights[n], strict=True))
-                    for n, ws in total.items()
-                }
-            total = weights if total is None else total
+            for n, ws in (weights or {}).items():
+                total = {} if total is None else total
+                before = total.get(n)
+                pairs = zip(ws, before, strict=True) if before is not None else ()
+                total[n] = ws if before is None else tuple(a * b for a, b in pairs)
         return total, after
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:

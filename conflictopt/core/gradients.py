@@ -60,6 +60,8 @@ class GradientSource:
         self._losses: Losses | None = None
         self._weights: PointWeights | None = None
         self._raw: list[float] | None = None
+        self._unweighted: GradientSource | None = None
+        self._norms: dict[str | None, Tensor] = {}
         self._gramians: dict[str | None, Tensor] = {}
 
     # -- losses -------------------------------------------------------------------------------
@@ -96,9 +98,12 @@ class GradientSource:
         """The same step without point weights, for what must not be changed by them."""
         if self._weights is None:
             return self
-        return GradientSource(
-            self.objective, self.layout, self._buffer, self.engine, True, True, self.finite
-        )
+        if self._unweighted is None:
+            # rows of its own: those of this step must not be written over
+            self._unweighted = GradientSource(
+                self.objective, self.layout, RowBuffer, self.engine, True, True, self.finite
+            )
+        return self._unweighted
 
     def total(self, coefficients: Tensor | None) -> Tensor:
         """``sum_k c_k L_k`` plus the fixed terms, detached; without coefficients the sum."""
@@ -207,10 +212,11 @@ class GradientSource:
         """
         if block in self._gramians:
             return self._gramians[block].diagonal().sqrt()
-        rows = self._columns(block)
-        sizes = norms(rows)
-        self._refuse_nonfinite(sizes)
-        return sizes
+        if block not in self._norms:
+            sizes = norms(self._columns(block))
+            self._refuse_nonfinite(sizes)
+            self._norms[block] = sizes
+        return self._norms[block]
 
     def _refuse_nonfinite(self, sizes: Tensor) -> None:
         if not all(map(math.isfinite, sizes.tolist())):

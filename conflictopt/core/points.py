@@ -33,14 +33,16 @@ PointWeights = dict[str, tuple[Tensor, ...]]
 """Per loss name and residual ``[N, m]`` weights of the squared entries."""
 
 
-def point_sets(losses: Losses) -> PointSets:
-    """The residuals of losses, and where they were taken.
+def point_sets(losses: Losses, names: Sequence[str] | None = None) -> PointSets:
+    """The residuals of losses, of all or of those named, and where they were taken.
 
     Raises:
         MethodError: a loss has none, or is not their mean square; see ``Losses.residual_pairs``.
     """
     sets: PointSets = {}
     for k, name in enumerate(losses.names):
+        if names is not None and name not in names:
+            continue
         pairs = losses.residual_pairs(k)
         where = losses.points.get(name) or (None,) * len(pairs)
         sets[name] = tuple(
@@ -51,7 +53,7 @@ def point_sets(losses: Losses) -> PointSets:
 
 
 def weighted(losses: Losses, weights: PointWeights) -> Losses:
-    """The losses with every squared residual entry times its weight.
+    """The losses with every squared residual entry times its weight; others as they are.
 
     One term per residual: a loss that was one term of several residuals becomes several terms.
 
@@ -61,9 +63,12 @@ def weighted(losses: Losses, weights: PointWeights) -> Losses:
     terms: list[Tensor] = []
     groups: list[int] = []
     graphs: list[int] = []
-    residuals: dict[str, tuple[Residual, ...]] = {}
+    residuals = dict(losses.residuals)
+    kept = [i for i, g in enumerate(losses.groups) if g == FIXED or losses.names[g] not in weights]
     scalars = losses.scalars()
     for k, name in enumerate(losses.names):
+        if name not in weights:
+            continue
         pairs = losses.residuals.get(name, ())
         _check_shapes(name, pairs, weights[name])
         own = [i for i, g in enumerate(losses.groups) if g == k]
@@ -76,12 +81,11 @@ def weighted(losses: Losses, weights: PointWeights) -> Losses:
             groups.append(k)
             if losses.graphs is not None:
                 graphs.append(losses.graphs[own[j if len(own) > 1 else 0]])
-    for i, g in enumerate(losses.groups):
-        if g == FIXED:
-            terms.append(scalars[i])
-            groups.append(g)
-            if losses.graphs is not None:
-                graphs.append(losses.graphs[i])
+    for i in kept:
+        terms.append(scalars[i])
+        groups.append(losses.groups[i])
+        if losses.graphs is not None:
+            graphs.append(losses.graphs[i])
     return replace(
         losses,
         terms=tuple(terms),

@@ -72,6 +72,10 @@ class CarriedPointWeights(PointReweighting):
             step: number of this step of the method, from 1.
         """
 
+    def weighs(self, spec: Spec) -> list[str]:
+        named = zip(spec.names, spec.equations, strict=True)
+        return [n for n, e in named if e or self.on == "all"]
+
     def init(self, spec: Spec) -> State:
         return {"age": torch.zeros((), dtype=torch.int64, device="cpu")}
 
@@ -81,12 +85,9 @@ class CarriedPointWeights(PointReweighting):
         age = state["age"] + 1
         after: State = {"age": age}
         weights: PointWeights = {}
-        for name, equation in zip(spec.names, spec.equations, strict=True):
+        for name in self.weighs(spec):
             chosen = []
             for i, found in enumerate(sets[name]):
-                if self.on == "equations" and not equation:
-                    chosen.append(torch.ones_like(found.residuals))
-                    continue
                 prefix = f"{name}/{i}/"
                 memory = self._memory(prefix, found, state)
                 w, memory = self.advance(found, memory, int(age))

@@ -43,13 +43,16 @@ class Reports(Mapping[str, Report]):
 
     def add(self, notes: Iterable[Note], step: int) -> None:
         """Count the notes of one step, each kind once."""
+        fresh = []
         for kind, message in dict(notes).items():
             known = self._kinds.get(kind)
             if known is None:
-                warnings.warn(f"{message} ({kind}, step {step})", ConflictOptWarning, stacklevel=2)
+                fresh.append(f"{message} ({kind}, step {step})")
                 self._kinds[kind] = Report(message, 1, step, step)
             else:
                 self._kinds[kind] = Report(message, known.count + 1, known.first, step)
+        for message in fresh:
+            warnings.warn(message, ConflictOptWarning, stacklevel=2)
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
         """Strings and numbers that the constructor reads."""

@@ -71,11 +71,14 @@ class Causal(PointReweighting):
     def bound(self, count: int) -> float:
         return 1.0
 
+    def weighs(self, spec: Spec) -> list[str]:
+        return [n for n, e in zip(spec.names, spec.equations, strict=True) if e]
+
     def weigh(
         self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
     ) -> tuple[PointWeights, State]:
-        weights = {n: tuple(torch.ones_like(s.residuals) for s in sets[n]) for n in spec.names}
-        equations = [n for n, e in zip(spec.names, spec.equations, strict=True) if e]
+        weights: PointWeights = {}
+        equations = self.weighs(spec)
         places = {n: [self._chunk_of(n, s) for s in sets[n]] for n in equations}
         total = torch.zeros(self.chunks, dtype=torch.float64, device="cpu")
         for n in equations:

@@ -82,9 +82,9 @@ class DBPINN(Reweighting):
         after = dict(state)
         if int(state["age"]) % self.refresh == 0 and not all(view.spec.equations):
             n = state["refreshes"] + 1
+            ratio = self._ratios(view, state["weights"])
             losses = view.losses.cpu().double()
             mean = state["mean"] + (losses - state["mean"]) / n
-            ratio = self._ratios(view, state["weights"])
             active = ratio.isfinite() & (ratio > 0) & (mean > 0)
             share = torch.where(active, losses / mean, 0.0)
             target = torch.where(active, ratio, 0.0).sum() * share / share.sum()
@@ -99,8 +99,11 @@ class DBPINN(Reweighting):
     def _ratios(self, view: StepView, weights: Tensor) -> Tensor:
         """``[K]`` statistic of the equations over that of each condition; NaN for equations."""
         equations = view.spec.equations
-        chosen = torch.tensor(equations, device=view.spec.device)
-        reference = view.rows(TRUNK)[chosen].sum(dim=0).cpu().double()
+        chosen = [k for k, e in enumerate(equations) if e]
+        if not chosen:
+            return torch.full((view.count,), math.nan, dtype=torch.float64, device="cpu")
+        touched = torch.stack([view.touched_columns(k, TRUNK) for k in chosen]).any(dim=0)
+        reference = view.rows(TRUNK)[chosen].sum(dim=0)[touched].cpu().double()
         above = (
             float(reference.abs().max()) if self.statistic == "mean" else self._spread(reference)
         )

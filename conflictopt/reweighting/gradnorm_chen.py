@@ -63,6 +63,7 @@ class GradNorm(LearnedReweighting):
         return {**super().init(spec), "initial": initial}
 
     def remember(self, view: StepView, state: State) -> State:
+        view.norms(TRUNK)  # before the losses: both then come from one evaluation
         if int(state["age"]) > 0:
             return state
         return {**state, "initial": view.losses.cpu().double()}

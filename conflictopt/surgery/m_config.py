@@ -29,7 +29,8 @@ class MConFIG(RowTransform):
     Shapes: state ``[K, P]`` and twice ``[P]``; the direction ``[P]``.
     Source: Liu, Chu, Thuerey, ICLR 2025, arXiv 2408.11104, algorithm 1, in the form of its code.
     Differs: ConFIG looks at the trunk's momenta; unknowns and adapters get the plain sum of
-    theirs, with the same scaling. For one loss this is Adam. Zero momenta are left out.
+    theirs, with the same scaling. For one loss this is Adam. Zero momenta are left out. Parameters
+    that no loss reaches have a zero gradient rather than none.
     The wrapped optimizer must be SGD without momentum, with the learning rate meant for Adam;
     refuses line searches and ``every`` > 1.
 
@@ -56,6 +57,7 @@ class MConFIG(RowTransform):
     source = "Liu, Chu, Thuerey 2025 (arXiv 2408.11104), algorithm 1"
     claim = "equal positive cosines to all momenta, before scaling; Adam for K = 1"
     steps_itself = True
+    per_parameter = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", check_betas(self.betas))

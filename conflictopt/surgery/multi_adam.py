@@ -51,6 +51,7 @@ class MultiAdam(RowTransform):
     claim = "does not depend on the scale of any group's loss, up to eps; Adam for one group"
     passes = "K"
     steps_itself = True
+    per_parameter = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", check_betas(self.betas))

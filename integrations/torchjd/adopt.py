@@ -141,7 +141,12 @@ class MatrixSurgery(RowTransform):
 def _own_randomness(view: StepView) -> Iterator[None]:
     """Seed the global generators, which torchjd draws from, from ours, and put them back."""
     seed = int(torch.randint(2**62, (), generator=view.generator, device="cpu"))
-    devices = [view.spec.device] if view.spec.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    device = view.spec.device
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng([device] if on_gpu else []):
+        # not torch.manual_seed, which seeds every device there is
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield

@@ -563,3 +563,13 @@ def test_float32_gradients_are_weighted_as_in_float64(name):
 def test_refused_options(name, options, message):
     with pytest.raises(MethodError, match=message):
         make(name, **options)
+
+
+@pytest.mark.parametrize("statistic", ["std", "kurtosis"])
+def test_db_pinn_leaves_out_what_no_equation_reaches(statistic):
+    a, b = (torch.nn.Parameter(torch.zeros(4, dtype=torch.float64)) for _ in range(2))
+    method = make("db_pinn", statistic=statistic)
+    opt = MultiLossOptimizer(torch.optim.SGD([a, b], lr=0.0), method)
+    along = torch.tensor([3.0, -1.0, 2.0, 5.0], dtype=torch.float64)
+    opt.step({"pde": along @ a + 1, "bc": along @ a + 0 * b.sum().detach() + 1})
+    assert opt.last.coefficients.tolist() == pytest.approx([1.0, 1.0])

@@ -1088,8 +1088,13 @@ def test_losses_without_residuals_are_refused(name):
         opt.step(losses)
     r = problem.residuals()
     losses = {n: total(rs) for n, rs in r.items()}
+    given = {n: rs for n, rs in r.items() if n != "ic"}
+    points = {n: xs for n, xs in problem.points().items() if n != "ic"}
+    if name == "causal":  # weights the equation alone
+        opt.step(losses, given, points)
+        return
     with pytest.raises(MethodError, match="got none for 'ic'"):
-        opt.step(losses, {n: rs for n, rs in r.items() if n != "ic"})
+        opt.step(losses, given, points)
     assert opt.completed == 0
 
 
@@ -1098,8 +1103,8 @@ def test_a_loss_that_is_not_the_mean_square_is_refused(name):
     problem = Problem()
     r = problem.residuals()
     losses = {n: total(rs) for n, rs in r.items()}
-    losses["bc"] = 2 * losses["bc"]
-    with pytest.raises(MethodError, match="mean-square losses; loss 'bc' is"):
+    losses["pde"] = 2 * losses["pde"]
+    with pytest.raises(MethodError, match="mean-square losses; loss 'pde' is"):
         wrap(problem, METHODS[name]()).step(losses, r, problem.points())
 
 
@@ -1214,3 +1219,13 @@ def test_a_bound_of_point_weights_that_acts_is_reported():
         one.step(draw(0, 4))
     one.step(draw(0, 4))
     assert one.opt.reports["cap"].count == 2
+
+
+def test_losses_whose_points_are_not_weighted_need_no_residuals():
+    w = nn.Parameter(torch.ones(3, dtype=torch.float64))
+    opt = MultiLossOptimizer(optim.SGD([w], lr=0.0), make("rba", eta=0.5))
+    r = draw(0, 3) * w
+    opt.step({"pde": r.square().mean(), "bc": w.abs().sum()}, {"pde": r})
+    level = 0.5 * r.detach().abs() / r.detach().abs().max()
+    expected = 2 / 3 * level**2 * r.detach() ** 2 + 1
+    torch.testing.assert_close(w.grad, expected)

@@ -11,6 +11,7 @@ from torch import nn, optim
 
 from conflictopt import (
     Chain,
+    CheckpointError,
     ConflictOptWarning,
     LineSearchError,
     Losses,
@@ -607,3 +608,29 @@ def test_parameters_that_no_loss_touches_keep_no_gradient(name, net):
     opt = sgd([*trained.parameters(), idle], name)
     opt.step(losses_of(trained))
     assert idle.grad is None
+
+
+@pytest.mark.parametrize("name", ["m_config", "multi_adam"])
+def test_moments_do_not_pass_to_other_parameters_when_blocks_change(name):
+    a, b = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    opt = MultiLossOptimizer(optim.SGD([a, b], lr=1.0), name)
+    losses = lambda: {"x": (100 * a).sum(), "y": b.sum()}  # noqa: E731
+    opt.step(losses())
+    saved = opt.state_dict()
+    opt.blocks = {"physics": [a]}
+    with pytest.raises(MethodError, match="parameters or their blocks have changed: start it af"):
+        opt.step(losses())
+    with pytest.raises(CheckpointError, match="load into the optimizer as it was"):
+        opt.load_state_dict(saved)
+    opt.set_aggregator(make(name))
+    opt.step(losses())
+    assert opt.completed == 2
+
+
+@pytest.mark.parametrize("name", ["m_config", "multi_adam"])
+def test_momentum_that_a_schedule_adds_is_refused(name):
+    w = nn.Parameter(torch.zeros(2))
+    opt = MultiLossOptimizer(optim.SGD([w], lr=1.0), name)
+    optim.lr_scheduler.OneCycleLR(opt, max_lr=0.1, total_steps=10)
+    with pytest.raises(MethodError, match="without momentum"):
+        opt.step({"x": w.sum()})

@@ -410,8 +410,6 @@ def test_refuses_searches_along_lines(pinn, update):
     net = pinn.net()
     with pytest.raises(MethodError, match=f"expected update='trust' with LBFGS, found '{update}'"):
         wrapped(net, "sum", optim.LBFGS, update)
-    with pytest.raises(MethodError, match="expected update='trust' with LBFGS"):
-        wrapped(net, update=update).rewrap(optim.LBFGS(net.parameters()))
 
 
 @quiet
@@ -466,3 +464,16 @@ def test_resumes_bitwise(exact, same, through_a_file):
     exact.train(again, resumed, 5)
     assert same(net, again)
     assert same(opt.state_dict(), resumed.state_dict())
+
+
+def test_the_update_is_trusted_while_a_line_search_runs(pinn):
+    net = pinn.net()
+    opt = wrapped(net, "sum", "adam", "check")
+    with pytest.warns(ConflictOptWarning, match="'check' does not apply to LBFGS"):
+        search = opt.rewrap(torch.optim.LBFGS(net.parameters(), max_iter=2))
+    assert search.update == "trust"
+    assert not search.session.keeps_rows
+    pinn.train(net, search, 1)
+    again = search.rewrap(torch.optim.Adam(net.parameters()))
+    assert again.update == "check"
+    assert again.session.keeps_rows
