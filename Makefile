@@ -31,15 +31,18 @@ lint: .venv/installed
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 
-# What a step costs beside the plain step and beside other packages: about 5 minutes.
+# What a step and its aggregation cost beside the plain step and other packages: about 7 minutes.
 bench: .venv/bench-installed
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/step_cost.py --quick
+	$(BIN)/python benchmarks/solver_cost.py --quick
 
-# The numbers and the figure of the documents: about 25 minutes on an otherwise idle machine.
+# The numbers and figures of the documents: about 45 minutes on an otherwise idle machine.
 bench-full: .venv/bench-installed
 	$(BIN)/python benchmarks/step_cost.py
 	$(BIN)/python benchmarks/step_cost.py --figure
+	$(BIN)/python benchmarks/solver_cost.py
+	$(BIN)/python benchmarks/solver_cost.py --figure
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,19 +1,24 @@
 """What aggregation alone costs: a matrix of gradients to an update, by conflictopt and by torchjd.
 
-Usage: python benchmarks/solver_cost.py [--quick] [--only METHOD ...] [--threads 1] [--out FILE]
+Usage: python benchmarks/solver_cost.py [--quick] [--only METHOD ...] [--parameters P ...]
+           [--threads 1] [--out FILE]
        python benchmarks/solver_cost.py --figure [--out FILE]
 
 Every method meets torchjd's aggregator of the same name on the same K rows of P float32 entries,
 pair by pair; no backward pass is timed. Allocator as in ``step_cost.py``. Needs ``pip install
 conflictopt[bench]``. Asserts nothing: it prints tables, lists where we are slower and writes JSON;
-``--figure`` draws docs/figures/solver_cost.png from that file and measures nothing.
+``--only`` adds methods to the record, or measures them again. ``--figure`` draws
+docs/figures/solver_cost.png from that file and measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import solvercost  # first: it sets what numpy and torch read when they are imported  # noqa: F401
 import torch
@@ -39,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="six sizes, about two minutes")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods alone")
+    parser.add_argument("--parameters", nargs="+", type=int, metavar="P", help="these P alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="the JSON file")
     parser.add_argument("--figure", action="store_true", help="draw from the JSON file and stop")
@@ -48,21 +54,32 @@ def main() -> None:
         draw(out, FIGURE)
         return
     torch.set_num_threads(given.threads)
-    run(QUICK if given.quick else FULL, given.only, out)
+    grid = QUICK if given.quick else FULL
+    if given.parameters:
+        grid = replace(grid, parameters=tuple(given.parameters))
+    run(grid, given.only, out)
 
 
 def run(grid: Grid, only: list[str] | None, out: Path) -> None:
     """Measure size by size, write after each, and print everything at the end."""
     console = Console(width=120)
-    record = {**report.circumstances(), "cells": {}}
+    record: dict[str, Any] = {**report.circumstances(), "cells": {}}
+    if only is not None and out.exists():
+        # pairs are measured side by side: methods may be added to a record later
+        known = json.loads(out.read_text(encoding="utf-8"))
+        later = {**report.circumstances(), "methods": only}
+        record = {**known, "added": [*known.get("added", []), later]}
     for count, size in grid.sizes():
         console.print(f"K = {count}, P = {size:.0e}")
         gradients = conflicting(count, size)
-        record["cells"].setdefault(f"P={size}", {})[f"K={count}"] = {
-            c.name: measure(c, gradients, grid.seconds)
-            for c in CONTENDERS
-            if only is None or c.name in only
-        }
+        cell = record["cells"].setdefault(f"P={size}", {}).setdefault(f"K={count}", {})
+        cell.update(
+            {
+                c.name: measure(c, gradients, grid.seconds)
+                for c in CONTENDERS
+                if only is None or c.name in only
+            }
+        )
         write(out, record)
     report.show(console, record["cells"])
     report.show_slower(console, record["cells"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchjd import aggregation as jd
 
 import conflictopt
+from conflictopt.core.gramian import gramian
 
 from .matrices import Gradients
 
@@ -58,8 +59,24 @@ class Contender:
         return lambda: aggregator(rows)
 
 
+class Product(Contender):
+    """What every method of the Gramian pays, and nothing solved: the product, one combination.
+
+    Ours is accumulated in float64, torchjd's is one float32 product.
+    """
+
+    def ours(self, gradients: Gradients) -> Call:
+        rows = gradients.rows
+        return lambda: gramian(rows)[0].to(rows.dtype) @ rows
+
+    def theirs(self, gradients: Gradients) -> Call:
+        rows = gradients.rows
+        return lambda: (rows @ rows.T)[0] @ rows
+
+
 CONTENDERS = [
     Contender("sum", lambda k: jd.Sum()),
+    Product("gramian", lambda k: jd.Sum()),
     Contender("pcgrad", lambda k: jd.PCGrad(), random=2),
     Contender("gradvac", lambda k: jd.GradVac(), random=2),
     Contender("graddrop", lambda k: jd.GradDrop(), random=1),

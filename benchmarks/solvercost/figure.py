@@ -18,6 +18,7 @@ Record = dict[str, Any]
 
 LINES = {
     "sum": ("#888888", "", "--"),
+    "gramian": ("#000000", "", ":"),
     "pcgrad": ("#0b62a4", "o", "-"),
     "gradvac": ("#56b4e9", "s", "-"),
     "graddrop": ("#7f4f24", "^", "-"),
