@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from ..core.aggregator import Needs, State, Surgery
 from ..core.errors import MethodError
 from ..core.layout import Block, ParameterLayout
 from ..core.step import Spec, StepView
-from ._problem import Claim, Problem, gramian_of
+from ._problem import Claim, Problem, gramian_of, normal_form
 from ._verify import verified
 
 __all__ = ["Blocks", "Claim", "GramianSurgery", "Problem"]
@@ -136,16 +135,10 @@ class GramianSurgery(Surgery):
     def _coefficients(
         self, view: StepView, group: tuple[str, ...], number: int, memory: Tensor
     ) -> list[float]:
-        gram = gramian_of(view, group)
-        sizes = np.sqrt(gram.diagonal())
-        active = [k for k, n in enumerate(sizes.tolist()) if n > 0]
+        unit, norms, active = normal_form(gramian_of(view, group))
         c = [1.0] * view.count
         if len(active) > 1:
-            if len(active) < view.count:
-                gram, sizes = gram[np.ix_(active, active)], sizes[active]
-            # by one norm after the other: their product may underflow
-            unit = gram / sizes[:, None] / sizes
-            problem = Problem(unit, sizes, active, number, view)
+            problem = Problem(unit, norms, active, number, view)
             solved = self.solve(problem, memory)
             if self.verify:
                 solved = verified(problem, solved, self.claims, self.label)
