@@ -108,7 +108,7 @@ class ParameterLayout:
         """The dtype all parameters share."""
         return self.params[0].dtype
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Block names, in column order."""
         return tuple(b.name for b in self.blocks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -20,6 +21,14 @@ from ._verify import verified
 __all__ = ["Blocks", "Claim", "GramianSurgery", "Problem"]
 
 Blocks = Literal["physics", "global", "layer"] | Mapping[str, Sequence[str]]
+
+_NOTHING = torch.zeros(0, dtype=torch.float64, device="cpu")
+
+
+@lru_cache
+def _trunk(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the blocks that are in the trunk."""
+    return tuple(n for n in names if Block(n, slice(0)).in_trunk)
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class GramianSurgery(Surgery):
             if unknown:
                 raise MethodError(f"blocks names {unknown}, but the blocks are {tuple(names)}.")
             return [tuple(g) for g in self.blocks.values()]
-        trunk = tuple(n for n in names if Block(n, slice(0)).in_trunk)
+        trunk = _trunk(tuple(names))
         if self.blocks == "global" or not trunk:
             return [tuple(names)]
         return [(n,) for n in trunk] if self.by_layer else [trunk]
@@ -116,14 +125,17 @@ class GramianSurgery(Surgery):
             return view.ones(), state
         names = view.layout.names
         groups = self.groups(names)
-        memory = state["memory"].clone() if state else torch.zeros(len(groups), 0, device="cpu")
-        if len(memory) != len(groups):
+        memory = state["memory"].clone() if state else None
+        if memory is not None and len(memory) != len(groups):
             raise MethodError(
                 f"{self.label} remembers {len(memory)} blocks, and there are {len(groups)} now: "
                 "start it afresh with set_aggregator."
             )
-        chosen = [self._coefficients(view, g, i, memory[i]) for i, g in enumerate(groups)]
-        after = {"memory": memory} if state else state
+        chosen = [
+            self._coefficients(view, g, i, _NOTHING if memory is None else memory[i])
+            for i, g in enumerate(groups)
+        ]
+        after = {"memory": memory} if memory is not None else state
         spec = view.spec
         if len(groups[0]) == len(names):
             return torch.tensor(chosen[0], dtype=spec.dtype, device=spec.device), after

@@ -135,7 +135,7 @@ def gramian_of(view: StepView, group: tuple[str, ...]) -> Tensor:
     if len(group) == len(blocks):
         return view.gramian(None)
     if set(group) == {b.name for b in blocks if b.in_trunk}:
-        return view.gramian(TRUNK)
+        return view.gramian(TRUNK)  # one run of columns
     total = view.gramian(group[0])
     for name in group[1:]:
         total = total + view.gramian(name)
