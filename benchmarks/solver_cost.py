@@ -52,6 +52,8 @@ def main() -> None:
     out = given.out or RESULTS / ("solver_cost_quick.json" if given.quick else "solver_cost.json")
     if given.figure:
         draw(out, FIGURE)
+        cells = json.loads(out.read_text(encoding="utf-8"))["cells"]
+        report.show_slower(Console(width=120), cells)
         return
     torch.set_num_threads(given.threads)
     grid = QUICK if given.quick else FULL

@@ -8,17 +8,90 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from .choice import LastStep
 from .core.aggregator import Aggregator, State
 from .core.errors import CheckpointError
 from .core.layout import ParameterLayout
+from .core.reports import Reports
 from .registry import to_config
+
+if TYPE_CHECKING:
+    from .session import Session
 
 KEY = "conflictopt"
 VERSION = 2
+
+
+def save(session: Session) -> dict[str, Any]:
+    """Tensors, numbers and strings that ``resume`` goes on from."""
+    return {
+        "version": VERSION,
+        "method": session.aggregator.label,
+        "config": to_config(session.aggregator),
+        "names": list(session.names) if session.names is not None else None,
+        "completed": session.completed,
+        "began": session.began,
+        "generator": session.generator.get_state(),
+        "state": dict(session.state) if session.state is not None else None,
+        "reports": session.reports.state_dict(),
+        "coefficients": session.last.coefficients if session.last is not None else None,
+        "losses": session.last.losses if session.last is not None else None,
+        "blocks": list(map(list, session.last.blocks)) if session.last is not None else None,
+    }
+
+
+def resume(session: Session, saved: Mapping[str, Any], layout: ParameterLayout) -> bool:
+    """Go on from a checkpoint: with everything if it is of this method, else without its state.
+
+    Returns:
+        Whether it was this method's.
+
+    Raises:
+        CheckpointError: another version, other losses, or a state that does not fit.
+    """
+    if saved["version"] != VERSION:
+        raise CheckpointError(
+            f"expected a checkpoint of version {VERSION}, found "
+            f"{saved['version']}: it was written by another conflictopt."
+        )
+    same = bool(saved["method"] == session.aggregator.label)
+    names = tuple(saved["names"]) if saved["names"] is not None else None
+    if session.names is not None and names is not None and names != session.names:
+        raise CheckpointError(
+            f"expected the losses {session.names}, found {names} in the checkpoint."
+        )
+    session.discard()
+    session.names = names or session.names
+    state = None
+    if same and saved["state"] is not None:
+        fresh = session.aggregator.init(session.spec(layout, names or ()))
+        _check_blocks(session.aggregator, saved["blocks"], layout)
+        grows = layout if session.aggregator.grows else None
+        state = fit_state(saved["state"], fresh, grows)
+    session.state = state
+    session.completed = saved["completed"]
+    session.began = saved["began"] if same else session.completed
+    session.reports = Reports(saved["reports"])
+    session.generator.set_state(saved["generator"].cpu())
+    session.last = None
+    if saved["coefficients"] is not None and session.names is not None:
+        c = saved["coefficients"].to(device=layout.device, dtype=layout.dtype)
+        blocks = tuple((name, size) for name, size in saved["blocks"])
+        session.last = LastStep(session.names, tuple(saved["losses"].tolist()), c, blocks)
+    return same
+
+
+def _check_blocks(method: Aggregator, saved: Any, layout: ParameterLayout) -> None:
+    outline = [list(block) for block in layout.outline]
+    if method.per_parameter and saved is not None and saved != outline:
+        raise CheckpointError(
+            f"{method.label} saved moments of every parameter in the blocks {saved}, "
+            f"found the blocks {outline}: load into the optimizer as it was."
+        )
 
 
 def fit_state(

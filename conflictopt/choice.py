@@ -12,6 +12,9 @@ from .core.aggregator import State
 from .core.points import PointWeights
 from .core.reports import Note
 
+Points = Mapping[str, tuple[Tensor | None, ...]]
+"""Per loss name and residual the collocation points, where they are known."""
+
 
 @dataclass(frozen=True)
 class LastStep:
@@ -50,7 +53,7 @@ class Choice:
     step: LastStep
     state: State
     weights: PointWeights | None
-    points: Mapping[str, tuple[Tensor | None, ...]]
+    points: Points
     direction: Tensor | None
     notes: list[Note]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor
 from . import checkpoint, linesearch
 from .adapters.low_rank import Adapters
 from .choice import LastStep
+from .closure import Evaluations
 from .core.aggregator import Aggregator
 from .core.engines import EngineName
 from .core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .core.reports import Reports
 from .session import LossForms, Residuals, Session
-from .update import ActualUpdate, UpdateMode, check_update
+from .update import UpdateMode, check_inner, check_update, watched
 from .wrapper import OptimizerWrapper, with_step_hooks
 
 MAX_SKIPS = 100
@@ -104,10 +106,14 @@ class MultiLossOptimizer(OptimizerWrapper):
         check_on_nonfinite(on_nonfinite)
         check_update(update)
         super().__init__(optimizer)
-        keeps_rows = update != "trust"
-        self.session = Session(aggregator, names, equations, seed, engine, every, keeps_rows)
-        self._update = self._wished_update = update
-        self._check_inner(self.session.aggregator)
+        if update != "trust" and linesearch.searches_lines(optimizer):
+            raise MethodError(
+                f"expected update='trust' with {type(optimizer).__name__}, found '{update}': its "
+                "update is the end of a search along values of the loss."
+            )
+        self._update = update
+        self.session = Session(aggregator, names, equations, seed, engine, every)
+        check_inner(self.inner, self.aggregator)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
@@ -134,12 +140,13 @@ class MultiLossOptimizer(OptimizerWrapper):
             MethodError: unknown name.
             TypeError: neither a name nor an aggregator.
         """
-        self.session.use(aggregator, self._check_inner)
+        self.session.use(aggregator, partial(check_inner, self.inner))
 
     def add_adapters(self, adapters: Adapters) -> None:
         """Train per-loss adapters too, with the learning rate and schedule of the first group.
 
-        Checkpoints from before this call still load afterwards.
+        Checkpoints from before this call still load afterwards, except those of methods with
+        moments of their own (``m_config``, ``multi_adam``), which start afresh.
         """
         linesearch.append_parameters(self.inner, list(adapters.parameters()))
         self.blocks.update(adapters.blocks())
@@ -165,21 +172,14 @@ class MultiLossOptimizer(OptimizerWrapper):
         The session goes on: method, state, random source, step count. The other optimizer's own
         state starts as it is.
         """
-        wished = self._wished_update
-        update: UpdateMode = "trust" if linesearch.searches_lines(optimizer) else wished
         new = MultiLossOptimizer(
-            optimizer,
-            self.aggregator,
-            blocks=self.blocks,
-            update=update,
-            on_nonfinite=self.on_nonfinite,
+            optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
         )
-        new.session, new.skipped, new._wished_update = self.session, self.skipped, wished
-        new.session.keeps_rows = update != "trust"
-        if update != wished:
+        new.session, new.skipped, new._update = self.session, self.skipped, self._update
+        if new.update != self._update:
             warnings.warn(
-                f"update='{wished}' does not apply to {type(optimizer).__name__}, whose update is "
-                "the end of a line search: it is trusted.",
+                f"update='{self._update}' does not apply to {type(optimizer).__name__}, whose "
+                "update is the end of a line search: it is trusted.",
                 ConflictOptWarning,
                 stacklevel=2,
             )
@@ -187,8 +187,8 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     @property
     def update(self) -> UpdateMode:
-        """What is done with the wrapped optimizer's actual update."""
-        return self._update
+        """What is done with the wrapped optimizer's actual update; a line search's is trusted."""
+        return "trust" if linesearch.searches_lines(self.inner) else self._update
 
     def layout(self) -> ParameterLayout:
         """The present parameters as blocks; follows groups that were added or replaced.
@@ -198,24 +198,6 @@ class MultiLossOptimizer(OptimizerWrapper):
         """
         params = [p for g in self.param_groups for p in g["params"]]
         return self._layouts.of(params, self.blocks, self.aggregator.by_layer)
-
-    def _check_inner(self, aggregator: Aggregator) -> None:
-        inner = self.inner
-        if self.update != "trust" and linesearch.searches_lines(inner):
-            raise MethodError(
-                f"expected update='trust' with {type(inner).__name__}, found '{self.update}': its "
-                "update is the end of a search along values of the loss."
-            )
-        plain = isinstance(inner, torch.optim.SGD) and not any(
-            g["momentum"] or g["maximize"] for g in inner.param_groups
-        )
-        if aggregator.steps_itself and not plain:
-            raise MethodError(
-                f"expected torch.optim.SGD without momentum around {aggregator.label}, found "
-                f"{type(inner).__name__}: the method keeps moments of its own and scales the "
-                "update as Adam does. Give SGD the learning rate that you would give Adam (under "
-                "DeepXDE: model.compile('sgd', lr=...))."
-            )
 
     def _forget(self) -> None:
         self.session.discard()
@@ -253,7 +235,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             MethodError: the method lacks what it needs.
         """
         if self.aggregator.steps_itself:
-            self._check_inner(self.aggregator)  # a schedule may have added momentum
+            check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
@@ -271,9 +253,8 @@ class MultiLossOptimizer(OptimizerWrapper):
                 "(a plain loss.backward() bypasses the method)."
             )
         if not self._skip:
-            watched = self._watch_update()
-            self.inner.step()
-            self._examine_update(watched)
+            with watched(self.session, self.update):
+                self.inner.step()
         self._finish()
         return None
 
@@ -303,62 +284,20 @@ class MultiLossOptimizer(OptimizerWrapper):
             # Under no_grad even a reshape would cut a loss off its graph.
             with torch.enable_grad():
                 objective = self.session.read(losses, residuals, points)
-                self.session.accumulate(objective, self.layout())
+                keep = self.update != "trust"
+                self.session.accumulate(objective, self.layout(), keep_rows=keep)
         except NonFiniteError as error:
             self._give_up_or_skip(error)
 
-    def _watch_update(self) -> ActualUpdate | None:
-        source = self.session.source
-        if self.update == "trust" or source is None:
-            return None
-        return ActualUpdate(source, source.layout)
-
-    def _examine_update(self, watched: ActualUpdate | None) -> None:
-        message = watched.examine(self.update == "correct") if watched is not None else None
-        if message is not None:
-            self.session.note("update", message)
-
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
         self.session.discard()
-        searching = linesearch.may_search(self.inner)
-        before = linesearch.Snapshot(self.layout().params if searching else ())
-        calls = 0
-        watched: ActualUpdate | None = None
-
-        def evaluate() -> Tensor:
-            nonlocal calls, watched
-            calls += 1
-            with torch.enable_grad():
-                objective = self.session.read(closure())
-                if watched is not None:
-                    raise MethodError(
-                        f"expected update='trust' with {type(self.inner).__name__}, found "
-                        f"'{self.update}': it evaluates its closure more than once per step."
-                    )
-                self.clear_grads()
-                # again: the closure may attach adapters, which adds parameters
-                value = self.session.accumulate(objective, self.layout(), calls > 1, searching)
-            if objective.count > 1 and (calls > 1 or linesearch.searches_lines(self.inner)):
-                c = self.session.pending
-                linesearch.check_scalar(self.inner, self.aggregator, self.layout(), c)
-            if calls == 1:
-                self._restart_if_changed()
-                watched = self._watch_update()
-            return value
-
+        evaluations = Evaluations(self, closure)
         result = None
         try:
-            result = self.inner.step(evaluate)  # type: ignore[arg-type]
-            self._examine_update(watched)
-            if calls > 1 and before.spoilt():
-                raise NonFiniteError(
-                    f"expected finite parameters after {calls} closure calls of "
-                    f"{type(self.inner).__name__}, found inf or nan: its search diverged."
-                )
+            result = self.inner.step(evaluations)  # type: ignore[arg-type]
+            evaluations.finish()
         except BaseException as error:
-            if calls > 1:
-                before.restore()
-                linesearch.restart_curvature(self.inner)
+            evaluations.undo()
             if not isinstance(error, NonFiniteError):
                 self.zero_grad()
                 raise
@@ -366,11 +305,6 @@ class MultiLossOptimizer(OptimizerWrapper):
             result = None
         self._finish()
         return result
-
-    def _restart_if_changed(self) -> None:
-        """Another objective than the last step's: differences to its gradients mean nothing."""
-        if self.session.changed:
-            linesearch.restart_curvature(self.inner)
 
     def _give_up_or_skip(self, error: NonFiniteError) -> None:
         self.zero_grad()
@@ -390,7 +324,7 @@ class MultiLossOptimizer(OptimizerWrapper):
     # -- checkpoints, copies ------------------------------------------------------------------
 
     def _save(self) -> dict[str, Any]:
-        extras = {**self.session.state_dict(), "skipped": self.skipped}
+        extras = {**checkpoint.save(self.session), "skipped": self.skipped}
         return {**self.inner.state_dict(), checkpoint.KEY: extras}
 
     def _load(self, given: dict[str, Any]) -> None:
@@ -401,7 +335,7 @@ class MultiLossOptimizer(OptimizerWrapper):
         same = False
         try:
             if extras is not None:
-                same = self.session.load_state_dict(extras, self.layout())
+                same = checkpoint.resume(self.session, extras, self.layout())
             else:
                 self.session.use(self.aggregator)
             self.inner.load_state_dict(inner)
@@ -417,7 +351,7 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "blocks", "_update", "_wished_update", "on_nonfinite"]
+        kept = ["inner", "session", "blocks", "_update", "on_nonfinite"]
         kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 

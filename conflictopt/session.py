@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import checkpoint
-from .choice import Choice, LastStep, same_weights
+from .choice import Choice, LastStep, Points, same_weights
 from .core.aggregator import Aggregator, Chosen, Needs, State, members
 from .core.buffer import RowBuffer
 from .core.combine import accumulate_direction, apply
 from .core.engines import EngineName, check_engine
-from .core.errors import CheckpointError, LossError, MethodError, NonFiniteError
+from .core.errors import LossError, MethodError, NonFiniteError
 from .core.gradients import GradientSource
 from .core.layout import TRUNK, ParameterLayout
 from .core.losses import Losses
@@ -25,7 +24,7 @@ from .core.points import PointWeights, check_same_points, point_sets
 from .core.reports import Note, Reports
 from .core.step import Spec, StepView
 from .foreign import adopt
-from .registry import make, to_config
+from .registry import make
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
@@ -41,7 +40,6 @@ class Session:
         equations: which losses are equations; ``None`` for the default rule.
         engine: how per-loss gradients are computed.
         every: steps for which coefficients hold.
-        keeps_rows: whether per-loss gradients are computed at every step and kept until its end.
         completed: steps taken.
         last: what the last step saw and chose.
         reports: bounds that acted and fallbacks that were taken, by kind.
@@ -57,13 +55,11 @@ class Session:
         seed: int,
         engine: EngineName,
         every: int,
-        keeps_rows: bool = False,
     ) -> None:
         check_engine(engine)
         check_count("every", every)
         self.engine = engine
         self.every = every
-        self.keeps_rows = keeps_rows
         self.names = tuple(names) if names is not None else None
         self.equations = tuple(equations) if equations is not None else None
         self.completed = 0
@@ -168,6 +164,7 @@ class Session:
         layout: ParameterLayout,
         trial: bool = False,
         searching: bool = False,
+        keep_rows: bool = False,
     ) -> Tensor:
         """Add the aggregated gradient to ``.grad``.
 
@@ -181,6 +178,8 @@ class Session:
                 recovers from it by itself: values are handed over unchecked.
             searching: the optimizer compares values between evaluations, so that all of them must
                 be computed in one way.
+            keep_rows: whether to compute all per-loss gradients and keep them, in ``source``, until
+                the step ends.
 
         Returns:
             The value whose gradient it is, ``sum_k c_k L_k``; for ``[K, B]`` coefficients, which
@@ -202,7 +201,7 @@ class Session:
         try:
             choice = self._choice
             if choice is None:
-                self._choice = choice = self._choose(source)
+                self._choice = choice = self._choose(source, keep_rows)
             elif choice.direction is not None:
                 raise MethodError(
                     f"{method.label} transforms the gradients of one evaluation of the losses, and "
@@ -211,7 +210,7 @@ class Session:
             elif choice.weights is not None:
                 check_same_points(choice.points, source.losses(residuals=True))
                 source.weigh(choice.weights)
-            if self.keeps_rows:
+            if keep_rows:
                 source.gramian(TRUNK)
                 self.source = source
             if choice.direction is not None:
@@ -246,25 +245,17 @@ class Session:
             self._random_state = self.generator.get_state()
         return self.generator
 
-    def _choose(self, source: GradientSource) -> Choice:
+    def _choose(self, source: GradientSource, keep_rows: bool) -> Choice:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
         self._check_order(layout)
-        weights: PointWeights | None = None
         notes: list[Note] = []
-        points: Mapping[str, tuple[Tensor | None, ...]] = {}
+        weights: PointWeights | None = None
+        points: Points = {}
         if self.aggregator.needs & Needs.POINTS:
-            reads = Needs.ROW | Needs.NORMS | Needs.GRAMIAN | Needs.ROWS
-            rows = self.keeps_rows or bool(self.aggregator.needs & reads)
-            losses = source.losses(residuals=True, by_loss=rows)
-            sets = point_sets(losses, self.aggregator.weighs(spec))
-            points = losses.points
-            report = lambda kind, message: notes.append((kind, message))  # noqa: E731
-            weights, state = self.aggregator.weigh(spec, sets, state, report)
-            if weights is not None:
-                source.weigh(weights)
-        if self.keeps_rows:
+            weights, points, state = self._weigh(source, spec, state, keep_rows, notes)
+        if keep_rows:
             source.rows()  # before a method uses graphs up for a single one
         held = self._held(layout)
         if held is not None:
@@ -276,10 +267,30 @@ class Session:
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
         return Choice(step, chosen.state, weights, points, chosen.direction, notes)
 
+    def _weigh(
+        self,
+        source: GradientSource,
+        spec: Spec,
+        state: State,
+        keep_rows: bool,
+        notes: list[Note],
+    ) -> tuple[PointWeights | None, Points, State]:
+        """Have the method weight the collocation points, and the source their losses."""
+        method = self.aggregator
+        reads = Needs.ROW | Needs.NORMS | Needs.GRAMIAN | Needs.ROWS
+        losses = source.losses(residuals=True, by_loss=keep_rows or bool(method.needs & reads))
+        sets = point_sets(losses, method.weighs(spec))
+        weights, state = method.weigh(spec, sets, state, lambda *note: notes.append(note))
+        if weights is not None:
+            source.weigh(weights)
+        return weights, losses.points, state
+
     def _check_order(self, layout: ParameterLayout) -> None:
         """Check that state which follows the parameters still does."""
+        if not self.aggregator.per_parameter:
+            return
         order = tuple(map(id, layout.params))
-        if self.aggregator.per_parameter and self._order not in (None, order):
+        if self._order not in (None, order):
             raise MethodError(
                 f"{self.aggregator.label} remembers moments of every parameter, and parameters or "
                 "their blocks have changed: start it afresh with set_aggregator."
@@ -317,72 +328,7 @@ class Session:
             self._buffer = RowBuffer(count, layout)
         return self._buffer
 
-    # -- checkpoints, copies ------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors, numbers and strings that ``load_state_dict`` resumes from."""
-        return {
-            "version": checkpoint.VERSION,
-            "method": self.aggregator.label,
-            "config": to_config(self.aggregator),
-            "names": list(self.names) if self.names is not None else None,
-            "completed": self.completed,
-            "began": self.began,
-            "generator": self.generator.get_state(),
-            "state": dict(self.state) if self.state is not None else None,
-            "reports": self.reports.state_dict(),
-            "coefficients": self.last.coefficients if self.last is not None else None,
-            "losses": self.last.losses if self.last is not None else None,
-            "blocks": list(map(list, self.last.blocks)) if self.last is not None else None,
-        }
-
-    def load_state_dict(self, saved: Mapping[str, Any], layout: ParameterLayout) -> bool:
-        """Resume: everything if the checkpoint is of this method, else all but the method's state.
-
-        Returns:
-            Whether it was this method's.
-
-        Raises:
-            CheckpointError: another version, other losses, or a state that does not fit.
-        """
-        if saved["version"] != checkpoint.VERSION:
-            raise CheckpointError(
-                f"expected a checkpoint of version {checkpoint.VERSION}, found "
-                f"{saved['version']}: it was written by another conflictopt."
-            )
-        same = bool(saved["method"] == self.aggregator.label)
-        names = tuple(saved["names"]) if saved["names"] is not None else None
-        if self.names is not None and names is not None and names != self.names:
-            raise CheckpointError(
-                f"expected the losses {self.names}, found {names} in the checkpoint."
-            )
-        self.discard()
-        self.names = names or self.names
-        state = None
-        if same and saved["state"] is not None:
-            fresh = self.aggregator.init(self.spec(layout, names or ()))
-            self._check_saved_blocks(saved["blocks"], layout)
-            grows = layout if self.aggregator.grows else None
-            state = checkpoint.fit_state(saved["state"], fresh, grows)
-        self.state = state
-        self.completed = saved["completed"]
-        self.began = saved["began"] if same else self.completed
-        self.reports = Reports(saved["reports"])
-        self.generator.set_state(saved["generator"].cpu())
-        self.last = None
-        if saved["coefficients"] is not None and self.names is not None:
-            c = saved["coefficients"].to(device=layout.device, dtype=layout.dtype)
-            blocks = tuple((name, size) for name, size in saved["blocks"])
-            self.last = LastStep(self.names, tuple(saved["losses"].tolist()), c, blocks)
-        return same
-
-    def _check_saved_blocks(self, saved: Any, layout: ParameterLayout) -> None:
-        outline = [list(block) for block in layout.outline]
-        if self.aggregator.per_parameter and saved is not None and saved != outline:
-            raise CheckpointError(
-                f"{self.aggregator.label} saved moments of every parameter in the blocks {saved}, "
-                f"found the blocks {outline}: load into the optimizer as it was."
-            )
+    # -- copies -------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.

@@ -164,7 +164,8 @@ class RowTransform(Surgery):
         """``[P]`` what takes the place of the summed gradient, and the next state. Pure."""
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        return view.ones(), self.direction(view, state)[1]
+        chosen = self.choose(view, state)
+        return chosen.coefficients, chosen.state
 
     def choose(self, view: StepView, state: State) -> Chosen:
         if view.count == 1 and not self.steps_itself:

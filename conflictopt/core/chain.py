@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from .aggregator import Aggregator, Chosen, Needs, Reweighting, Routing, State, Surgery
@@ -86,16 +87,14 @@ class Chain(Aggregator):
         self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
     ) -> tuple[PointWeights | None, State]:
         total: PointWeights | None = None
-        after = dict(state)
+        after: State = {}
         for i, member in enumerate(self.members):
             weights, own = member.weigh(spec, sets, _part(state, i), report)
-            after = {k: v for k, v in after.items() if not k.startswith(f"{i}.")}
             after.update({f"{i}.{k}": v for k, v in own.items()})
             for n, ws in (weights or {}).items():
                 total = {} if total is None else total
-                before = total.get(n)
-                pairs = zip(ws, before, strict=True) if before is not None else ()
-                total[n] = ws if before is None else tuple(a * b for a, b in pairs)
+                known = total.get(n)
+                total[n] = ws if known is None else tuple(map(torch.mul, ws, known))
         return total, after
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:

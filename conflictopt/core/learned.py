@@ -66,14 +66,52 @@ class LearnedReweighting(Reweighting):
         return weights.to(dtype=view.spec.dtype, device=view.spec.device), after
 
 
-def signs_of_difference(value: Tensor, aim: Tensor) -> Tensor:
-    """The sign of ``value - aim``, 0 where they are equal to rounding."""
-    difference = value - aim
-    return torch.where(difference.abs() <= 1e-12 * aim.abs(), 0.0, difference.sign())
+@dataclass(frozen=True)
+class RateReweighting(LearnedReweighting):
+    """Learns weights that bring weighted sizes to a level, times how far each loss lags behind.
+
+    ``min_w sum_k | w_k q_k - M r_k^alpha |`` with ``r_k = (L_k / L_k(0)) / mean_j (L_j / L_j(0))``;
+    the level M and ``r_k`` are held fixed.
+
+    Attributes:
+        alpha: exponent of the rates, >= 0.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.alpha < float("inf"):
+            raise MethodError(f"expected a finite alpha >= 0, found {self.alpha}.")
+
+    @abstractmethod
+    def sizes(self, view: StepView) -> Tensor:
+        """``[K]`` float64 the q."""
+
+    @abstractmethod
+    def level(self, sizes: Tensor, weights: Tensor) -> Tensor:
+        """M."""
+
+    def init(self, spec: Spec) -> State:
+        initial = torch.zeros(spec.count, dtype=torch.float64, device="cpu")
+        return {**super().init(spec), "initial": initial}
+
+    def remember(self, view: StepView, state: State) -> State:
+        self.sizes(view)  # before the losses: gradients then come from the same evaluation
+        if int(state["age"]) > 0:
+            return state
+        return {**state, "initial": view.losses.cpu().double()}
+
+    def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
+        sizes, losses = self.sizes(view), view.losses.cpu().double()
+        aim = self.level(sizes, weights) * relative_rates(losses, state["initial"]) ** self.alpha
+        difference = weights * sizes - aim
+        equal = difference.abs() <= 1e-12 * aim.abs()
+        return torch.where(equal, 0.0, difference.sign()) * sizes
 
 
 def relative_rates(losses: Tensor, initial: Tensor) -> Tensor:
-    """``(L_k / L_k(0)) / mean_j (L_j / L_j(0))``; 1 for a loss that began at 0."""
-    ratio = torch.where(initial > 0, losses / initial, 1.0)
+    """``(L_k / L_k(0)) / mean_j (L_j / L_j(0))``, at least 0; 1 for a loss that began at 0."""
+    ratio = torch.where(initial > 0, losses / initial, 1.0).clamp_min(0)
     mean = ratio.mean()
     return ratio / mean if mean > 0 else torch.ones_like(ratio)

@@ -23,7 +23,7 @@ def check_count(name: str, value: int) -> None:
         raise MethodError(f"expected {name} as a positive integer, found {value!r}.")
 
 
-def bound(view: StepView, target: Tensor, cap: float) -> Tensor:
+def within(view: StepView, target: Tensor, cap: float) -> Tensor:
     """Weights kept in ``[1 / cap, cap]``; reported when that changes them."""
     bounded = target.clamp(1 / cap, cap)
     changed = (bounded != target).tolist()
@@ -77,6 +77,6 @@ class PeriodicReweighting(Reweighting):
             target = self.target(view, weights.detach().cpu().double())
             # A loss without gradient is inactive: no ratio is defined, and none is needed.
             target = torch.where(target.isfinite(), target, torch.ones_like(target))
-            bounded = bound(view, target, self.cap).to(weights)
+            bounded = within(view, target, self.cap).to(weights)
             weights = self.momentum * weights + (1 - self.momentum) * bounded
         return weights, {"weights": weights, "age": age + 1}

@@ -94,7 +94,7 @@ class CarriedPointWeights(PointReweighting):
                 chosen.append(w)
                 after.update({prefix + key: value for key, value in memory.items()})
                 if found.points is not None:
-                    after[prefix + "points"] = found.points.clone()
+                    after[prefix + "points"] = _kept(state.get(prefix + "points"), found.points)
             weights[name] = tuple(chosen)
         return weights, after
 
@@ -105,7 +105,6 @@ class CarriedPointWeights(PointReweighting):
         known = {key: state[prefix + key].to(found.residuals) for key in fresh}
         before, now = state.get(prefix + "points"), found.points
         if before is not None and now is not None:
-            before = before.to(now)
             if before.shape[1] != now.shape[1]:
                 raise MethodError(
                     f"expected points of '{prefix[:-1]}' in {before.shape[1]} dimensions, as in "
@@ -123,6 +122,11 @@ class CarriedPointWeights(PointReweighting):
                     "step(losses, residuals, points={name: points})."
                 )
         return known
+
+
+def _kept(before: Tensor | None, now: Tensor) -> Tensor:
+    """A copy of the points now, or the one from before if it is the same."""
+    return before if before is not None and torch.equal(before, now) else now.clone()
 
 
 def nearest(old: Tensor, new: Tensor) -> Tensor:

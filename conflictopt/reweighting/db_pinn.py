@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.aggregator import Needs, Reweighting, State
 from ..core.errors import MethodError
 from ..core.layout import TRUNK
-from ..core.periodic import bound, check_count
+from ..core.periodic import check_count, within
 from ..core.statistics import entries, spread
 from ..core.step import Spec, StepView
 
@@ -89,7 +89,7 @@ class DBPINN(Reweighting):
             share = torch.where(active, losses / mean, 0.0)
             target = torch.where(active, ratio, 0.0).sum() * share / share.sum()
             target = torch.where(active & target.isfinite(), target, state["weights"])
-            target = bound(view, target, self.cap)
+            target = within(view, target, self.cap)
             weights = state["weights"] + (target - state["weights"]) / n
             after.update(weights=weights, mean=mean, refreshes=n)
         after["age"] = state["age"] + 1

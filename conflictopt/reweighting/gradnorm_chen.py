@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ..core.aggregator import Needs, State
-from ..core.errors import MethodError
+from ..core.aggregator import Needs
 from ..core.layout import TRUNK
-from ..core.learned import LearnedReweighting, relative_rates, signs_of_difference
-from ..core.step import Spec, StepView
+from ..core.learned import RateReweighting
+from ..core.step import StepView
 
 
 @dataclass(frozen=True)
-class GradNorm(LearnedReweighting):
+class GradNorm(RateReweighting):
     """Learn weights whose gradients have norms in proportion to how far each loss lags behind.
 
     Formula: ``min_w sum_k | w_k |g_k| - G r_k^alpha |`` with ``G = mean_j w_j |g_j|`` and
@@ -53,24 +51,8 @@ class GradNorm(LearnedReweighting):
     claim = "weights of sum K; aims at norms in proportion to how far each loss lags behind"
     passes = "K"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < float("inf"):
-            raise MethodError(f"expected a finite alpha >= 0, found {self.alpha}.")
+    def sizes(self, view: StepView) -> Tensor:
+        return view.norms(TRUNK)
 
-    def init(self, spec: Spec) -> State:
-        initial = torch.zeros(spec.count, dtype=torch.float64, device="cpu")
-        return {**super().init(spec), "initial": initial}
-
-    def remember(self, view: StepView, state: State) -> State:
-        view.norms(TRUNK)  # before the losses: both then come from one evaluation
-        if int(state["age"]) > 0:
-            return state
-        return {**state, "initial": view.losses.cpu().double()}
-
-    def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
-        norms = view.norms(TRUNK)
-        sizes = weights * norms
-        rates = relative_rates(view.losses.cpu().double(), state["initial"])
-        aim = sizes.mean() * rates.clamp_min(0) ** self.alpha
-        return signs_of_difference(sizes, aim) * norms
+    def level(self, sizes: Tensor, weights: Tensor) -> Tensor:
+        return (weights * sizes).mean()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ..core.aggregator import Needs, State
-from ..core.errors import MethodError
-from ..core.learned import LearnedReweighting, relative_rates, signs_of_difference
-from ..core.step import Spec, StepView
+from ..core.aggregator import Needs
+from ..core.learned import RateReweighting
+from ..core.step import StepView
 
 
 @dataclass(frozen=True)
-class ResNorm(LearnedReweighting):
+class ResNorm(RateReweighting):
     """GradNorm with losses in place of gradient norms: no gradient is evaluated for it.
 
     Formula: ``min_w sum_k | w_k L_k - M r_k^alpha |`` with ``M = mean_j L_j`` and
@@ -44,28 +42,12 @@ class ResNorm(LearnedReweighting):
     [0.5379, 1.4621]
     """
 
-    alpha: float = 1.0
-
     needs = Needs.LOSSES
     source = "NVIDIA PhysicsNeMo-Sym, loss aggregator ResNorm"
     claim = "weights of sum K; aims at weighted losses in proportion to how far each lags behind"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.alpha < float("inf"):
-            raise MethodError(f"expected a finite alpha >= 0, found {self.alpha}.")
+    def sizes(self, view: StepView) -> Tensor:
+        return view.losses.cpu().double()
 
-    def init(self, spec: Spec) -> State:
-        initial = torch.zeros(spec.count, dtype=torch.float64, device="cpu")
-        return {**super().init(spec), "initial": initial}
-
-    def remember(self, view: StepView, state: State) -> State:
-        if int(state["age"]) > 0:
-            return state
-        return {**state, "initial": view.losses.cpu().double()}
-
-    def slope(self, view: StepView, weights: Tensor, state: State) -> Tensor:
-        losses = view.losses.cpu().double()
-        rates = relative_rates(losses, state["initial"])
-        aim = losses.mean() * rates.clamp_min(0) ** self.alpha
-        return signs_of_difference(weights * losses, aim) * losses
+    def level(self, sizes: Tensor, weights: Tensor) -> Tensor:
+        return sizes.mean()

@@ -93,9 +93,9 @@ class GramianSurgery(Surgery):
             memory: float64 copy of what the last step left for this block; see ``memory_shape``.
         """
 
-    def memory_shape(self, count: int) -> tuple[int, ...]:
-        """Shape of what a block remembers from step to step; by default nothing."""
-        return (0,)
+    def memory_shape(self, count: int) -> tuple[int, ...] | None:
+        """Shape of what a block remembers from step to step; by default it remembers nothing."""
+        return None
 
     def groups(self, names: Sequence[str]) -> list[tuple[str, ...]]:
         """The groups of blocks that are one geometry each.
@@ -115,7 +115,7 @@ class GramianSurgery(Surgery):
 
     def init(self, spec: Spec) -> State:
         shape = self.memory_shape(spec.count)
-        if shape == (0,):
+        if shape is None:
             return {}
         groups = len(self.groups([name for name, _ in spec.blocks]))
         return {"memory": torch.zeros(groups, *shape, dtype=torch.float64, device="cpu")}
@@ -132,7 +132,7 @@ class GramianSurgery(Surgery):
                 "start it afresh with set_aggregator."
             )
         chosen = [
-            self._coefficients(view, g, i, _NOTHING if memory is None else memory[i])
+            self._coefficients(view, g, _NOTHING if memory is None else memory[i])
             for i, g in enumerate(groups)
         ]
         after = {"memory": memory} if memory is not None else state
@@ -144,13 +144,11 @@ class GramianSurgery(Surgery):
         columns = [of_block.get(n, ones) for n in names]
         return torch.tensor(columns, dtype=spec.dtype, device=spec.device).T.contiguous(), after
 
-    def _coefficients(
-        self, view: StepView, group: tuple[str, ...], number: int, memory: Tensor
-    ) -> list[float]:
+    def _coefficients(self, view: StepView, group: tuple[str, ...], memory: Tensor) -> list[float]:
         unit, norms, active = normal_form(gramian_of(view, group))
         c = [1.0] * view.count
         if len(active) > 1:
-            problem = Problem(unit, norms, active, number, view)
+            problem = Problem(unit, norms, active, view)
             solved = self.solve(problem, memory)
             if self.verify:
                 solved = verified(problem, solved, self.claims, self.label)

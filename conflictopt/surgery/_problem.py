@@ -20,10 +20,9 @@ _MANY = 8
 
 
 class Claim(enum.Flag):
-    """What ``verify`` can check; every method is also held to ``NON_CONFLICTING``."""
+    """What ``verify`` checks beside conflict, which no method is allowed."""
 
     NOTHING = 0
-    NON_CONFLICTING = enum.auto()
     EQUAL_COSINES = enum.auto()
     MINIMUM_NORM = enum.auto()
 
@@ -42,14 +41,12 @@ class Problem:
         given: ``[k, k]`` Gramian of the normalised gradients; its diagonal is 1 to rounding.
         lengths: ``[k]`` norms, all positive.
         active: per gradient the index of its loss.
-        block: number of the block.
         view: the step, for random numbers, loss values and reports.
     """
 
     given: Numbers | NDArray[np.float64]
     lengths: list[float] | NDArray[np.float64]
     active: list[int]
-    block: int
     view: StepView
 
     @cached_property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.errors import MethodError
-from ._base import Claim, GramianSurgery, Problem
+from ._base import GramianSurgery, Problem
 
 Vector = NDArray[np.floating[Any]]
 _OUT_OF_REACH = 1e6
@@ -57,10 +57,6 @@ class CAGrad(GramianSurgery):
         super().__post_init__()
         if not (self.c >= 0 and math.isfinite(self.c)):
             raise MethodError(f"expected a finite c >= 0, found {self.c}.")
-
-    @property
-    def claims(self) -> Claim:  # type: ignore[override]
-        return Claim.NON_CONFLICTING if self.c >= 1 else Claim.NOTHING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         unit, norms = problem.gramian, problem.sizes

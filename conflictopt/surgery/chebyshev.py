@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ._base import Claim, GramianSurgery, Problem
+from ._base import GramianSurgery, Problem
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class ChebyshevCentre(GramianSurgery):
 
     source = "arXiv 2605.09975, abstract"
     claim = "no conflict, with the largest smallest cosine; 0 only where no direction has one"
-    claims = Claim.NON_CONFLICTING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         from ..solvers.cone import least

@@ -44,5 +44,4 @@ class ConFIG(GramianSurgery):
     signed = True
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
-        found = equal_cosines(problem.unit, problem.norms)
-        return problem.stationary() if found is None else found
+        return equal_cosines(problem.unit, problem.norms) or problem.stationary()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ._base import Claim, GramianSurgery, Problem
+from ._base import GramianSurgery, Problem
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class DualProj(GramianSurgery):
 
     source = "Lopez-Paz, Ranzato 2017 (arXiv 1706.08840), eq. 11; Quinton, Rey 2024"
     claim = "no conflict; the plain sum where that does not conflict"
-    claims = Claim.NON_CONFLICTING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         if problem.agrees:

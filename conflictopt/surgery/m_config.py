@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from ..core.layout import TRUNK
 from ..core.moments import check_betas
 from ..core.small import equal_cosines
 from ..core.step import Spec, StepView
+from ._problem import Problem, normal_form
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,14 @@ class MConFIG(RowTransform):
         ones = torch.tensor(scale, dtype=first.dtype, device=first.device)
         d = ones @ first
         trunk = view.layout.columns(TRUNK)
-        gram = gramian(first[:, trunk]).tolist()
-        norms = [s * math.sqrt(gram[i][i]) for i, s in enumerate(scale)]
-        active = [i for i, n in enumerate(norms) if n > 0]
-        if len(active) < 2:
+        factors = torch.tensor(scale, dtype=torch.float64, device="cpu")
+        gram = factors[:, None] * gramian(first[:, trunk]) * factors
+        problem = Problem(*normal_form(gram), view)
+        if len(problem.active) < 2:
             return d
-        unit = [
-            [gram[i][j] * scale[i] / norms[i] * scale[j] / norms[j] for j in active] for i in active
-        ]
-        c = equal_cosines(unit, [norms[i] for i in active])
-        if c is None:
-            view.report("no_descent", f"{self.label}: the momenta of the losses are opposed.")
-            c = [0.0] * len(active)
+        c = equal_cosines(problem.unit, problem.norms) or problem.stationary()
         weights = [0.0] * len(scale)
-        for i, x in zip(active, c, strict=True):
+        for i, x in zip(problem.active, c, strict=True):
             weights[i] = x * scale[i]
         d[trunk] = torch.tensor(weights, dtype=d.dtype, device=d.device) @ first[:, trunk]
         return d

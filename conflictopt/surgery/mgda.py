@@ -57,7 +57,7 @@ class MGDA(GramianSurgery):
 
     @property
     def claims(self) -> Claim:  # type: ignore[override]
-        return Claim.MINIMUM_NORM if self.normalize == "none" else Claim.NON_CONFLICTING
+        return Claim.MINIMUM_NORM if self.normalize == "none" else Claim.NOTHING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         from ..solvers.cone import least

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.errors import MethodError
-from ._base import Claim, GramianSurgery, Problem
+from ._base import GramianSurgery, Problem
 
 _STEPS = 200
 _CONVERGED = 1e-12
@@ -50,7 +50,6 @@ class NashMTL(GramianSurgery):
 
     source = "Navon et al. 2022 (arXiv 2202.01017), claim 3.1"
     claim = "no conflict; the direction does not depend on the scale of any loss"
-    claims = Claim.NON_CONFLICTING
 
     def __post_init__(self) -> None:
         super().__post_init__()

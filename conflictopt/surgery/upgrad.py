@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ._base import Claim, GramianSurgery, Problem
+from ._base import GramianSurgery, Problem
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class UPGrad(GramianSurgery):
 
     source = "Quinton, Rey 2024 (arXiv 2406.16232), eq. 3"
     claim = "no conflict; the plain sum without conflict; linear in the scale of each loss"
-    claims = Claim.NON_CONFLICTING
 
     def solve(self, problem: Problem, memory: Tensor) -> list[float]:
         if problem.agrees:

@@ -11,7 +11,6 @@ import torch
 from torch import nn, optim
 
 from conflictopt import Chain, MethodError, MultiLossOptimizer, Recorder, attach, make
-from conflictopt.core import graphs
 
 INNERS = {
     "sgd": partial(optim.SGD, lr=1e-2, momentum=0.9),
@@ -25,22 +24,6 @@ METHODS = {
     "chain": lambda: Chain(make("grad_norm", refresh=1), make("pcgrad")),
 }
 SGD = INNERS["sgd"]
-
-
-@pytest.fixture
-def passes(monkeypatch):
-    """How many backward passes there were since it was asked before."""
-    seen, run = [], graphs._engine_run_backward
-    monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (seen.append(1), run(*a, **k))[1]
-    )
-
-    def taken():
-        count = len(seen)
-        seen.clear()
-        return count
-
-    return taken
 
 
 @pytest.fixture
