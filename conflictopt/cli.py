@@ -12,6 +12,7 @@ import typer
 from ._version import __version__
 from .console import commands
 from .core.errors import ConflictOptError
+from .suite_cli import app as suite_app
 
 app = typer.Typer(
     help="Diagnose and treat gradient conflict in physics-informed neural networks.",
@@ -19,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(suite_app, name="suite")
 
 
 class Groups(str, Enum):

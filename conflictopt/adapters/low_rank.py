@@ -48,10 +48,13 @@ class HeadAdapters(nn.Module):
         self.register_buffer("names", names)
         self.register_load_state_dict_pre_hook(_prepare)  # type: ignore[no-untyped-call]
 
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """All down-projections in one ``[width, K r]``, all up-projections ``[K r, width]``."""
+        return torch.cat(list(self.down), dim=1), torch.cat(list(self.up), dim=0)
+
     def forward(self, h: Tensor) -> Tensor:
         """``[..., width]`` -> the same shape."""
-        down = torch.cat(list(self.down), dim=1)
-        up = torch.cat(list(self.up), dim=0)
+        down, up = self.factors()
         return h + torch.tanh(h @ down) @ up / len(self.losses)
 
     def extra_repr(self) -> str:
@@ -189,9 +192,15 @@ def saved_adapters(state_dict: dict[str, Any]) -> tuple[tuple[str, ...], int] | 
     return _decode(state_dict[prefix + "names"]), state_dict[prefix + "down.0"].shape[1]
 
 
+def adapters_of(head: nn.Module) -> HeadAdapters | None:
+    """The adapters at the input of one layer, or ``None``."""
+    found = getattr(head, ATTRIBUTE, None)
+    return found if isinstance(found, HeadAdapters) else None
+
+
 def _adapted(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, child in module.named_modules():
-        if isinstance(getattr(child, ATTRIBUTE, None), HeadAdapters):
+        if adapters_of(child) is not None:
             yield name, child
 
 

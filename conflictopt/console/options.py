@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.errors import MethodError
+from ..experiment.grammar import key_values
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -18,18 +16,4 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         MethodError: an item without ``=``, or a key given twice.
     """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, separator, text = pair.partition("=")
-        if not separator or not key:
-            raise MethodError(f"expected --option key=value, found '{pair}'.")
-        if key in options:
-            raise MethodError(f"option '{key}' is given twice.")
-        if text == "inf":
-            options[key] = math.inf
-            continue
-        try:
-            options[key] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            options[key] = text
-    return options
+    return key_values(pairs, "--option key=value")

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.aggregator import Needs, Reweighting, State
+from ..core.aggregator import Aggregator, Needs, Reweighting, State
+from ..core.chain import Chain
 from ..core.layout import TRUNK
 from ..core.periodic import check_count
 from ..core.step import Spec, StepView
@@ -77,6 +78,18 @@ class Recorder(Reweighting):
                 after[key][n] = value
             after["samples"] = state["samples"] + 1
         return view.ones(), after
+
+
+def recorder_state(aggregator: Aggregator, state: State | None) -> State | None:
+    """The part of a method's state that belongs to its recorder; ``None`` without one."""
+    if state is None:
+        return None
+    if isinstance(aggregator, Recorder):
+        return state
+    if isinstance(aggregator, Chain) and isinstance(aggregator.members[0], Recorder):
+        own = {k: v for k, v in state.items() if k.startswith("0.")}
+        return {k.removeprefix("0."): v for k, v in own.items()}
+    return None
 
 
 def profile_of(state: State, names: tuple[str, ...]) -> Profile:

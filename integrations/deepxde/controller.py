@@ -12,10 +12,9 @@ from torch import Tensor
 from conflictopt.adapters import Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.core.aggregator import Aggregator, Needs
-from conflictopt.core.chain import Chain
 from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.profile import Profile
-from conflictopt.diagnosis.recorder import Recorder, profile_of
+from conflictopt.diagnosis.recorder import profile_of, recorder_state
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
 from conflictopt.diagnosis.selection import Plan, select
 from conflictopt.linesearch import check_scalar, searches_lines
@@ -227,16 +226,9 @@ class Patch:
         self.log.append(f"step {self.steps}: {message}")
 
     def _recorder_state(self) -> dict[str, Tensor] | None:
-        if self.optimizer is None or self.optimizer.session.state is None:
+        if self.optimizer is None:
             return None
-        state = self.optimizer.session.state
-        aggregator = self.optimizer.aggregator
-        if isinstance(aggregator, Recorder):
-            return state
-        if isinstance(aggregator, Chain) and isinstance(aggregator.members[0], Recorder):
-            own = {k: v for k, v in state.items() if k.startswith("0.")}
-            return {k.removeprefix("0."): v for k, v in own.items()}
-        return None
+        return recorder_state(self.optimizer.aggregator, self.optimizer.session.state)
 
     def _apply(self, plan: Plan) -> None:
         assert self.optimizer is not None

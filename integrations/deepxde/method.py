@@ -12,6 +12,7 @@ from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
 from conflictopt.foreign import adopt
 from conflictopt.registry import make, to_config
+from conflictopt.treatment import treatment
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,7 @@ class Method:
 
     def of_plan(self, plan: Plan) -> Aggregator:
         """The aggregator that carries out a plan."""
-        if plan.kind == "none":
-            return make("sum")
-        return Chain(self.balance, self.route) if plan.adapters else self.balance
+        return treatment(plan, self.balance, self.route)
 
 
 def _read(what: str, method: Any) -> str | Aggregator:

@@ -1,0 +1,122 @@
+"""What Taylor mode knows of a network: linear layers, one activation, an affine map of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..adapters.low_rank import HeadAdapters, adapters_of
+from .activations import ACTIVATIONS, Activation
+from .errors import DerivativeError
+
+_MODULES: dict[type[nn.Module], str] = {nn.Tanh: "tanh"}
+_CALLABLES: dict[Any, str] = {torch.tanh: "tanh", torch.sin: "sin", nn.functional.tanh: "tanh"}
+_SUPPORTED = (
+    "conflictopt's FullyConnected, deepxde.nn.FNN without output transform, and nn.Sequential of "
+    f"nn.Linear and nn.Tanh in turn; activations: {', '.join(ACTIVATIONS)}"
+)
+
+
+class AffineInputs(nn.Module):
+    """``(x - centre) / half_width``: maps a box to ``[-1, 1]^d``.
+
+    Args:
+        lower, upper: the corners of the box, d numbers each.
+        dtype: of the inputs.
+    """
+
+    centre: Tensor
+    half_width: Tensor
+
+    def __init__(
+        self, lower: Sequence[float], upper: Sequence[float], dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        low, high = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (lower, upper))
+        self.register_buffer("centre", ((low + high) / 2).to(dtype), persistent=False)
+        self.register_buffer("half_width", ((high - low) / 2).to(dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, d]`` -> ``[N, d]``."""
+        return (x - self.centre) / self.half_width
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A fully connected network, taken apart.
+
+    Attributes:
+        inputs: the affine map of the inputs; ``None`` for the identity.
+        layers: the linear layers, the last of which has no activation after it.
+        adapters: per layer the adapters at its input, or ``None``.
+        activation: after every layer but the last.
+    """
+
+    inputs: AffineInputs | None
+    layers: tuple[nn.Linear, ...]
+    adapters: tuple[HeadAdapters | None, ...]
+    activation: Activation
+
+
+def trunk_of(net: nn.Module) -> Trunk:
+    """Take a network apart.
+
+    Raises:
+        DerivativeError: not a fully connected network of a known form; the message lists those.
+    """
+    if isinstance(net, nn.Sequential):
+        inputs, layers, name = _sequential(net)
+    elif isinstance(getattr(net, "linears", None), nn.ModuleList):
+        inputs, layers, name = _listed(net)
+    else:
+        raise _unsupported(net, "it has no list of linear layers")
+    if not layers or any(a.out_features != b.in_features for a, b in pairwise(layers)):
+        raise _unsupported(net, "its linear layers do not follow each other")
+    for layer in layers:
+        if layer._forward_hooks or len(layer._forward_pre_hooks) > (adapters_of(layer) is not None):
+            raise _unsupported(net, "a layer has hooks, which may change what it computes")
+    adapters = tuple(adapters_of(layer) for layer in layers)
+    return Trunk(inputs, tuple(layers), adapters, ACTIVATIONS[name])
+
+
+def _sequential(net: nn.Sequential) -> tuple[AffineInputs | None, list[nn.Linear], str]:
+    modules = list(net)
+    inputs = modules[0] if modules and isinstance(modules[0], AffineInputs) else None
+    modules = modules[1:] if inputs is not None else modules
+    layers = [m for m in modules[0::2] if isinstance(m, nn.Linear)]
+    between = modules[1::2]
+    kinds = {_MODULES.get(type(m)) for m in between}
+    if len(modules) % 2 == 0 or len(layers) <= len(between) or len(kinds) != 1:
+        raise _unsupported(net, "its modules are not linear layers with one activation between")
+    (name,) = kinds
+    if name is None:
+        raise _unsupported(net, f"the activation {type(between[0]).__name__} is not known")
+    return inputs, layers, name
+
+
+def _listed(net: nn.Module) -> tuple[AffineInputs | None, list[nn.Linear], str]:
+    layers: list[nn.Linear] = list(net.linears)  # type: ignore[arg-type]
+    activation = getattr(net, "activation", None)
+    name = _CALLABLES.get(activation) if not isinstance(activation, list) else None
+    transform = getattr(net, "_input_transform", None)
+    if name is None:
+        raise _unsupported(net, f"the activation {activation} is not known")
+    if getattr(net, "_output_transform", None) is not None:
+        raise _unsupported(net, "it transforms its outputs")
+    if transform is not None and not isinstance(transform, AffineInputs):
+        raise _unsupported(net, "its inputs are transformed by something other than AffineInputs")
+    if getattr(net, "regularizer", None) is not None or getattr(net, "dropout_rate", False):
+        raise _unsupported(net, "it has a regularizer or dropout")
+    return transform, layers, name
+
+
+def _unsupported(net: nn.Module, why: str) -> DerivativeError:
+    return DerivativeError(
+        f"Taylor mode cannot follow this {type(net).__name__}: {why}. Supported: {_SUPPORTED}. "
+        "Use the nested derivatives instead."
+    )

@@ -1,0 +1,1 @@
+"""Budgets, methods, single runs, their records, studies of many runs, reports."""

@@ -1,0 +1,140 @@
+"""Members of a method expression that are no aggregators, and the options of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.aggregator import Aggregator, Reweighting
+from ..core.errors import MethodError
+from ..registry import METHODS, make, method_class
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """Low-rank adapters, one per loss.
+
+    Args:
+        rank: of each adapter, at least 1.
+        routing: ``"shared"`` or ``"exclusive"``, see ``AdapterRouting``.
+        attach: the step at which they are attached, at least 0.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    rank: int = 4
+    routing: str = "shared"
+    attach: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("rank", self.rank, 1)
+        _at_least("attach", self.attach, 0)
+        self.route()
+
+    def route(self) -> Aggregator:
+        """The routing as an aggregator."""
+        return make("adapters", routing=self.routing)
+
+
+@dataclass(frozen=True)
+class AutoSettings:
+    """The parts of the plan that a diagnosis may choose.
+
+    Args:
+        reweighting: name of a reweighting method, at its defaults.
+        routing, rank: of the adapters, see ``AdapterSettings``.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    reweighting: str = "ntk"
+    routing: str = "shared"
+    rank: int = 4
+
+    def __post_init__(self) -> None:
+        AdapterSettings(self.rank, self.routing)
+        if not isinstance(self.reweighting, str):
+            raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
+        if not isinstance(make(self.reweighting), Reweighting):
+            raise MethodError(f"expected a reweighting method, found '{self.reweighting}'.")
+
+
+@dataclass(frozen=True)
+class _NoSettings:
+    """Members without options."""
+
+
+_SPECIAL: dict[str, type[Any]] = {
+    "none": _NoSettings,
+    "auto": AutoSettings,
+    "wide": _NoSettings,
+    "adapters": AdapterSettings,
+}
+
+
+def settings_class(name: str) -> type[Any]:
+    """The dataclass whose fields are the options of a member.
+
+    Raises:
+        MethodError: unknown name; the message lists what there is.
+    """
+    known = dict.fromkeys([*_SPECIAL, *METHODS])
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
+    return _SPECIAL[name] if name in _SPECIAL else method_class(name)
+
+
+def build(name: str, options: Mapping[str, Any]) -> Any:
+    """The member: an aggregator, or the settings of a special member.
+
+    Raises:
+        MethodError: unknown name or option, or a value that the member refuses.
+    """
+    cls = settings_class(name)
+    if name not in _SPECIAL:
+        return make(name, **options)
+    known = [f.name for f in dataclasses.fields(cls)]
+    unknown = [k for k in options if k not in known]
+    if unknown:
+        listed = ", ".join(known) or "none"
+        raise MethodError(f"method '{name}' has no option {unknown}; its options: {listed}.")
+    return cls(**options)
+
+
+def in_order(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in the order of the member's fields; whole numbers as floats where one is meant.
+
+    Unknown options come last, for ``build`` to refuse.
+    """
+    fields = {f.name: f for f in dataclasses.fields(settings_class(name))}
+    ordered = {k: options[k] for k in [*fields, *options] if k in options}
+    return {
+        k: float(v) if k in fields and type(v) is int and type(fields[k].default) is float else v
+        for k, v in ordered.items()
+    }
+
+
+def all_options(made: Any) -> dict[str, Any]:
+    """Every option of a member that was built, as JSON can hold it; infinity as ``"inf"``."""
+    return {f.name: _plain(getattr(made, f.name)) for f in dataclasses.fields(made)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _at_least(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise MethodError(f"expected {name} as a whole number >= {least}, found {value!r}.")

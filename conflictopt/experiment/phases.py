@@ -1,0 +1,98 @@
+"""Which method a run trains with, and when that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from ..adapters.low_rank import Adapters, attach
+from ..core.aggregator import Aggregator, members
+from ..core.chain import Chain
+from ..diagnosis.profile import Profile
+from ..diagnosis.recorder import Recorder, profile_of, recorder_state
+from ..diagnosis.regime import Diagnosis, diagnose
+from ..diagnosis.selection import Plan, select
+from ..optimizer import MultiLossOptimizer
+from ..registry import make
+from ..treatment import treatment
+from .budget import Budget
+from .members import AdapterSettings
+from .methods import MethodExpression
+
+
+class Phases:
+    """Profiles a run, and changes its method when the expression or the plan says so.
+
+    Every run is profiled in its first steps, which changes nothing in it. ``auto`` is plain until
+    the profile ends, then what the plan says.
+
+    Args:
+        method: the expression.
+        budget: of the run.
+        losses: the K names.
+        seed: of the adapters.
+
+    Attributes:
+        profile, diagnosis: of the first steps, once they are complete.
+        plan: of ``auto``.
+        trained_with: the methods in use, each with the step from which on.
+    """
+
+    def __init__(
+        self, method: MethodExpression, budget: Budget, losses: Sequence[str], seed: int
+    ) -> None:
+        self._method = method
+        self._steps = budget.profile_steps
+        self._losses = tuple(losses)
+        self._seed = seed
+        self._recorder = Recorder(budget.profile_steps, budget.profile_every)
+        self.profile: Profile | None = None
+        self.diagnosis: Diagnosis | None = None
+        self.plan: Plan | None = None
+        self.trained_with: list[tuple[int, str]] = []
+
+    def start(self, net: nn.Module) -> tuple[Aggregator, Adapters | None]:
+        """The method of the first step, and the adapters if they are there from the start."""
+        treated = make("sum") if self._method.auto else self._method.aggregator()
+        settings, adapters = self._method.adapters, None
+        if settings is not None and settings.attach == 0:
+            adapters = attach(net, self._losses, rank=settings.rank, seed=self._seed)
+            treated = _routed(treated, settings)
+        self.trained_with.append((0, treated.label))
+        return Chain(self._recorder, *members(treated)), adapters
+
+    def after(self, step: int, optimizer: MultiLossOptimizer, net: nn.Module) -> None:
+        """Conclude the profile, attach adapters, carry out the plan, if it is time."""
+        settings = self._method.adapters
+        due = settings is not None and settings.attach == step
+        if step == self._steps or due:
+            self.conclude(optimizer)
+        if due and settings is not None:
+            self._attach(optimizer, net, settings.rank)
+            self._use(step, optimizer, _routed(self._method.aggregator(), settings))
+        if step == self._steps and self._method.auto is not None and self.diagnosis is not None:
+            chosen = self._method.auto
+            self.plan = select(self.diagnosis, chosen.reweighting)
+            if self.plan.adapters:
+                self._attach(optimizer, net, chosen.rank)
+            route = make("adapters", routing=chosen.routing)
+            self._use(step, optimizer, treatment(self.plan, make(chosen.reweighting), route))
+
+    def conclude(self, optimizer: MultiLossOptimizer) -> None:
+        """Diagnose from the samples there are, once."""
+        state = recorder_state(optimizer.aggregator, optimizer.session.state)
+        if self.diagnosis is None and state is not None and int(state["samples"]):
+            self.profile = profile_of(state, self._losses)
+            self.diagnosis = diagnose(self.profile)
+
+    def _attach(self, optimizer: MultiLossOptimizer, net: nn.Module, rank: int) -> None:
+        optimizer.add_adapters(attach(net, self._losses, rank=rank, seed=self._seed))
+
+    def _use(self, step: int, optimizer: MultiLossOptimizer, aggregator: Aggregator) -> None:
+        optimizer.set_aggregator(aggregator)
+        self.trained_with.append((step, aggregator.label))
+
+
+def _routed(treated: Aggregator, settings: AdapterSettings) -> Aggregator:
+    return Chain(*members(treated), settings.route())

@@ -1,0 +1,1 @@
+"""The sections of a report, one per file: findings to Markdown, tables and figures."""

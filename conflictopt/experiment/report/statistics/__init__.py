@@ -1,0 +1,1 @@
+"""The statistics of a study: pure functions from runs to dataclasses."""

@@ -1,0 +1,201 @@
+"""One run: a problem, a method, a seed, a budget; out comes its record."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..core.errors import ConflictOptWarning, NonFiniteError
+from ..optimizer import MultiLossOptimizer
+from ..problems.network import parameter_count
+from ..problems.problem import Problem, derivatives_of
+from .budget import Budget
+from .curve import Curve, Stopwatch, noted_steps
+from .members import AdapterSettings
+from .methods import MethodExpression
+from .phases import Phases
+from .provenance import machine, source_digest, versions
+from .records import SCHEMA
+
+
+def plan_identity(
+    problem: Problem, method: MethodExpression, seed: int, budget: Budget
+) -> dict[str, Any]:
+    """What the record of a run says of which run it is, without training.
+
+    Args:
+        problem, method, seed, budget: of the run.
+    """
+    sizes = _sizes(problem, method, budget)
+    counts = problem.counts(budget.small_points, budget.point_scale)
+    return {
+        "schema": SCHEMA,
+        "problem": problem.id,
+        "method": method.label,
+        "options": method.options,
+        "seed": seed,
+        "budget": budget.name,
+        "settings": budget.settings(counts, sizes),
+        "versions": versions(),
+        "digest": {"problem": problem.digest, "source": source_digest()},
+    }
+
+
+def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget) -> dict[str, Any]:
+    """Train once.
+
+    The points, the initial network, the schedule and the number of steps depend on the problem,
+    the seed and the budget alone, so all methods have the same; ``wide`` has a wider network.
+
+    Returns:
+        The record. A run whose losses, gradients or errors become infinite has the status
+        ``diverged``.
+
+    Raises:
+        ConflictOptError: a method that does not go with the problem.
+    """
+    run = _Run(problem, method, seed, budget)
+    with warnings.catch_warnings():
+        # counted in the record instead, under "reports"
+        warnings.simplefilter("ignore", ConflictOptWarning)
+        message = run.loop()
+    return {**plan_identity(problem, method, seed, budget), **run.outcome(message)}
+
+
+def _sizes(problem: Problem, method: MethodExpression, budget: Budget) -> list[int]:
+    sizes = problem.sizes(budget.width(problem.spec.network.width))
+    if not method.wide:
+        return sizes
+    # rank K r in and out at the last hidden layer
+    adapters = 2 * AdapterSettings().rank * problem.K * sizes[-2]
+    return problem.sizes(sizes[1], parameters=parameter_count(sizes) + adapters)
+
+
+class _Run:
+    def __init__(
+        self, problem: Problem, method: MethodExpression, seed: int, budget: Budget
+    ) -> None:
+        self._began = datetime.now(timezone.utc)
+        self._problem, self._budget, self._method = problem, budget, method
+        counts = problem.counts(budget.small_points, budget.point_scale)
+        self._equations = problem.losses(problem.draw(counts, seed))
+        self._net = problem.network(_sizes(problem, method, budget), seed)
+        self._unknowns = problem.unknowns()
+        self._phases = Phases(method, budget, problem.loss_names, seed)
+        aggregator, adapters = self._phases.start(self._net)
+        # methods with moments of their own take the plain step of their direction
+        kind = torch.optim.SGD if aggregator.steps_itself else torch.optim.Adam
+        inner = kind(
+            [*self._net.parameters(), *self._unknowns.values()],
+            lr=budget.learning_rate,
+        )
+        self._optimizer = MultiLossOptimizer(
+            inner,
+            aggregator,
+            equations=problem.equations,
+            blocks=adapters.blocks() if adapters is not None else None,
+            seed=seed,
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, budget.rate)
+        self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._net))
+        self._watch = Stopwatch()
+        self._done = 0
+
+    def loop(self) -> str | None:
+        """Take all steps; a message if the run diverged."""
+        derive = derivatives_of(self._net)
+        try:
+            for stop in noted_steps(self._budget.steps, self._budget.curve_points):
+                with self._watch.running():
+                    while self._done < stop:
+                        self._optimizer.step(self._equations.at(derive, self._unknowns))
+                        self._schedule.step()
+                        self._done += 1
+                        self._phases.after(self._done, self._optimizer, self._net)
+                assert self._optimizer.last is not None
+                self._curve.note(stop, self._optimizer.last, self._watch.cpu_s)
+        except NonFiniteError as error:
+            return f"step {self._done}: {error}"
+        return None
+
+    def outcome(self, message: str | None) -> dict[str, Any]:
+        """The rest of the record."""
+        self._phases.conclude(self._optimizer)
+        errors = self._problem.relative_l2(self._net)
+        finite = all(map(math.isfinite, errors.values())) and message is None
+        profile, diagnosis = self._phases.profile, self._phases.diagnosis
+        plain = self._method.label == "none" and profile is not None
+        return {
+            "family": self._problem.family,
+            "K": self._problem.K,
+            "status": "ok" if finite else "diverged",
+            "message": message if finite or message else "the error is not finite",
+            "relative_l2": errors,
+            "error": _geometric_mean(errors) if finite else None,
+            "unknowns": self._found_unknowns(),
+            "steps": self._done,
+            "wall_time_s": round(self._watch.wall_s, 3),
+            "cpu_time_s": round(self._watch.cpu_s, 3),
+            "parameters": _count(self._net),
+            "curve": self._curve.to_json(),
+            "coefficients": self._curve.coefficients(),
+            "conflict": _conflict(diagnosis) if diagnosis else None,
+            "diagnosis": _verdict(diagnosis) if diagnosis else None,
+            "plan": self._phases.plan.to_json() if self._phases.plan else None,
+            "trained_with": self._phases.trained_with,
+            "reports": {
+                kind: {"count": r.count, "last": r.last, "message": r.message}
+                for kind, r in self._optimizer.reports.items()
+            },
+            "profile": _rounded(profile.to_json()) if plain and profile else None,
+            "machine": machine(),
+            "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    def _found_unknowns(self) -> dict[str, dict[str, float]]:
+        found = {}
+        for name, unknown in self._problem.spec.unknowns.items():
+            value = self._unknowns[name].item()
+            error = abs(value - unknown.true) / abs(unknown.true) if unknown.true else abs(value)
+            found[name] = {"true": unknown.true, "found": value, "relative_error": error}
+        return found
+
+
+def _count(net: nn.Module) -> dict[str, int]:
+    sizes = {"network": 0, "adapters": 0}
+    for name, p in net.named_parameters():
+        sizes["adapters" if "conflictopt_adapters" in name else "network"] += p.numel()
+    return sizes
+
+
+def _geometric_mean(errors: Mapping[str, float]) -> float:
+    return math.exp(sum(math.log(max(e, 1e-300)) for e in errors.values()) / len(errors))
+
+
+def _conflict(diagnosis: Any) -> dict[str, Any]:
+    content = diagnosis.to_json()
+    kept = {k: content[k] for k in ("samples", "norm_ratio", "pairs", "losses")}
+    found: dict[str, Any] = _rounded(kept)
+    return found
+
+
+def _verdict(diagnosis: Any) -> dict[str, Any]:
+    content = diagnosis.to_json()
+    kept = {k: content[k] for k in ("regime", "too_short", "checks")}
+    found: dict[str, Any] = _rounded(kept)
+    return found
+
+
+def _rounded(value: Any) -> Any:
+    """Five significant digits everywhere: records are many."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,0 +1,80 @@
+"""What a worker process does: one run, and its record."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+
+from .identity import differences
+from .methods import MethodExpression
+from .records import RecordError, write
+from .tasks import Planned
+
+Train = Callable[[Any, MethodExpression, int, Any], dict[str, Any]]
+"""``(problem, method, seed, budget)`` -> the record of the run."""
+
+
+def work(train: Train, planned: Planned) -> None:
+    """Train and write the record; an exception of the run becomes a record of status ``failed``.
+
+    One torch thread, so that workers do not compete and the numbers of a run do not depend on how
+    many there are; the process's own setting returns afterwards.
+
+    Raises:
+        OSError: the record cannot be written.
+    """
+    started = datetime.now(timezone.utc)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        task = planned.task
+        record = train(task.problem, task.method, task.seed, task.budget)
+        _check(record, planned)
+        write(planned.path, record)
+    except Exception as error:
+        write(planned.path, _failed(planned, error, started))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _check(record: dict[str, Any], planned: Planned) -> None:
+    wrong = differences(record, planned.identity)
+    if wrong:
+        raise RecordError(f"the run made a record of another run: {', '.join(wrong)}.")
+
+
+def _failed(planned: Planned, error: Exception, started: datetime) -> dict[str, Any]:
+    lines = str(error).splitlines() or [""]
+    problem = planned.task.problem
+    return {
+        **planned.identity,
+        "family": problem.family,
+        "K": problem.K,
+        "status": "failed",
+        "message": f"{type(error).__name__}: {lines[0]}",
+        "relative_l2": {},
+        "error": None,
+        "unknowns": {},
+        "steps": 0,
+        "wall_time_s": None,
+        "cpu_time_s": None,
+        "parameters": {},
+        "curve": {},
+        "coefficients": {},
+        "conflict": None,
+        "diagnosis": None,
+        "plan": None,
+        "trained_with": [],
+        "profile": None,
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

@@ -1,0 +1,18 @@
+"""PDE problems as data: a specification language, the shipped suite, and what runs need of them.
+
+Importing this package imports sympy; ``import conflictopt`` does not import it.
+"""
+
+from .errors import LanguageError, SpecError
+from .problem import Problem, derivatives_of
+from .suite import Suite, load_suite, read_problems
+
+__all__ = [
+    "LanguageError",
+    "Problem",
+    "SpecError",
+    "Suite",
+    "derivatives_of",
+    "load_suite",
+    "read_problems",
+]

@@ -1,0 +1,83 @@
+"""From sympy expressions to functions of numpy arrays and of torch tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from .geometry import Array
+
+_TORCH = {
+    name: getattr(torch, name)
+    for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "atan")
+} | {"Abs": torch.abs}
+
+
+def array_function(
+    arguments: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]
+) -> Callable[..., list[Array]]:
+    """A function of one array ``[N]`` per argument, giving one array ``[N]`` per expression.
+
+    The arguments are replaced by names of their own, so that no text of a specification becomes
+    part of the generated code.
+    """
+    safe = [sp.Dummy() for _ in arguments]
+    inner = [e.xreplace(dict(zip(arguments, safe, strict=True))) for e in expressions]
+    compiled = sp.lambdify(safe, inner, modules="numpy", cse=True)
+
+    def evaluate(*values: Array) -> list[Array]:
+        n = len(values[0])
+        with np.errstate(over="ignore"):
+            found = compiled(*values)
+        return [np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in found]
+
+    return evaluate
+
+
+@dataclass
+class Fixed:
+    """Collects the parts of expressions that depend on the points alone.
+
+    They are evaluated once for all points, in float64, instead of at every step.
+
+    Attributes:
+        symbols: per collected expression the symbol that stands for it.
+    """
+
+    symbols: dict[sp.Expr, sp.Symbol] = field(default_factory=dict)
+
+    def take_out(self, expression: sp.Expr, live: frozenset[sp.Symbol]) -> sp.Expr:
+        """The expression with its fixed parts replaced.
+
+        Args:
+            expression: any.
+            live: the symbols that change from step to step.
+        """
+        if not expression.free_symbols:
+            return expression
+        if not expression.free_symbols & live:
+            return self.symbols.setdefault(expression, sp.Dummy("c"))
+        if expression.is_Symbol:
+            return expression
+        if isinstance(expression, (sp.Add, sp.Mul)):
+            still = [a for a in expression.args if not a.free_symbols & live]
+            moving = [self.take_out(a, live) for a in expression.args if a.free_symbols & live]
+            if still:
+                moving.append(self.take_out(expression.func(*still), live))
+            return expression.func(*moving)
+        return expression.func(*(self.take_out(a, live) for a in expression.args))
+
+
+def tensor_function(arguments: Sequence[sp.Symbol], expression: sp.Expr) -> Callable[..., Any]:
+    """A function of tensors, one per argument."""
+    safe = [sp.Dummy() for _ in arguments]
+    inner = expression.xreplace(dict(zip(arguments, safe, strict=True)))
+    # torch's functions take no plain numbers, such as the 20 of sqrt(20)
+    inner = inner.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(20))
+    compiled: Callable[..., Any] = sp.lambdify(safe, inner, modules=[_TORCH, "math"], cse=True)
+    return compiled

@@ -1,0 +1,1 @@
+"""Numerical solutions of the configurations without a closed form, at any point and on a grid."""
