@@ -1,7 +1,7 @@
 """Writes the sections of the documents that say what the code says.
 
-The tables of methods in README.md and docs/methods.md, and the example of an added method in
-CONTRIBUTING.md. ``python docs/generate.py`` rewrites them; ``--check`` fails if one is stale.
+The tables of methods in README.md and docs/methods.md, the example of an added method in
+CONTRIBUTING.md, and the table of problems in docs/suite.md. ``python docs/generate.py`` rewrites them; ``--check`` fails if one is stale.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import conflictopt
+from conflictopt.problems import load_suite
 from conflictopt.registry import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -80,10 +81,25 @@ def added(_: Sequence[dict[str, Any]]) -> str:
     return "\n".join(["```diff", *diff, *(f"+{line}" for line in lines), "```"])
 
 
+def problems(_: Sequence[dict[str, Any]]) -> str:
+    """Every problem of the suite, in a line."""
+    rows = []
+    for p in load_suite().values():
+        unknowns = ", ".join(p.unknown_names) or "-"
+        inputs = p.inputs if len(p.inputs) < 5 else (*p.inputs[:2], "...", p.inputs[-1])
+        net = p.spec.network
+        size = f"{net.hidden_layers} x {net.width}"
+        cells = [f"`{p.id}`", p.family, ", ".join(p.loss_names), ", ".join(inputs)]
+        rows.append([*cells, ", ".join(p.outputs), unknowns, size, p.title])
+    heads = ["id", "family", "losses", "inputs", "outputs", "unknowns", "network", "title"]
+    return _table(heads, rows)
+
+
 SECTIONS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
     "README.md": short,
     "docs/methods.md": full,
     "CONTRIBUTING.md": added,
+    "docs/suite.md": problems,
 }
 
 

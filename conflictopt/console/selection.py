@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,57 +13,74 @@ from typing import Any
 from ..core.errors import ConflictOptError
 
 
-def pool_of(specs: Sequence[Path], alone: bool) -> list[Any]:
-    """The problems there are to choose from: the suite's, then those of the files.
+@dataclass(frozen=True)
+class Pool:
+    """Problems to choose from.
 
-    Args:
-        specs: files of specifications.
-        alone: leave the suite out if there is a file.
-
-    Raises:
-        SpecError: a file cannot be used.
-        ConflictOptError: an id that stands for two problems.
+    Attributes:
+        families: the family of each id, in order.
+        problems: by id; those of the suite are read when they are asked for.
     """
-    from ..problems import load_suite, read_problems
 
-    pool = {} if specs and alone else dict(load_suite())
-    for path in specs:
-        for problem in read_problems(path):
-            if problem.id in pool:
-                raise ConflictOptError(
-                    f"problem '{problem.id}' of '{path}' has the id of another problem. Give it "
-                    "one of its own: records are filed by it."
-                )
-            pool[problem.id] = problem
-    return list(pool.values())
+    families: dict[str, str]
+    problems: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, specs: Sequence[Path], alone: bool) -> Pool:
+        """The suite's problems, then those of files.
 
-def choose(pool: Sequence[Any], words: Iterable[str], families: str | None) -> list[Any]:
-    """The problems that words name (id, family or glob), in the order of the pool.
+        Args:
+            specs: files of specifications.
+            alone: leave the suite out if there is a file.
 
-    Args:
-        words: none for all.
-        families: only problems of these, joined by commas; ``None`` for all.
+        Raises:
+            SpecError: a file that cannot be used.
+            ConflictOptError: an id that stands for two problems.
+        """
+        from ..problems import load_suite, read_problems
 
-    Raises:
-        ConflictOptError: a word or a family that names nothing, or nothing left.
-    """
-    ids, known = [p.id for p in pool], list(dict.fromkeys(p.family for p in pool))
-    wanted = known if families is None else [f.strip() for f in families.split(",")]
-    for family in wanted:
-        if family not in known:
-            raise ConflictOptError(_unknown("family", family, known) + f" Known: {_list(known)}.")
-    words, chosen = list(words), set()
-    for word in words:
-        found = {p.id for p in pool if word == p.family or fnmatchcase(p.id, word)}
+        suite = load_suite()
+        listed = {} if specs and alone else suite.families()
+        families = {name: family for family, names in listed.items() for name in names}
+        own: dict[str, Any] = {}
+        for path in specs:
+            for problem in read_problems(path):
+                if problem.id in families:
+                    raise ConflictOptError(
+                        f"problem '{problem.id}' of '{path}' has the id of another problem. Give "
+                        "it one of its own: records are filed by it."
+                    )
+                own[problem.id], families[problem.id] = problem, problem.family
+        return cls(families, ChainMap(own, suite))  # type: ignore[arg-type]
+
+    def choose(self, words: Iterable[str] = (), families: str | None = None) -> list[Any]:
+        """The problems that words name (id, family or glob), in the order of the pool.
+
+        Args:
+            words: none for all.
+            families: only problems of these, joined by commas; ``None`` for all.
+
+        Raises:
+            ConflictOptError: a word or a family that names nothing, or nothing left.
+        """
+        known = list(dict.fromkeys(self.families.values()))
+        wanted = known if families is None else [f.strip() for f in families.split(",")]
+        for family in wanted:
+            if family not in known:
+                raise ConflictOptError(f"{_none('family', family, known)} Known: {_list(known)}.")
+        words = list(words)
+        named = {name for word in words for name in self._named(word, known)}
+        picked = [n for n, f in self.families.items() if f in wanted and (n in named or not words)]
+        if not picked:
+            raise ConflictOptError(f"no problem of {_list(words)} is of family {_list(wanted)}.")
+        return [self.problems[name] for name in picked]
+
+    def _named(self, word: str, known: Sequence[str]) -> list[str]:
+        found = [n for n, f in self.families.items() if word == f or fnmatchcase(n, word)]
         if not found:
-            hint = _unknown("problem", word, [*ids, *known])
+            hint = _none("problem", word, [*self.families, *known])
             raise ConflictOptError(f"{hint} 'conflictopt suite list' lists them.")
-        chosen |= found
-    picked = [p for p in pool if p.family in wanted and (p.id in chosen or not words)]
-    if not picked:
-        raise ConflictOptError(f"no problem of {_list(words)} is of family {_list(wanted)}.")
-    return picked
+        return found
 
 
 def read_seeds(text: str) -> list[int]:
@@ -82,7 +101,7 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def _unknown(kind: str, word: str, known: Sequence[str]) -> str:
+def _none(kind: str, word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=3)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return f"no {kind} '{word}'.{hint}"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..core.errors import ConflictOptError
-from .selection import choose, pool_of, read_seeds
+from .selection import Pool, read_seeds
 from .study_progress import counts_text, line, study_progress
 
 _INTERRUPTED = 130
@@ -45,7 +45,7 @@ class Runs:
         methods, seeds = parse_methods(self.methods), read_seeds(self.seeds)
         chosen = budget(self.budget, self.steps)
         alone = not self.problems and self.families is None
-        problems = choose(pool_of(self.specs, alone), self.problems, self.families)
+        problems = Pool.of(self.specs, alone).choose(self.problems, self.families)
         return [Task(p, m, s, chosen) for p in problems for m in methods for s in seeds]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +14,29 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..core.errors import ConflictOptError
-from .selection import choose, pool_of
+from .selection import Pool
 
 _MANY = 5
 
 
 def list_problems(family: str | None, specs: Sequence[Path], as_json: bool) -> None:
     """The problems of the suite, or of files, as a table or as JSON."""
-    problems = choose(pool_of(specs, alone=True), (), family)
+    problems = Pool.of(specs, alone=True).choose(families=family)
     if as_json:
         print(json.dumps([_row(p) for p in problems], indent=2))  # noqa: T201  (machine output)
         return
-    table = Table("id", "family", "K", "inputs", "unknowns", "title", box=box.SIMPLE_HEAD)
-    for row in map(_row, problems):
-        names = _short(row["inputs"]), ", ".join(row["unknowns"])
-        table.add_row(row["id"], row["family"], str(row["K"]), *map(escape, names), row["title"])
-    Console().print(table, f"{len(problems)} problems. One of them: conflictopt suite show ID")
+    Console().print(_table([_row(p) for p in problems]))
+    Console().print("Equations, losses, solution: conflictopt suite show ID")
 
 
 def show_problems(name: str | None, specs: Sequence[Path], as_json: bool) -> None:
     """What problems say: equations, losses, solution, points, network."""
     if name is None and not specs:
         raise ConflictOptError("expected the id of a problem, or --spec FILE, found neither.")
-    problems = choose(pool_of(specs, alone=True), [name] if name else (), None)
+    problems = Pool.of(specs, alone=True).choose([name] if name else ())
     if as_json:
-        print(json.dumps([p.entry for p in problems], indent=2))  # noqa: T201  (machine output)
+        # a file of specifications again, to start one of one's own from
+        print(json.dumps({"configs": [p.spec.raw for p in problems]}, indent=2))  # noqa: T201
         return
     for problem in problems:
         print(problem.text(), end="\n\n")  # noqa: T201  (equations, unwrapped)
@@ -51,21 +49,45 @@ def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mi
     from ..experiment.records import load
     from ..experiment.report import write_report
 
-    records = _of_budget(load(folder), budget)
-    notes = check_comparable(records, mixed=mixed)
     label = MethodExpression.parse(baseline).label
-    _check_baseline(records, label)
-    written = write_report(records, out or folder / "report", baseline=label, notes=notes)
-    console = Console()
+    records = [r for r in load(folder) if budget in (None, r["budget"])]
+    notes = check_comparable(records, mixed=mixed)
+    written = write_report(
+        records, out or folder / "report", baseline=label, budget=budget, notes=notes
+    )
+    console = Console(highlight=False)
     for note in notes:
-        console.print(f"[bold yellow]Mixed:[/] {escape(note)}", soft_wrap=True)
-    console.print(f"Report on {len(records)} records: {escape(str(written))}", soft_wrap=True)
+        console.print(f"[bold yellow]mixed:[/] {escape(note)}", soft_wrap=True)
+    console.print(
+        f"{len(records)} records. Report: {escape(str(written))}/ (report.md, report.html)",
+        soft_wrap=True,
+    )
 
 
 def _row(problem: Any) -> dict[str, Any]:
-    names = ("id", "family", "K", "title")
-    lists = ("inputs", "outputs", "loss_names", "unknowns")
-    return {n: getattr(problem, n) for n in names} | {n: list(getattr(problem, n)) for n in lists}
+    return {
+        "id": problem.id,
+        "family": problem.family,
+        "K": problem.K,
+        "losses": list(problem.loss_names),
+        "inputs": list(problem.inputs),
+        "outputs": list(problem.outputs),
+        "unknowns": list(problem.unknown_names),
+        "title": problem.title,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("id", "K", "inputs", "unknowns", "title", box=box.SIMPLE_HEAD)
+    # ids are to be copied: the other columns wrap before they do
+    table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(r["id"]) for r in rows)
+    for family, members in groupby(rows, key=lambda row: row["family"]):
+        table.add_section()
+        table.add_row(f"[bold]{escape(family)}[/]")
+        for row in members:
+            names = _short(row["inputs"]), ", ".join(row["unknowns"]), row["title"]
+            table.add_row(row["id"], str(row["K"]), *map(escape, names))
+    return table
 
 
 def _short(names: Sequence[str]) -> str:
@@ -74,22 +96,3 @@ def _short(names: Sequence[str]) -> str:
         return ", ".join(names)
     last = names[-2:] if names[-1] == "t" else names[-1:]
     return ", ".join([*names[:2], "...", *last])
-
-
-def _of_budget(records: list[dict[str, Any]], budget: str | None) -> list[dict[str, Any]]:
-    counts = Counter(r["budget"] for r in records)
-    found = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
-    if budget is None and len(counts) > 1:
-        raise ConflictOptError(f"records of several budgets: {found}. Choose one with --budget.")
-    if budget is not None and budget not in counts:
-        raise ConflictOptError(f"no records of budget '{budget}', but of {found}.")
-    return [r for r in records if budget in (None, r["budget"])]
-
-
-def _check_baseline(records: list[dict[str, Any]], label: str) -> None:
-    known = sorted({r["method"] for r in records})
-    if label not in known:
-        raise ConflictOptError(
-            f"no records of the baseline '{label}', but of {', '.join(known)}. Choose one of them "
-            "with --baseline, or run it."
-        )

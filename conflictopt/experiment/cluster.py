@@ -65,9 +65,13 @@ def _local(distributed: Any, workers: int, stack: ExitStack) -> Any:
         silence_logs=logging.ERROR,
     )
     client = distributed.Client(stack.enter_context(cluster), set_as_default=False)
-    # an interrupt from the terminal reaches the workers as well, but this process deals with it
-    client.run(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    client.run(_ignore_interrupts)
     return client
+
+
+def _ignore_interrupts() -> None:
+    # one from the terminal reaches the workers as well, but their parent deals with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check_workers(client: Any) -> None:

@@ -120,6 +120,7 @@ def plan_study(
     folder = folder.resolve()
     clean(folder)
     planned, others = [], []
+    costs: dict[tuple[int, int], float] = {}
     for task in tasks:
         made = identify(task.problem, task.method, task.seed, task.budget)
         path = record_path(folder, made)
@@ -129,7 +130,9 @@ def plan_study(
         kept = None if why or record is None else Result.of(task, record)
         if retry_failed and kept is not None and kept.status == "failed":
             kept = None
-        planned.append(Planned(task, made, path, task.problem.cost(task.budget), kept))
+        key = id(task.problem), id(task.budget)
+        costs[key] = costs[key] if key in costs else task.problem.cost(task.budget)
+        planned.append(Planned(task, made, path, costs[key], kept))
     _refuse_shared(planned)
     _refuse(others, len(planned), folder)
     return planned

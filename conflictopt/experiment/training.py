@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import ConflictOptWarning, NonFiniteError
+from ..core.errors import ConflictOptWarning, MethodError, NonFiniteError
 from ..optimizer import MultiLossOptimizer
 from ..problems.network import parameter_count
 from ..problems.problem import Problem, derivatives_of
@@ -31,7 +31,16 @@ def plan_identity(
 
     Args:
         problem, method, seed, budget: of the run.
+
+    Raises:
+        MethodError: adapters that would be attached after the last step.
     """
+    adapters = method.adapters
+    if adapters is not None and adapters.attach >= budget.steps:
+        raise MethodError(
+            f"'{method.label}': expected attach below the run's {budget.steps} steps, found "
+            f"{adapters.attach}."
+        )
     sizes = _sizes(problem, method, budget)
     counts = problem.counts(budget.small_points, budget.point_scale)
     return {
@@ -60,12 +69,13 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
     Raises:
         ConflictOptError: a method that does not go with the problem.
     """
+    identity = plan_identity(problem, method, seed, budget)
     run = _Run(problem, method, seed, budget)
     with warnings.catch_warnings():
         # counted in the record instead, under "reports"
         warnings.simplefilter("ignore", ConflictOptWarning)
         message = run.loop()
-    return {**plan_identity(problem, method, seed, budget), **run.outcome(message)}
+    return {**identity, **run.outcome(message)}
 
 
 def _sizes(problem: Problem, method: MethodExpression, budget: Budget) -> list[int]:
@@ -110,6 +120,9 @@ class _Run:
     def loop(self) -> str | None:
         """Take all steps; a message if the run diverged."""
         derive = derivatives_of(self._net)
+        # what the first evaluation sets up once per process is not the method's time
+        self._equations.at(derive, self._unknowns).together().total().backward()
+        self._optimizer.zero_grad()
         try:
             for stop in noted_steps(self._budget.steps, self._budget.curve_points):
                 with self._watch.running():

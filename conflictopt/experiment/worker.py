@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from collections.abc import Callable
 from datetime import datetime, timezone
+from multiprocessing import current_process
 from typing import Any
 
 import torch
@@ -28,6 +30,7 @@ def work(train: Train, planned: Planned) -> None:
     Raises:
         OSError: the record cannot be written.
     """
+    _leave_interrupts_to_the_parent()
     started = datetime.now(timezone.utc)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -40,6 +43,12 @@ def work(train: Train, planned: Planned) -> None:
         write(planned.path, _failed(planned, error, started))
     finally:
         torch.set_num_threads(threads)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    # one from the terminal reaches all processes; joblib kills its own as soon as the parent stops
+    if current_process().name.startswith("LokyProcess"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _check(record: dict[str, Any], planned: Planned) -> None:

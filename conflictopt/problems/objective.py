@@ -37,9 +37,17 @@ class Equations:
             for loss in spec.losses
         ]
         self._groups = tuple(k for k, own in enumerate(tasks) for _ in own)
+        self._entries = {
+            name: [i for i, g in enumerate(self._groups) if g == k]
+            for k, name in enumerate(self.names)
+        }
         every = [task for own in tasks for task in own]
         self.whole = Assembly(spec, solution, every, dtype)
         self.parts = tuple(Assembly(spec, solution, own, dtype) for own in tasks)
+        self._points = {
+            name: tuple(part.points_of(i) for i in range(len(part.tasks)))
+            for name, part in zip(self.names, self.parts, strict=True)
+        }
 
     def at(self, derive: Derive, unknowns: Mapping[str, Tensor]) -> EquationsObjective:
         """The losses of one step.
@@ -53,16 +61,9 @@ class Equations:
     def losses(self, residuals: Sequence[Tensor], apart: bool) -> Losses:
         """Named losses from the residual of every member."""
         terms = tuple(r.square().mean() for r in residuals)
-        pairs = {
-            name: tuple((r, 1.0) for r, g in zip(residuals, self._groups, strict=True) if g == k)
-            for k, name in enumerate(self.names)
-        }
-        points = {
-            name: tuple(part.points_of(i) for i in range(len(part.tasks)))
-            for name, part in zip(self.names, self.parts, strict=True)
-        }
+        pairs = {n: tuple((residuals[i], 1.0) for i in own) for n, own in self._entries.items()}
         graphs = self._groups if apart else None
-        return Losses(self.names, terms, self._groups, pairs, points, graphs)
+        return Losses(self.names, terms, self._groups, pairs, self._points, graphs)
 
 
 class EquationsObjective(Objective):

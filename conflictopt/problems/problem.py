@@ -16,6 +16,7 @@ from torch import nn
 from ..derivatives import nested, taylor
 from ..derivatives.components import components
 from .assembly import Derive
+from .description import describe
 from .errors import SpecError
 from .network import FullyConnected, widened
 from .objective import Equations
@@ -119,6 +120,15 @@ class Problem:
             for loss in self.spec.losses
             if any(m.place.kind == "interior" for m in loss.members)
         )
+
+    @property
+    def unknown_names(self) -> tuple[str, ...]:
+        """The scalars to be found, and the outputs that are unknown fields."""
+        return (*self.spec.unknowns, *self.spec.fields)
+
+    def text(self) -> str:
+        """A readable description."""
+        return describe(self.spec)
 
     @cached_property
     def digest(self) -> str:

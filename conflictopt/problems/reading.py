@@ -30,13 +30,13 @@ def read_file(path: str | Path) -> list[Spec]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpecError("-", f"file '{path}'", f"cannot be read: {error.strerror}.") from None
+        raise SpecError(None, f"file '{path}'", f"cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise SpecError("-", f"file '{path}'", f"is not JSON: {error}.") from None
+        raise SpecError(None, f"file '{path}'", f"is not JSON: {error}.") from None
     if isinstance(content, dict):
         content = content.get("configs", [content])
     if not isinstance(content, list) or not content:
-        raise SpecError("-", f"file '{path}'", "expected a list 'configs' with at least one entry.")
+        raise SpecError(None, f"file '{path}'", "expected a list 'configs' with at least one entry.")
     found: dict[str, Spec] = {}
     for number, item in enumerate(content):
         spec = read_entry(item, f"configs[{number}]")

@@ -6,19 +6,22 @@ moment of import; the first use of a name does.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .controller import Patch
     from .errors import PatchError
     from .patching import patch, unpatch
+    from .problem import ProblemModel, model_of
 
-__all__ = ["Patch", "PatchError", "patch", "unpatch"]
+__all__ = ["Patch", "PatchError", "ProblemModel", "model_of", "patch", "unpatch"]
+
+_HOMES = {"PatchError": "errors", "ProblemModel": "problem", "model_of": "problem"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import errors, patching
-
-    return getattr(errors if name == "PatchError" else patching, name)
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'patching')}")
+    return getattr(home, name)
