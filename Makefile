@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint docs bench bench-full clean
+.PHONY: demo test test-deepxde lint docs bench bench-full bench-suite clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -36,6 +36,10 @@ bench: .venv/bench-installed
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/step_cost.py --quick
 	$(BIN)/python benchmarks/solver_cost.py --quick
+
+# What a run of each problem of the suite takes: about 10 minutes.
+bench-suite: .venv/bench-installed
+	$(BIN)/python benchmarks/suite_cost.py
 
 # The numbers and figures of the documents: about 45 minutes on an otherwise idle machine.
 bench-full: .venv/bench-installed

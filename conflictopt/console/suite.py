@@ -50,8 +50,9 @@ def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mi
     from ..experiment.report import write_report
 
     label = MethodExpression.parse(baseline).label
-    records = [r for r in load(folder) if budget in (None, r["budget"])]
-    notes = check_comparable(records, mixed=mixed)
+    records = load(folder)
+    chosen = [r for r in records if budget in (None, r["budget"])]
+    notes = check_comparable(chosen, mixed=mixed)
     written = write_report(
         records, out or folder / "report", baseline=label, budget=budget, notes=notes
     )
@@ -59,7 +60,7 @@ def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mi
     for note in notes:
         console.print(f"[bold yellow]mixed:[/] {escape(note)}", soft_wrap=True)
     console.print(
-        f"{len(records)} records. Report: {escape(str(written))}/ (report.md, report.html)",
+        f"{len(chosen)} records. Report: {escape(str(written))}/ (report.md, report.html)",
         soft_wrap=True,
     )
 
@@ -81,6 +82,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table("id", "K", "inputs", "unknowns", "title", box=box.SIMPLE_HEAD)
     # ids are to be copied: the other columns wrap before they do
     table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(r["id"]) for r in rows)
+    table.columns[-1].overflow = "fold"
     for family, members in groupby(rows, key=lambda row: row["family"]):
         table.add_section()
         table.add_row(f"[bold]{escape(family)}[/]")

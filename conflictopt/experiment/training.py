@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..core.errors import ConflictOptWarning, MethodError, NonFiniteError
 from ..optimizer import MultiLossOptimizer
-from ..problems.network import parameter_count
 from ..problems.problem import Problem, derivatives_of
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps
@@ -22,6 +19,14 @@ from .methods import MethodExpression
 from .phases import Phases
 from .provenance import machine, source_digest, versions
 from .records import SCHEMA
+from .summaries import (
+    conflict_of,
+    found_unknowns,
+    geometric_mean,
+    parameter_counts,
+    rounded,
+    verdict_of,
+)
 
 
 def plan_identity(
@@ -121,7 +126,7 @@ class _Run:
         """Take all steps; a message if the run diverged."""
         derive = derivatives_of(self._net)
         # what the first evaluation sets up once per process is not the method's time
-        self._equations.at(derive, self._unknowns).together().total().backward()
+        self._equations.at(derive, self._unknowns).together().total().backward()  # type: ignore[no-untyped-call]
         self._optimizer.zero_grad()
         try:
             for stop in noted_steps(self._budget.steps, self._budget.curve_points):
@@ -150,65 +155,23 @@ class _Run:
             "status": "ok" if finite else "diverged",
             "message": message if finite or message else "the error is not finite",
             "relative_l2": errors,
-            "error": _geometric_mean(errors) if finite else None,
-            "unknowns": self._found_unknowns(),
+            "error": geometric_mean(errors) if finite else None,
+            "unknowns": found_unknowns(self._problem, self._unknowns),
             "steps": self._done,
             "wall_time_s": round(self._watch.wall_s, 3),
             "cpu_time_s": round(self._watch.cpu_s, 3),
-            "parameters": _count(self._net),
+            "parameters": parameter_counts(self._net),
             "curve": self._curve.to_json(),
             "coefficients": self._curve.coefficients(),
-            "conflict": _conflict(diagnosis) if diagnosis else None,
-            "diagnosis": _verdict(diagnosis) if diagnosis else None,
+            "conflict": conflict_of(diagnosis) if diagnosis else None,
+            "diagnosis": verdict_of(diagnosis) if diagnosis else None,
             "plan": self._phases.plan.to_json() if self._phases.plan else None,
             "trained_with": self._phases.trained_with,
             "reports": {
                 kind: {"count": r.count, "last": r.last, "message": r.message}
                 for kind, r in self._optimizer.reports.items()
             },
-            "profile": _rounded(profile.to_json()) if plain and profile else None,
+            "profile": rounded(profile.to_json()) if plain and profile else None,
             "machine": machine(),
             "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-
-    def _found_unknowns(self) -> dict[str, dict[str, float]]:
-        found = {}
-        for name, unknown in self._problem.spec.unknowns.items():
-            value = self._unknowns[name].item()
-            error = abs(value - unknown.true) / abs(unknown.true) if unknown.true else abs(value)
-            found[name] = {"true": unknown.true, "found": value, "relative_error": error}
-        return found
-
-
-def _count(net: nn.Module) -> dict[str, int]:
-    sizes = {"network": 0, "adapters": 0}
-    for name, p in net.named_parameters():
-        sizes["adapters" if "conflictopt_adapters" in name else "network"] += p.numel()
-    return sizes
-
-
-def _geometric_mean(errors: Mapping[str, float]) -> float:
-    return math.exp(sum(math.log(max(e, 1e-300)) for e in errors.values()) / len(errors))
-
-
-def _conflict(diagnosis: Any) -> dict[str, Any]:
-    content = diagnosis.to_json()
-    kept = {k: content[k] for k in ("samples", "norm_ratio", "pairs", "losses")}
-    found: dict[str, Any] = _rounded(kept)
-    return found
-
-
-def _verdict(diagnosis: Any) -> dict[str, Any]:
-    content = diagnosis.to_json()
-    kept = {k: content[k] for k in ("regime", "too_short", "checks")}
-    found: dict[str, Any] = _rounded(kept)
-    return found
-
-
-def _rounded(value: Any) -> Any:
-    """Five significant digits everywhere: records are many."""
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(v) for v in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import signal
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -14,6 +12,7 @@ import torch
 
 from .identity import differences
 from .methods import MethodExpression
+from .provenance import machine
 from .records import RecordError, write
 from .tasks import Planned
 
@@ -79,11 +78,8 @@ def _failed(planned: Planned, error: Exception, started: datetime) -> dict[str, 
         "diagnosis": None,
         "plan": None,
         "trained_with": [],
+        "reports": {},
         "profile": None,
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        },
+        "machine": machine(),
         "started": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -36,7 +36,9 @@ def read_file(path: str | Path) -> list[Spec]:
     if isinstance(content, dict):
         content = content.get("configs", [content])
     if not isinstance(content, list) or not content:
-        raise SpecError(None, f"file '{path}'", "expected a list 'configs' with at least one entry.")
+        raise SpecError(
+            None, f"file '{path}'", "expected a list 'configs' with at least one entry."
+        )
     found: dict[str, Spec] = {}
     for number, item in enumerate(content):
         spec = read_entry(item, f"configs[{number}]")

@@ -28,31 +28,26 @@ class Problem:
     digest: str = "0123456789abcdef"
 
     K = 3
-    inputs = ("x", "t")
-    outputs = ("u",)
-    loss_names = ("pde", "bc", "ic")
-    unknowns = ()
-
-    @property
-    def title(self):
-        return f"title of {self.id}"
-
-    @property
-    def entry(self):
-        return {"id": self.id, "family": self.family}
-
-    def text(self):
-        return f"{self.id}\n  u_t - [a]*u_xx = 0"
 
     def cost(self, budget):
         return self.weight
 
 
-SUITE = (
-    Problem("heat"),
-    Problem("wave", weight=2.0),
-    Problem("heat_fast", "param_varying"),
-    Problem("poisson_5d", "high_dim", weight=3.0),
+class Suite(dict):
+    """By id, as ``load_suite`` returns it."""
+
+    def families(self):
+        found = {}
+        for problem in self.values():
+            found.setdefault(problem.family, []).append(problem.id)
+        return found
+
+
+SUITE = Suite(
+    heat=Problem("heat"),
+    wave=Problem("wave", weight=2.0),
+    heat_fast=Problem("heat_fast", "param_varying"),
+    poisson_5d=Problem("poisson_5d", "high_dim", weight=3.0),
 )
 
 
@@ -109,6 +104,7 @@ def train(problem, method, seed, budget) -> dict[str, Any]:
         "diagnosis": None,
         "plan": None,
         "trained_with": [[0, method.label]],
+        "reports": {},
         "profile": None,
         "machine": {"system": "Linux", "processor": str(os.getpid()), "cores": 2},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -156,7 +152,7 @@ def inject(training, put=sys.modules.__setitem__) -> None:
     """The command line in this process finds stand-ins."""
     made = {
         "problems": {
-            "load_suite": lambda: {p.id: p for p in SUITE},
+            "load_suite": lambda: SUITE,
             "read_problems": lambda path: [Problem(path.stem, "own")],
         },
         "experiment.budget": {"budget": budget},
