@@ -11,6 +11,7 @@ import torch
 
 from ..core.errors import ConflictOptWarning, MethodError, NonFiniteError
 from ..optimizer import MultiLossOptimizer
+from ..problems.network import parameter_count
 from ..problems.problem import Problem, derivatives_of
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps

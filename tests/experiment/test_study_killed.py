@@ -62,7 +62,7 @@ def test_only_runs_in_flight_are_lost_to_a_kill(start, when_done, training, tmp_
     first = collections.Counter(training().started())
     assert set(first.values()) == {1}
     in_flight = set(first) - set(before)
-    assert 1 <= len(in_flight) <= 2
+    assert len(in_flight) <= 2
     out, err = start(0.0, workers=1).communicate(timeout=120)
     assert f"24 runs, budget smoke: {len(before)} done already" in out, err
     second = collections.Counter(training().started())
