@@ -71,8 +71,7 @@ class _Propagation(torch.autograd.Function):
         gz = g * f[1]
         if parts.count > 1:
             f.append(ctx.activation.derivative(f))
-            slopes = z[1:] * g[1:]
-            gz[0].addcmul_(slopes[0] if parts.count == 2 else slopes.sum(0), f[2])
+            gz[0].addcmul_(_dot(z[1:], g[1:]), f[2])
         _second_order_backward(gz, g, z, f, parts, weights)
         for term in parts.products:
             _product_backward(gz, g[term.target], z, f, term)
@@ -88,9 +87,7 @@ def _add_second_order(
         out[1 + parts.firsts : 1 + parts.firsts + s].addcmul_(first * first, f[2])
     for number, (rows, w) in enumerate(zip(parts.operators, weights, strict=True)):
         first = _rows(z, rows)
-        square = (first * first).mul_(w)
-        square = square[0] if len(rows) == 1 else square.sum(0)
-        out[len(parts.partials) + number].addcmul_(square, f[2])
+        out[len(parts.partials) + number].addcmul_(_dot(first * w, first), f[2])
 
 
 def _second_order_backward(
@@ -101,8 +98,7 @@ def _second_order_backward(
         first, above = z[1 : 1 + s], g[1 + parts.firsts : 1 + parts.firsts + s]
         pulled = first * above
         gz[1 : 1 + s].addcmul_(pulled, f[2], value=2)
-        pulled.mul_(first)
-        gz[0].addcmul_(pulled[0] if s == 1 else pulled.sum(0), f[3])
+        gz[0].addcmul_(_dot(pulled, first), f[3])
     for number, (rows, w) in enumerate(zip(parts.operators, weights, strict=True)):
         above = g[len(parts.partials) + number]
         first = _rows(z, rows)
@@ -111,8 +107,15 @@ def _second_order_backward(
             gz[rows[0] : rows[0] + len(rows)].addcmul_(pulled, f[2], value=2)
         else:
             gz.index_add_(0, torch.tensor(rows, device=gz.device), pulled * f[2], alpha=2)
-        pulled.mul_(first)
-        gz[0].addcmul_(pulled[0] if len(rows) == 1 else pulled.sum(0), f[3])
+        gz[0].addcmul_(_dot(pulled, first), f[3])
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """``sum_c a_c b_c``. Component by component: twice as fast as a product and its sum."""
+    total = a[0] * b[0]
+    for c in range(1, len(a)):
+        total.addcmul_(a[c], b[c])
+    return total
 
 
 def _contiguous(rows: tuple[int, ...]) -> bool:

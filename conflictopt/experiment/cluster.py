@@ -37,7 +37,7 @@ def dask_backend(workers: int, scheduler: str | None = None) -> Iterator[None]:
             client = stack.enter_context(_local(distributed, workers, stack))
         else:
             client = stack.enter_context(distributed.Client(scheduler, set_as_default=False))
-        _check_workers(client)
+            _check_workers(list(client.nthreads().values()))
         stack.enter_context(joblib.parallel_config(backend="dask", client=client))
         try:
             yield
@@ -57,6 +57,7 @@ def _distributed() -> Any:
 
 
 def _local(distributed: Any, workers: int, stack: ExitStack) -> Any:
+    _check_workers([1] * workers)
     cluster = distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -74,8 +75,8 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _check_workers(client: Any) -> None:
-    threads = list(client.nthreads().values())
+def _check_workers(threads: list[int]) -> None:
+    """Threads of each worker."""
     if any(count != 1 for count in threads) or len(threads) < 2:
         found = ", ".join(f"one with {count}" for count in threads) or "none"
         raise ConflictOptError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timezone
 from multiprocessing import current_process
@@ -65,6 +66,7 @@ def _failed(planned: Planned, error: Exception, started: datetime) -> dict[str, 
         "K": problem.K,
         "status": "failed",
         "message": f"{type(error).__name__}: {lines[0]}",
+        "traceback": "".join(traceback.format_exception(error)),
         "relative_l2": {},
         "error": None,
         "unknowns": {},

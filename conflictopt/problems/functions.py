@@ -26,7 +26,7 @@ def array_function(
     The arguments are replaced by names of their own, so that no text of a specification becomes
     part of the generated code.
     """
-    safe = [sp.Dummy() for _ in arguments]
+    safe = _placeholders(len(arguments))
     inner = [e.xreplace(dict(zip(arguments, safe, strict=True))) for e in expressions]
     compiled = sp.lambdify(safe, inner, modules="numpy", cse=True)
 
@@ -73,9 +73,17 @@ class Fixed:
         return expression.func(*(self.take_out(a, live) for a in expression.args))
 
 
+def _placeholders(count: int) -> list[sp.Symbol]:
+    """Symbols for arguments. sympy sorts terms by name: names decide the order of summation.
+
+    Numbered within the function, for sums to be the same in every process.
+    """
+    return [sp.Dummy(f"a{i:05d}") for i in range(count)]
+
+
 def tensor_function(arguments: Sequence[sp.Symbol], expression: sp.Expr) -> Callable[..., Any]:
     """A function of tensors, one per argument."""
-    safe = [sp.Dummy() for _ in arguments]
+    safe = _placeholders(len(arguments))
     inner = expression.xreplace(dict(zip(arguments, safe, strict=True)))
     # torch's functions take no plain numbers, such as the 20 of sqrt(20)
     inner = inner.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(20))

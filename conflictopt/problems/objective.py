@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.losses import Losses
 from ..core.objective import Objective
 from .assembly import Assembly, Derive, Task
+from .batches import Batches
 from .points import PointSet
 from .solution import Solution
 from .spec import Spec
@@ -42,7 +43,7 @@ class Equations:
             for k, name in enumerate(self.names)
         }
         every = [task for own in tasks for task in own]
-        self.whole = Assembly(spec, solution, every, dtype)
+        self.whole = Batches(spec, solution, every, dtype)
         self.parts = tuple(Assembly(spec, solution, own, dtype) for own in tasks)
         self._points = {
             name: tuple(part.points_of(i) for i in range(len(part.tasks)))

@@ -1,6 +1,7 @@
 """A study does what is to be done, once, and keeps what is done."""
 
 import json
+import os
 
 import joblib
 import pytest
@@ -65,9 +66,11 @@ def test_records_do_not_depend_on_the_number_of_workers(standin, study, tmp_path
     assert same(tmp_path / "one") == same(tmp_path / "two")
 
 
-def test_workers_have_processes_of_their_own(standin, training, study, tmp_path):
-    study(standin.tasks(), workers=2, train=training(seconds=0.2))
-    assert len({r["machine"]["processor"] for r in load(tmp_path / "results")}) == 2
+def test_workers_have_processes_of_their_own(standin, study, tmp_path):
+    study(standin.tasks(), workers=2)
+    found = {r["machine"]["processor"] for r in load(tmp_path / "results")}
+    assert 1 <= len(found) <= 2
+    assert str(os.getpid()) not in found
 
 
 def test_a_complete_study_does_nothing(standin, training, study):
@@ -128,7 +131,8 @@ def test_a_failing_run_does_not_stop_the_others(standin, training, study, worker
         if (r["problem"], r["method"], r["seed"]) == ("heat", "ntk", 1)
     ]
     whole = read(tmp_path / "results/heat/ntk.smoke.seed0.json")
-    assert set(record) == set(whole)
+    assert set(record) == {*whole, "traceback"}
+    assert "seed 1 is not to be" in record["traceback"]
     assert (record["error"], record["relative_l2"], record["steps"]) == (None, {}, 0)
 
 

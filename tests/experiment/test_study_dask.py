@@ -1,5 +1,7 @@
 """The same study on dask."""
 
+import os
+
 import pytest
 
 from conflictopt import ConflictOptError
@@ -31,7 +33,7 @@ def test_dask_makes_the_records_that_processes_make(standin, training, tmp_path)
     ]
     assert len(told) == 8
     assert training().threads() == {1}
-    assert len({r["machine"]["processor"] for r in load(tmp_path / "dask") if r["error"]}) == 2
+    assert str(os.getpid()) not in {r["machine"]["processor"] for r in load(tmp_path / "dask")}
 
 
 def test_an_address_and_what_workers_must_be(standin, training, tmp_path):

@@ -1,15 +1,21 @@
 """``conflictopt suite``: messages, exit codes, files."""
 
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from conflictopt.cli import app
+from conflictopt.console.study_progress import _TimeLeft, study_progress
 from conflictopt.experiment.records import load
+from conflictopt.experiment.tasks import Result, plan_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -256,6 +262,26 @@ def test_a_folder_that_cannot_be_written(fails, faked, tmp_path):
     assert "results" in fails(*run_words("heat"))
 
 
+def test_progress_on_a_terminal(standin, tmp_path):
+    tasks = standin.tasks(["wave", "heat"], ["none"], 2)
+    planned = plan_study(tasks, tmp_path, identify=standin.identify)
+    screen = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False)
+    with study_progress(screen, planned) as tell:
+        tell(Result(tasks[0], "ok", None, 0.5))
+        tell(Result(tasks[1], "failed", "ValueError: [no]", None))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.file.getvalue())
+    assert "0/4 runs" in shown
+    assert "-:--:-- left" in shown
+    assert "2/4 runs  1 ok, 1 failed" in shown
+    assert "2/4 runs  wave, none, seed 1: failed (ValueError: [no])\n" in shown
+    assert "wave, none, seed 0" not in shown
+
+
+def test_time_left_goes_by_cost():
+    task = SimpleNamespace(elapsed=60.0, completed=3.0, total=4.5)
+    assert _TimeLeft().render(task).plain == "0:00:30 left"
+
+
 # -- with the real problems and training ------------------------------------------------------
 
 
@@ -317,7 +343,7 @@ def test_a_bad_baseline(fails, faked, invoke):
 
 
 def test_a_process_of_its_own(standin, environment, tmp_path):
-    words = ("suite", *run_words("heat", workers=2))
+    words = ("suite", *run_words("heat"))
     line = standin.command(tmp_path / "notes.txt", *words, fails=(1,))
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -92,7 +92,8 @@ def test_methods_start_from_the_same_points_and_weights():
         for m in ("none", "pcgrad", "ntk+config")
     }
     starts = [
-        [a.wanted for a in made._equations.parts] + [made._equations.whole.x.tolist()]
+        [a.wanted for a in made._equations.parts]
+        + [a.x.tolist() for a in made._equations.whole.assemblies]
         for made in first.values()
     ]
     assert starts[0] == starts[1] == starts[2]

@@ -138,7 +138,9 @@ def test_a_constant_becomes_an_array():
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_taking_out_fixed_parts_changes_nothing(data):
-    parts = st.sampled_from([X, Y, X * Y, sp.sin(X), Y**2, sp.Integer(2), X + Y, sp.pi, 1 / (2 + X)])
+    parts = st.sampled_from(
+        [X, Y, X * Y, sp.sin(X), Y**2, sp.Integer(2), X + Y, sp.pi, 1 / (2 + X)]
+    )
     expression = sp.Integer(0)
     for _ in range(data.draw(st.integers(1, 4))):
         a, b, c = (data.draw(parts) for _ in range(3))
@@ -337,7 +339,7 @@ def test_deep_nesting_of_functions_is_refused_at_any_recursion_limit():
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(depth + 60)
     try:
-        with pytest.raises(LanguageError, match="nested|recursion"):
+        with pytest.raises(LanguageError, match=r"nested|recursion"):
             parse(text, NAMES)
     finally:
         sys.setrecursionlimit(limit)

@@ -73,9 +73,9 @@ def _leaf_derivative(pair):
 
 _leaves = st.one_of(
     _numbers.map(_leaf_number),
-    st.sampled_from([(n, s) for n, s in X.items()]),
-    st.sampled_from([(o, f) for o, f in U.items()]),
-    st.sampled_from([(n, s) for n, s in KNOWN.items()]),
+    st.sampled_from(list(X.items())),
+    st.sampled_from(list(U.items())),
+    st.sampled_from(list(KNOWN.items())),
     st.sampled_from([(f"exact_{o}", e) for o, e in EXACT.items()]),
     _derivative.map(_leaf_derivative),
 )
@@ -124,7 +124,9 @@ def test_random_expressions(case):
 
 
 def test_the_comparison_sees_differences():
-    assert same(read("u_x*sin(u) + k*v_t"), U["u"].diff(X["x"]) * sp.sin(U["u"]) + K * U["v"].diff(X["t"]))
+    assert same(
+        read("u_x*sin(u) + k*v_t"), U["u"].diff(X["x"]) * sp.sin(U["u"]) + K * U["v"].diff(X["t"])
+    )
     for wrong in ("u_y*sin(u) + k*v_t", "u_x*sin(v) + k*v_t", "u_x*sin(u) + v_t"):
         assert not same(read(wrong), U["u"].diff(X["x"]) * sp.sin(U["u"]) + K * U["v"].diff(X["t"]))
 
@@ -290,7 +292,10 @@ def test_the_inner_sum_binds_its_own_number():
     u = U["u"]
     assert sp.expand(read("sumi(u_xi*sumi(u_xi))") - (u.diff(x) + u.diff(y)) ** 2) == 0
     assert same(read("sumi(d(sumi(xi*u), xi))"), ((x + y) * u).diff(x) + ((x + y) * u).diff(y))
-    assert same(read("lap(sumi(xi*u_xixi))"), sum((x * u.diff(x, 2) + y * u.diff(y, 2)).diff(s, 2) for s in SPACE))
+    assert same(
+        read("lap(sumi(xi*u_xixi))"),
+        sum((x * u.diff(x, 2) + y * u.diff(y, 2)).diff(s, 2) for s in SPACE),
+    )
 
 
 def test_a_sum_leaves_nothing_behind():
