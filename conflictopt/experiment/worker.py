@@ -10,6 +10,7 @@ from multiprocessing import current_process
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from .identity import differences
 from .methods import MethodExpression
@@ -24,8 +25,9 @@ Train = Callable[[Any, MethodExpression, int, Any], dict[str, Any]]
 def work(train: Train, planned: Planned) -> None:
     """Train and write the record; an exception of the run becomes a record of status ``failed``.
 
-    One torch thread, so that workers do not compete and the numbers of a run do not depend on how
-    many there are; the process's own setting returns afterwards.
+    One thread of torch and of numpy's linear algebra, so that workers do not compete and the
+    numbers of a run do not depend on how many there are; the process's own settings return
+    afterwards.
 
     Raises:
         OSError: the record cannot be written.
@@ -36,7 +38,8 @@ def work(train: Train, planned: Planned) -> None:
     torch.set_num_threads(1)
     try:
         task = planned.task
-        record = train(task.problem, task.method, task.seed, task.budget)
+        with threadpool_limits(limits=1):
+            record = train(task.problem, task.method, task.seed, task.budget)
         _check(record, planned)
         write(planned.path, record)
     except Exception as error:

@@ -391,6 +391,7 @@ def test_what_is_singular_at_other_points(double, changes):
 @pytest.mark.xfail(
     strict=True, reason="AffineInputs stays on the processor where DeepXDE's default is another"
 )
+@pytest.mark.filterwarnings("ignore:for linears")
 def test_a_model_is_on_one_device():
     """DeepXDE makes CUDA torch's default device; here a device that needs no hardware."""
     problem = small()

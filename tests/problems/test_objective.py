@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 
 from conflictopt import Losses, MultiLossOptimizer
-from conflictopt.problems import Problem, derivatives_of
+from conflictopt.problems import Problem, batches, derivatives_of
 from conflictopt.problems.objective import EquationsObjective
 
 IDS = [
@@ -77,6 +77,37 @@ def test_taylor_and_nested_mode_agree(small, name):
     assert close(
         *(gradients(ls.total(), f[2], f[3]) for ls, f in zip(losses, found, strict=True)), 1e-10
     )
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_one_pass_or_two(small, monkeypatch, name):
+    """Conditions on values alone may have a pass of their own: nothing else changes."""
+    found = []
+    for least in (0, 10**9):
+        monkeypatch.setattr(batches, "WORTHWHILE", least)
+        *_, net, unknowns, objective = small(name)
+        losses = objective.together()
+        found.append((losses, gradients(losses.total(), net, unknowns)))
+    assert found[0][0].values() == pytest.approx(found[1][0].values(), rel=1e-12)
+    assert found[0][0].groups == found[1][0].groups
+    assert close(found[0][1], found[1][1])
+
+
+def test_two_passes_pay_for_many_conditions(suite):
+    problem = suite["burgers_2d"]
+    passes = []
+    for scale in (1 / 16, 1):
+        equations = problem.losses(problem.draw(problem.counts(scale=scale), 0))
+        net, calls = problem.network(problem.sizes(4)), []
+
+        def derive(x, wanted, weights, net=net, calls=calls):
+            calls.append((len(x), wanted.order))
+            return derivatives_of(net)(x, wanted, weights)
+
+        equations.at(derive, {}).together()
+        passes.append(calls)
+    assert passes[0] == [(625 + 125 + 62, 2)]
+    assert sorted(passes[1]) == [(3000, 0), (10_000, 2)]
 
 
 def test_together_is_evaluated_once(small):
@@ -270,6 +301,20 @@ def test_the_same_bits_in_every_process():
         for seed in ("0", "1")
     }
     assert len(found) == 1
+
+
+def test_the_same_bits_whatever_was_read_before(suite):
+    """Symbols that sympy numbers get other numbers then; sums keep their order."""
+    found = []
+    for more in (0, 3, 40, 500):
+        for _ in range(more):
+            sp.Dummy()
+        problem = Problem.from_entry(suite["thermoelastic_2d_dynamic"].spec.raw)
+        net = problem.network(problem.sizes(8))
+        equations = problem.losses(problem.draw(problem.counts(True, 1 / 16), 0))
+        total = equations.at(derivatives_of(net), {}).together().total()
+        found.append(gradients(total, net, {}))
+    assert all(torch.equal(g, found[0]) for g in found)
 
 
 def test_later_changes_of_the_points_change_nothing(problem):
