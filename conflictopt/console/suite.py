@@ -79,7 +79,7 @@ def _row(problem: Any) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("id", "K", "inputs", "unknowns", "title", box=box.SIMPLE_HEAD)
+    table = Table("id", "K", "inputs", "title", box=box.SIMPLE_HEAD)
     # ids are to be copied: the other columns wrap before they do
     table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(r["id"]) for r in rows)
     table.columns[-1].overflow = "fold"
@@ -87,8 +87,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_section()
         table.add_row(f"[bold]{escape(family)}[/]")
         for row in members:
-            names = _short(row["inputs"]), ", ".join(row["unknowns"]), row["title"]
-            table.add_row(row["id"], str(row["K"]), *map(escape, names))
+            table.add_row(row["id"], str(row["K"]), _short(row["inputs"]), escape(row["title"]))
     return table
 
 

@@ -303,13 +303,16 @@ def test_the_same_bits_in_every_process():
     assert len(found) == 1
 
 
-def test_the_same_bits_whatever_was_read_before(suite):
-    """Symbols that sympy numbers get other numbers then; sums keep their order."""
+@pytest.mark.xfail(
+    strict=True,
+    reason="lambdify puts Dummies of its own, named by a running number, in place of Dummies",
+)
+def test_the_same_bits_whatever_was_read_before(suite, monkeypatch):
+    """sympy numbers its symbols and sorts them as text, 9 after 10: sums keep their order."""
     found = []
-    for more in (0, 3, 40, 500):
-        for _ in range(more):
-            sp.Dummy()
-        problem = Problem.from_entry(suite["thermoelastic_2d_dynamic"].spec.raw)
+    for before in range(90, 130, 5):
+        monkeypatch.setattr(sp.Dummy, "_count", 10**7 - before)
+        problem = Problem.from_entry(suite["burgers_2d"].spec.raw)
         net = problem.network(problem.sizes(8))
         equations = problem.losses(problem.draw(problem.counts(True, 1 / 16), 0))
         total = equations.at(derivatives_of(net), {}).together().total()
