@@ -86,6 +86,8 @@ def _add_second_order(
         first = z[1 : 1 + s]
         out[1 + parts.firsts : 1 + parts.firsts + s].addcmul_(first * first, f[2])
     for number, (rows, w) in enumerate(zip(parts.operators, weights, strict=True)):
+        if not rows:
+            continue
         first = _rows(z, rows)
         out[len(parts.partials) + number].addcmul_(_dot(first * w, first), f[2])
 
@@ -100,6 +102,8 @@ def _second_order_backward(
         gz[1 : 1 + s].addcmul_(pulled, f[2], value=2)
         gz[0].addcmul_(_dot(pulled, first), f[3])
     for number, (rows, w) in enumerate(zip(parts.operators, weights, strict=True)):
+        if not rows:
+            continue
         above = g[len(parts.partials) + number]
         first = _rows(z, rows)
         pulled = (first * w).mul_(above)

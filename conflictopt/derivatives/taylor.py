@@ -110,6 +110,11 @@ def _check_weights(wanted: Wanted, weights: Sequence[Tensor], x: Tensor) -> None
             f"expected weights for {len(wanted.operators)} operators, found {len(weights)}."
         )
     for op, w in zip(wanted.operators, weights, strict=True):
+        if w.requires_grad:
+            raise DerivativeError(
+                "expected weights of operators without gradient, found requires_grad=True: the "
+                "gradient with respect to them is not computed. Use partial derivatives instead."
+            )
         if w.ndim != 2 or len(w) != op.terms or w.shape[1] not in (1, len(x)):
             raise DerivativeError(
                 f"expected weights [{op.terms}, {len(x)}] or [{op.terms}, 1] for an operator, "

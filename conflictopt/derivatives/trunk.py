@@ -16,6 +16,8 @@ from .errors import DerivativeError
 
 _MODULES: dict[type[nn.Module], str] = {nn.Tanh: "tanh"}
 _CALLABLES: dict[Any, str] = {torch.tanh: "tanh", torch.sin: "sin", nn.functional.tanh: "tanh"}
+_LISTED = ("conflictopt.problems.network.FullyConnected", "deepxde.nn.pytorch.fnn.FNN")
+"""Networks whose ``forward`` is known; by name, since neither module is imported here."""
 _SUPPORTED = (
     "conflictopt's FullyConnected, deepxde.nn.FNN without output transform, and nn.Sequential of "
     f"nn.Linear and nn.Tanh in turn; activations: {', '.join(ACTIVATIONS)}"
@@ -69,19 +71,26 @@ def trunk_of(net: nn.Module) -> Trunk:
     Raises:
         DerivativeError: not a fully connected network of a known form; the message lists those.
     """
-    if isinstance(net, nn.Sequential):
+    if type(net) is nn.Sequential:
         inputs, layers, name = _sequential(net)
-    elif isinstance(getattr(net, "linears", None), nn.ModuleList):
+    elif f"{type(net).__module__}.{type(net).__qualname__}" in _LISTED:
         inputs, layers, name = _listed(net)
     else:
-        raise _unsupported(net, "it has no list of linear layers")
+        raise _unsupported(net, "its class is none of these")
     if not layers or any(a.out_features != b.in_features for a, b in pairwise(layers)):
         raise _unsupported(net, "its linear layers do not follow each other")
-    for layer in layers:
-        if layer._forward_hooks or len(layer._forward_pre_hooks) > (adapters_of(layer) is not None):
-            raise _unsupported(net, "a layer has hooks, which may change what it computes")
+    if any(type(layer).forward is not nn.Linear.forward for layer in layers):
+        raise _unsupported(net, "a layer is another than nn.Linear")
+    if any(map(_hooked, (net, *layers))):
+        raise _unsupported(net, "it has hooks, which may change what it computes")
     adapters = tuple(adapters_of(layer) for layer in layers)
     return Trunk(inputs, tuple(layers), adapters, ACTIVATIONS[name])
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether there are hooks beside that of adapters."""
+    own = adapters_of(module) is not None
+    return bool(module._forward_hooks) or len(module._forward_pre_hooks) > own
 
 
 def _sequential(net: nn.Sequential) -> tuple[AffineInputs | None, list[nn.Linear], str]:
@@ -102,7 +111,7 @@ def _sequential(net: nn.Sequential) -> tuple[AffineInputs | None, list[nn.Linear
 def _listed(net: nn.Module) -> tuple[AffineInputs | None, list[nn.Linear], str]:
     layers: list[nn.Linear] = list(net.linears)  # type: ignore[arg-type]
     activation = getattr(net, "activation", None)
-    name = _CALLABLES.get(activation) if not isinstance(activation, list) else None
+    name = _activation_name(activation)
     transform = getattr(net, "_input_transform", None)
     if name is None:
         raise _unsupported(net, f"the activation {activation} is not known")
@@ -113,6 +122,15 @@ def _listed(net: nn.Module) -> tuple[AffineInputs | None, list[nn.Linear], str]:
     if getattr(net, "regularizer", None) is not None or getattr(net, "dropout_rate", False):
         raise _unsupported(net, "it has a regularizer or dropout")
     return transform, layers, name
+
+
+def _activation_name(activation: Any) -> str | None:
+    if isinstance(activation, list):
+        return None
+    if str(getattr(activation, "__module__", "")).startswith("deepxde.backend"):
+        # DeepXDE wraps torch's functions in its own, of the same names
+        return activation.__name__ if activation.__name__ in ACTIVATIONS else None
+    return _CALLABLES.get(activation)
 
 
 def _unsupported(net: nn.Module, why: str) -> DerivativeError:

@@ -10,6 +10,7 @@ from .geometry import Box, Geometry, Shell
 from .places import Place
 
 BOXES = ("interval", "rectangle", "cuboid", "hypercube", "box")
+_DIMENSIONS = {"interval": 1, "rectangle": 2, "cuboid": 3}
 GEOMETRIES = (*BOXES, "ball", "annulus")
 
 
@@ -37,10 +38,13 @@ def read_geometry(entry: Entry, inputs: tuple[str, ...]) -> Geometry:
     kind = entry.item(described, "type", "geometry.type", str)
     if kind not in GEOMETRIES:
         entry.fail("geometry.type", f"expected one of {', '.join(GEOMETRIES)}, found '{kind}'.")
+    entry.check_keys(described, ("type", "centre", "radius", "radii"), "geometry")
     space = [i for i, n in enumerate(inputs) if n != "t"]
     if not space:
         entry.fail("inputs", "expected at least one space input beside 't'.")
     if kind in BOXES:
+        if _DIMENSIONS.get(kind, len(space)) != len(space):
+            entry.fail("geometry.type", f"{len(space)} space inputs make no {kind}.")
         return Box(inputs, lower, upper)
     if kind == "ball":
         radii = (0.0, entry.number(described.get("radius"), "geometry.radius"))
@@ -53,7 +57,11 @@ def read_geometry(entry: Entry, inputs: tuple[str, ...]) -> Geometry:
         entry.fail("geometry", f"expected 0 <= inner radius < outer radius, found {radii}.")
     if len(space) < 2:
         entry.fail("geometry.type", f"a {kind} needs at least two space inputs.")
-    return Shell(inputs, lower, upper, _centre(entry, described, len(space)), *radii)
+    centre = _centre(entry, described, len(space))
+    for i, c in zip(space, centre, strict=True):
+        if c - radii[1] < lower[i] - 1e-9 or c + radii[1] > upper[i] + 1e-9:
+            entry.fail("geometry", f"the {kind} sticks out of the domain in '{inputs[i]}'.")
+    return Shell(inputs, lower, upper, centre, *radii)
 
 
 def _centre(entry: Entry, described: dict[str, Any], m: int) -> tuple[float, ...]:
@@ -123,7 +131,8 @@ def _faces_of(
     entry: Entry, value: Any, field: str, geometry: Geometry
 ) -> tuple[tuple[int, float, int], ...]:
     known = [geometry.names[i] for i in geometry.space]
-    if not isinstance(value, list) or not value or any(n not in known for n in value):
+    good = isinstance(value, list) and value and all(n in known for n in value)
+    if not good or len(set(value)) < len(value):
         entry.fail(field, f"expected faces_of a list of space inputs ({known}), found {value!r}.")
     return _both_faces(geometry, [geometry.names.index(n) for n in value])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import keyword
 import math
 import re
 import warnings
@@ -56,17 +57,23 @@ class Entry:
                 position, "id", f"expected letters, digits, '_', '-' and '.', found {name!r}."
             )
         made = cls(name, content)
-        for key in content:
-            if key not in KNOWN:
-                near = difflib.get_close_matches(key, KNOWN, n=1, cutoff=0.8)
-                if near:
-                    made.fail(key, f"unknown field; did you mean '{near[0]}'?")
-                warnings.warn(
-                    f"entry '{name}': the field '{key}' is not part of the language and ignored.",
-                    ConflictOptWarning,
-                    stacklevel=2,
-                )
+        made.check_keys(content, KNOWN, "")
         return made
+
+    def check_keys(self, parent: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+        """Refuse misspelt fields of an object, and warn of others that are not known."""
+        for key in parent:
+            if key in known:
+                continue
+            where = f"{path}.{key}" if path else key
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+            if near:
+                self.fail(where, f"unknown field; did you mean '{near[0]}'?")
+            warnings.warn(
+                f"entry '{self.id}': the field '{where}' is not part of the language and ignored.",
+                ConflictOptWarning,
+                stacklevel=2,
+            )
 
     def fail(self, field: str, problem: str) -> NoReturn:
         """Raise the error of a field."""
@@ -107,7 +114,7 @@ class Entry:
         for k, name in enumerate(found):
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 self.fail(field, f"'{name}' is not a name (letters, digits and '_').")
-            if name in _RESERVED:
+            if name in _RESERVED or keyword.iskeyword(name):
                 self.fail(field, f"'{name}' is a name of the language itself.")
             if name in taken or name in found[:k]:
                 self.fail(field, f"the name '{name}' is used twice.")
@@ -133,6 +140,13 @@ class Entry:
         if number.imag or not math.isfinite(number.real):
             self.fail(field, f"expected a finite real number, found {number} from '{text}'.")
         return float(expression.evalf(25))
+
+    def seed(self, parent: Any, path: str, default: int) -> int:
+        """The field ``seed`` of an object: a whole number of at least 0."""
+        found = self.item(parent, "seed", path, int, default)
+        if found < 0:
+            self.fail(path, f"expected at least 0, found {found}.")
+        return found
 
     def count(self, parent: Any, key: str, path: str, default: int | None = None) -> int:
         """A whole number of at least 1."""

@@ -14,8 +14,10 @@ from .geometry import Array
 
 _TORCH = {
     name: getattr(torch, name)
-    for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "atan")
+    for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "atan", "sign")
 } | {"Abs": torch.abs}
+COMPUTABLE = frozenset(_TORCH)
+"""Functions that compiled expressions may hold; ``sign`` comes from the derivative of ``Abs``."""
 
 
 def array_function(
@@ -32,7 +34,7 @@ def array_function(
 
     def evaluate(*values: Array) -> list[Array]:
         n = len(values[0])
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             found = compiled(*values)
         return [np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in found]
 
@@ -76,9 +78,10 @@ class Fixed:
 def _placeholders(count: int) -> list[sp.Symbol]:
     """Symbols for arguments. sympy sorts terms by name: names decide the order of summation.
 
-    Numbered within the function, for sums to be the same in every process.
+    Numbered within the function, for sums to be the same in every process; no Dummies, which
+    ``lambdify`` would replace by others, numbered through the process.
     """
-    return [sp.Dummy(f"a{i:05d}") for i in range(count)]
+    return [sp.Symbol(f"a{i:05d}") for i in range(count)]
 
 
 def tensor_function(arguments: Sequence[sp.Symbol], expression: sp.Expr) -> Callable[..., Any]:
@@ -87,5 +90,8 @@ def tensor_function(arguments: Sequence[sp.Symbol], expression: sp.Expr) -> Call
     inner = expression.xreplace(dict(zip(arguments, safe, strict=True)))
     # torch's functions take no plain numbers, such as the 20 of sqrt(20)
     inner = inner.replace(lambda e: e.is_number and not e.is_Rational, lambda e: e.evalf(20))
-    compiled: Callable[..., Any] = sp.lambdify(safe, inner, modules=[_TORCH, "math"], cse=True)
+    # written out, sympy's sign compares numbers
+    inner = inner.replace(sp.sign, sp.Function("sign_of"))
+    known = {**_TORCH, "sign_of": torch.sign}
+    compiled: Callable[..., Any] = sp.lambdify(safe, inner, modules=[known, "math"], cse=True)
     return compiled

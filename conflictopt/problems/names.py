@@ -11,8 +11,10 @@ import sympy as sp
 from .entry import Entry
 from .jets import Jets
 from .language import Reader
-from .scope import Scope
+from .scope import Scope, derivative_of
 from .spec import Unknown
+
+_UNKNOWN = ("kind", "true", "init")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ def read_names(entry: Entry, jets: Jets) -> Names:
         SpecError: a name used twice, or an expression that is not of the language.
     """
     taken = [*jets.inputs, *jets.outputs]
+    for field in ("outputs", "parameters", "unknowns", "definitions"):
+        for name in entry.content.get(field) or ():
+            _check_unambiguous(entry, field, name, jets)
     parameters = _parameters(entry, taken)
     unknowns, fields = _unknowns(entry, jets, [*taken, *parameters], parameters)
     symbols = {n: u.symbol for n, u in unknowns.items()}
@@ -50,6 +55,16 @@ def read_names(entry: Entry, jets: Jets) -> Names:
     at_truth = _definitions(entry, jets, {**parameters, **true}, taken)
     numbers = {n: entry.value(v, v, f"parameters.{n}") for n, v in parameters.items()}
     return Names(symbolic, numbers, unknowns, fields, _exact(entry, jets, at_truth))
+
+
+def _check_unambiguous(entry: Entry, field: str, name: Any, jets: Jets) -> None:
+    """A name that reads like a derivative, a solution or data would hide it."""
+    head, _, tail = str(name).rpartition("_")
+    first, _, rest = str(name).partition("_")
+    if first in ("exact", "data") and rest in jets.outputs:
+        entry.fail(field, f"'{name}' stands for the {first} values of '{rest}' already.")
+    if head in jets.outputs and derivative_of(tail, jets.inputs) is not None:
+        entry.fail(field, f"'{name}' stands for a derivative of '{head}' already.")
 
 
 def _parameters(entry: Entry, taken: list[str]) -> dict[str, sp.Expr]:
@@ -69,6 +84,7 @@ def _unknowns(
     fields = []
     for name, described in entry.get("unknowns", dict, {}).items():
         path = f"unknowns.{name}"
+        entry.check_keys(described if isinstance(described, dict) else {}, _UNKNOWN, path)
         kind = entry.item(described, "kind", f"{path}.kind", str)
         if kind == "field":
             if name not in jets.outputs:

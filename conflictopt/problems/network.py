@@ -41,7 +41,10 @@ class FullyConnected(nn.Module):
             layer = nn.utils.skip_init(  # type: ignore[no-untyped-call]
                 nn.Linear, fan_in, fan_out, dtype=dtype, device="cpu"
             )
-            nn.init.xavier_normal_(layer.weight, generator=generator)
+            # drawn in float64, so that all dtypes start from the same weights
+            drawn = torch.empty(fan_out, fan_in, dtype=torch.float64, device="cpu")
+            nn.init.xavier_normal_(drawn, generator=generator)
+            layer.weight.data.copy_(drawn)
             nn.init.zeros_(layer.bias)
             self.linears.append(layer)
 
@@ -67,6 +70,8 @@ def widened(sizes: Sequence[int], parameters: int) -> list[int]:
     def candidate(w: int) -> list[int]:
         return [sizes[0], *[w] * depth, sizes[-1]]
 
+    while width > 1 and parameter_count(candidate(width - 1)) >= parameters:
+        width -= 1
     while parameter_count(candidate(width)) < parameters:
         width += 1
     options = [candidate(w) for w in (width - 1, width) if w >= 1]

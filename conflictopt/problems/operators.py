@@ -92,23 +92,38 @@ def _operators_in(jets: Jets, expression: sp.Expr, fixed: frozenset[sp.Symbol]) 
         own = {jets.symbol(output, (i, i)) for i in seconds}
         if any(c.free_symbols & own for c in seconds.values()):
             continue
-        scale = seconds[min(seconds)]
-        shares = {i: _ratio(c, scale) for i, c in sorted(seconds.items())}
-        if any(not r.free_symbols <= fixed for r in shares.values()):
-            continue
-        firsts = {}
-        for s, (o, index) in sorted(present.items(), key=lambda item: item[1]):
-            if o == output and len(index) == 1 and index[0] not in seconds:
-                ratio = _ratio(expression.diff(s), scale)
-                if ratio.free_symbols <= fixed:
-                    firsts[index[0]] = ratio
-        found.append(_Found(output, scale, shares, firsts))
+        firsts = {
+            index[0]: expression.diff(s)
+            for s, (o, index) in present.items()
+            if o == output and len(index) == 1 and index[0] not in seconds
+        }
+        weighted = _weights(dict(sorted(seconds.items())), dict(sorted(firsts.items())), fixed)
+        if weighted is not None:
+            found.append(_Found(output, *weighted))
     return found
+
+
+def _weights(
+    seconds: dict[int, sp.Expr], firsts: dict[int, sp.Expr], fixed: frozenset[sp.Symbol]
+) -> tuple[sp.Expr, dict[int, sp.Expr], dict[int, sp.Expr]] | None:
+    """A common factor, and the weights without it; ``None`` if they are not in fixed proportions.
+
+    Only a number is divided by where proportions depend on the inputs: anything else may vanish.
+    """
+    scale = next(iter(seconds.values()))
+    if not scale.is_number and all(c.free_symbols <= fixed for c in seconds.values()):
+        scale = sp.Integer(1)
+    shares = {i: _ratio(c, scale) for i, c in seconds.items()}
+    slopes = {j: _ratio(c, scale) for j, c in firsts.items()}
+    known = fixed if scale.is_number else frozenset()
+    if any(not r.free_symbols <= known for r in shares.values()):
+        return None
+    return scale, shares, {j: r for j, r in slopes.items() if r.free_symbols <= known}
 
 
 def _ratio(a: sp.Expr, b: sp.Expr) -> sp.Expr:
     quotient = a / b
-    return quotient if quotient.is_number else sp.cancel(quotient)
+    return quotient if quotient.is_number or b.is_number else sp.cancel(quotient)
 
 
 def _absorbable(

@@ -102,6 +102,12 @@ def even_parts(n: int, parts: int) -> list[slice]:
 
 
 def even_counts(n: int, places: Sequence[Place]) -> list[int]:
-    """How many of n points lie at each place, at least the minimum of each."""
-    parts = even_parts(n, len(places))
-    return [max(p.stop - p.start, place.minimum) for p, place in zip(parts, places, strict=True)]
+    """How many of n points lie at each place: evenly, but at least the minimum of each.
+
+    The sum is n, or that of the minima if it is larger.
+    """
+    counts = [place.minimum for place in places]
+    rest = max(n, sum(counts)) - sum(counts)
+    for _ in range(rest):  # to the one with the fewest, the first among equals
+        counts[counts.index(min(counts))] += 1
+    return counts

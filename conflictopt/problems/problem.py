@@ -22,6 +22,7 @@ from .errors import SpecError
 from .network import FullyConnected, widened
 from .objective import Equations
 from .operators import plan
+from .places import even_counts
 from .points import PointSet, draw
 from .reading import read_entry, read_file
 from .solution import Solution
@@ -182,8 +183,8 @@ class Problem:
         found = {}
         for loss in self.spec.losses:
             n = loss.points_small if small else loss.points
-            floor = max(min(n, least), sum(p.minimum for p in loss.places))
-            found[loss.name] = max(round(n * scale), floor)
+            wanted = max(round(n * scale), min(n, least))
+            found[loss.name] = sum(even_counts(wanted, loss.places))
         return found
 
     def cost(self, budget: Any) -> float:
@@ -208,7 +209,13 @@ class Problem:
         Args:
             counts: number of points per loss, as from ``counts``.
             seed: of the run.
+
+        Raises:
+            ValueError: a loss without a number of points.
         """
+        missing = [n for n in self.loss_names if n not in counts]
+        if missing:
+            raise ValueError(f"expected a number of points per loss, found none for {missing}.")
         return draw(self.spec, self.solution, counts, seed)
 
     def losses(self, points: PointSet, dtype: torch.dtype = torch.float32) -> Equations:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .consistency import check_redundant
 from .domain import read_geometry
 from .entry import Entry
 from .errors import SpecError
 from .jets import Jets
 from .members import read_losses
 from .names import Names, read_names
-from .spec import LossSpec, NetworkSpec, SensorSpec, Spec
+from .sensors import read_sensors
+from .spec import NetworkSpec, Spec
+
+_NETWORK = (
+    *("type", "in", "hidden_layers", "width", "out", "activation", "initializer"),
+    "input_scaling",
+)
 
 
 def read_file(path: str | Path) -> list[Spec]:
@@ -67,6 +75,7 @@ def read_entry(content: Any, position: str = "configs[0]") -> Spec:
     reference = _reference(entry, names)
     losses = read_losses(entry, jets, geometry, names)
     test = entry.get("test", dict, {})
+    entry.check_keys(test, ("sampling", "n", "seed"), "test")
     spec = Spec(
         id=entry.id,
         title=entry.get("title", str, entry.id),
@@ -82,12 +91,12 @@ def read_entry(content: Any, position: str = "configs[0]") -> Spec:
         exact=names.exact,
         reference=reference,
         network=_network(entry, inputs, outputs),
-        sensors=_sensors(entry, losses, outputs),
+        sensors=read_sensors(entry, losses, outputs),
         test_points=entry.count(test, "n", "test.n", 10_000),
-        test_seed=entry.item(test, "seed", "test.seed", int, 1234),
-        raw=entry.content,
+        test_seed=entry.seed(test, "test.seed", 1234),
+        raw=copy.deepcopy(dict(entry.content)),
     )
-    _check_redundant(entry, spec)
+    check_redundant(entry, spec)
     return spec
 
 
@@ -110,6 +119,7 @@ def _metric_outputs(entry: Entry, outputs: tuple[str, ...]) -> tuple[str, ...]:
 
 def _network(entry: Entry, inputs: Sequence[str], outputs: Sequence[str]) -> NetworkSpec:
     described = entry.get("network", dict, {})
+    entry.check_keys(described, _NETWORK, "network")
     for key, expected in (("in", len(inputs)), ("out", len(outputs))):
         if described.get(key, expected) != expected:
             entry.fail(f"network.{key}", f"expected {expected}, found {described[key]}.")
@@ -123,32 +133,3 @@ def _network(entry: Entry, inputs: Sequence[str], outputs: Sequence[str]) -> Net
     layers = entry.count(described, "hidden_layers", "network.hidden_layers", 4)
     width = entry.count(described, "width", "network.width", 64)
     return NetworkSpec(layers, width, "tanh")
-
-
-def _sensors(entry: Entry, losses: Sequence[LossSpec], outputs: Sequence[str]) -> SensorSpec | None:
-    described = entry.get("data", dict, {})
-    used = any(p.kind == "sensors" for loss in losses for p in loss.places)
-    if not used:
-        return None
-    observed = entry.item(described, "observed", "data.observed", list, list(outputs))
-    noise = entry.number(described.get("noise", 0), "data.noise")
-    if noise < 0 or any(o not in outputs for o in observed):
-        entry.fail("data", f"expected outputs and a noise level >= 0, found {described}.")
-    return SensorSpec(tuple(observed), noise, entry.item(described, "seed", "data.seed", int, 2024))
-
-
-def _check_redundant(entry: Entry, spec: Spec) -> None:
-    """What the entry says twice must agree."""
-    names = [loss.name for loss in spec.losses]
-    stated = {
-        "K": len(names),
-        "loss_names": names,
-        "dim": len(spec.geometry.space),
-        "time_dependent": "t" in spec.inputs,
-        "equations": [
-            f"{m.text} = 0" for ls in spec.losses for m in ls.members if m.place.kind == "interior"
-        ],
-    }
-    for field, found in stated.items():
-        if entry.content.get(field, found) != found:
-            entry.fail(field, f"{entry.content[field]} disagrees with the rest: {found}.")

@@ -65,21 +65,15 @@ class Scope(Reader):
         return super().resolve(name)
 
     def _derivative(self, name: str, suffix: str) -> list[int]:
-        names = sorted(self.jets.inputs, key=len, reverse=True)
-        if self._bound:
-            names = [_ANY, *names]
-        found, rest = [], suffix
-        while rest:
-            token = next((n for n in names if rest.startswith(n)), None)
-            if token is None:
-                raise LanguageError(
-                    f"'{name}' is no derivative: '{rest}' begins with none of the inputs "
-                    f"({', '.join(self.jets.inputs)})"
-                )
-            rest = rest[len(token) :]
-            bound = self.space[self._bound[-1] - 1] if self._bound and token == _ANY else token
-            found.append(self.jets.inputs.index(bound))
-        return found
+        names = [_ANY, *self.jets.inputs] if self._bound else self.jets.inputs
+        tokens = derivative_of(suffix, names)
+        if tokens is None:
+            raise LanguageError(
+                f"'{name}' is no derivative: '{suffix}' is not made of the inputs "
+                f"({', '.join(self.jets.inputs)})"
+            )
+        current = self.space[self._bound[-1] - 1] if self._bound else ""
+        return [self.jets.inputs.index(current if t == _ANY else t) for t in tokens]
 
     def call(self, function: str, arguments: Sequence[ast.expr]) -> sp.Expr:
         """A function or operator of its arguments."""
@@ -131,3 +125,15 @@ class Scope(Reader):
             finally:
                 self._bound.pop()
         return sp.Add(*terms)
+
+
+def derivative_of(suffix: str, inputs: Sequence[str]) -> list[str] | None:
+    """The inputs that a suffix such as ``xxt`` names; ``None`` if it is not made of them."""
+    found, rest = [], suffix
+    while rest:
+        fitting = [n for n in inputs if rest.startswith(n)]
+        if not fitting:
+            return None
+        found.append(max(fitting, key=len))
+        rest = rest[len(found[-1]) :]
+    return found or None

@@ -24,18 +24,48 @@ class Solution:
         self._spec = spec
 
     def values(self, points: Array) -> dict[str, Array]:
-        """Per output its values ``[N]`` at points ``[N, d]``."""
+        """Per output its values ``[N]`` at points ``[N, d]``.
+
+        Raises:
+            SpecError: a closed form that is infinite or not real somewhere.
+        """
         if not self._spec.exact:
-            found: dict[str, Array] = self.reference.values(points)
-            return found
-        values = self._closed_form(*points.T)
-        return dict(zip(self._spec.exact, values, strict=True))
+            numerical: dict[str, Array] = self.reference.values(points)
+            return numerical
+        values = dict(zip(self._spec.exact, self._closed_form(*points.T), strict=True))
+        for output, found in values.items():
+            bad = np.flatnonzero(~np.isfinite(found))
+            if len(bad):
+                at = ", ".join(
+                    f"{n}={v:g}" for n, v in zip(self._spec.inputs, points[bad[0]], strict=True)
+                )
+                raise SpecError(
+                    self._spec.id,
+                    f"exact.{output}",
+                    f"expected finite real values, found {found[bad[0]]} at {at}.",
+                )
+        return values
 
     def test_set(self) -> tuple[Array, dict[str, Array]]:
-        """Points ``[N, d]`` at which errors are measured, and the exact values there."""
+        """Points ``[N, d]`` at which errors are measured, and the exact values there.
+
+        Raises:
+            SpecError: a metric output whose exact values are all zero.
+        """
+        points, values = self._test_points()
+        for output in self._spec.metric_outputs:
+            if not values[output].any():
+                raise SpecError(
+                    self._spec.id,
+                    "metric_outputs",
+                    f"'{output}' is zero everywhere and has no relative error; leave it out.",
+                )
+        return points, values
+
+    def _test_points(self) -> tuple[Array, dict[str, Array]]:
         if not self._spec.exact:
-            points, values = self.reference.grid()
-            return points, values
+            grid: tuple[Array, dict[str, Array]] = self.reference.grid()
+            return grid
         rng = np.random.default_rng(self._spec.test_seed)
         unit = rng.random((self._spec.test_points, len(self._spec.inputs)))
         geometry = self._spec.geometry

@@ -32,6 +32,10 @@ class Suite(Mapping[str, Problem]):
             self._read[name] = Problem(read_entry(self._entries[name]))
         return self._read[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The problem, or the default."""
+        return self[name] if name in self._entries else default
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

@@ -157,5 +157,6 @@ def _network(problem: Problem, sizes: list[int] | None, seed: int) -> Any:
         net = dde.nn.FNN(sizes or problem.sizes(), problem.spec.network.activation, "Glorot normal")
     net.load_state_dict(ours.state_dict())
     domain = problem.spec.geometry
-    net.apply_feature_transform(AffineInputs(domain.lower, domain.upper, dtype))
+    device = next(net.parameters()).device
+    net.apply_feature_transform(AffineInputs(domain.lower, domain.upper, dtype).to(device))
     return net

@@ -53,7 +53,9 @@ def residual_of(
         given = [derivative(x, y, problem.outputs.index(o), index) for _, (o, index) in columns]  # type: ignore[misc]
         at = x.detach().double()
         values = [*torch.split(at, 1, dim=1), *(_known(problem, place, name, at) for name in names)]
-        constants = [torch.as_tensor(f(*values)).to(y) for f in inner]
+        # DeepXDE evaluates all rows and then takes those of the place: an infinite value at
+        # another row would make the gradient NaN
+        constants = [torch.nan_to_num(torch.as_tensor(f(*values)), 0, 0, 0).to(y) for f in inner]
         return torch.as_tensor(
             function(*given, *(unknowns[name] for _, name in scalars), *constants)
         )
@@ -80,10 +82,11 @@ def derivative(x: Tensor, y: Tensor, output: int, index: tuple[int, ...]) -> Ten
 def _known(problem: Problem, place: Place, name: str, x: Tensor) -> Tensor:
     kind, _, what = name.partition("_")
     if kind == "exact":
-        values = problem.solution.values(x.numpy())[what]
+        values = problem.solution.values(x.cpu().numpy())[what]
     else:
-        values = normals(problem, place, x.numpy())[:, problem.spec.geometry.space.index(int(what))]
-    return torch.tensor(values)[:, None]
+        axis = problem.spec.geometry.space.index(int(what))
+        values = normals(problem, place, x.cpu().numpy())[:, axis]
+    return torch.tensor(values, device=x.device)[:, None]
 
 
 def normals(problem: Problem, place: Place, x: NDArray[Any]) -> NDArray[Any]:

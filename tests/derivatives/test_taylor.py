@@ -16,7 +16,6 @@ from torch.nn.utils.parametrizations import weight_norm
 import conflictopt
 from conflictopt.adapters.low_rank import detach
 from conflictopt.derivatives import nested, taylor
-from conflictopt.derivatives.errors import DerivativeError
 from conflictopt.derivatives.indices import Operator, Wanted
 from conflictopt.derivatives.trunk import AffineInputs, trunk_of
 from conflictopt.problems import Suite
@@ -239,11 +238,6 @@ def deepxdes():
     dde.config.set_default_float("float32")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=DerivativeError,
-    reason="DeepXDE's backend has functions of its own around torch.tanh and torch.sin",
-)
 @pytest.mark.parametrize("activation", ["tanh", "sin"])
 @pytest.mark.parametrize("affine", [True, False])
 def test_deepxdes_network(deepxdes, agree, activation, affine):

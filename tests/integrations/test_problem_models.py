@@ -363,12 +363,9 @@ def test_another_backend(monkeypatch):
         model_of(small())
 
 
-# ---------------------------------------------------------------- bugs
+# ---------------------------------------------------------------- once wrong
 
 
-@pytest.mark.xfail(
-    strict=True, reason="residuals are evaluated at all rows: 0*inf from rows of other places"
-)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -388,9 +385,6 @@ def test_what_is_singular_at_other_points(double, changes):
     assert_parity(problem, problem.draw(problem.counts(), 0), [2, 6, 2])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="AffineInputs stays on the processor where DeepXDE's default is another"
-)
 @pytest.mark.filterwarnings("ignore:for linears")
 def test_a_model_is_on_one_device():
     """DeepXDE makes CUDA torch's default device; here a device that needs no hardware."""

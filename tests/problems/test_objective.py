@@ -303,10 +303,6 @@ def test_the_same_bits_in_every_process():
     assert len(found) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="lambdify puts Dummies of its own, named by a running number, in place of Dummies",
-)
 def test_the_same_bits_whatever_was_read_before(suite, monkeypatch):
     """sympy numbers its symbols and sorts them as text, 9 after 10: sums keep their order."""
     found = []

@@ -167,13 +167,9 @@ def test_noise_uses_the_true_unknowns(problem):
     assert at.data["u"] == pytest.approx(2 * x * np.cos(t))
 
 
-# ---------------------------------------------------------------- bugs
+# ---------------------------------------------------------------- once wrong
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="counts() has a floor of the sum of minima, but an even split gives no place less",
-)
 def test_no_more_points_than_counted(suite):
     """A square has four faces, x=0 one, the start one: 3 + 3 + 2 points become 4 + 3 + 2."""
     problem = suite["inverse_taylor_green_noise1"]

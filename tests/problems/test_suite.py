@@ -229,11 +229,8 @@ def entry_of():
     return change
 
 
-# ---------------------------------------------------------------- bugs
+# ---------------------------------------------------------------- once wrong
 
 
-@pytest.mark.xfail(
-    strict=True, raises=SpecError, reason="Mapping.get expects KeyError of a missing key"
-)
 def test_get_with_a_default(suite):
     assert suite.get("no such problem") is None

@@ -1,0 +1,27 @@
+"""What an entry says twice must agree."""
+
+from __future__ import annotations
+
+from .entry import Entry
+from .spec import Spec
+
+
+def check_redundant(entry: Entry, spec: Spec) -> None:
+    """Check the fields that follow from others.
+
+    Raises:
+        SpecError: one that does not.
+    """
+    names = [loss.name for loss in spec.losses]
+    stated = {
+        "K": len(names),
+        "loss_names": names,
+        "dim": len(spec.geometry.space),
+        "time_dependent": "t" in spec.inputs,
+        "equations": [
+            f"{m.text} = 0" for ls in spec.losses for m in ls.members if m.place.kind == "interior"
+        ],
+    }
+    for field, found in stated.items():
+        if entry.content.get(field, found) != found:
+            entry.fail(field, f"{entry.content[field]} disagrees with the rest: {found}.")
