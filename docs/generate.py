@@ -1,7 +1,8 @@
 """Writes the sections of the documents that say what the code says.
 
 The tables of methods in README.md and docs/methods.md, the example of an added method in
-CONTRIBUTING.md, and the table of problems in docs/suite.md. ``python docs/generate.py`` rewrites them; ``--check`` fails if one is stale.
+CONTRIBUTING.md, and the table of problems in docs/suite.md. ``python docs/generate.py`` rewrites
+them; ``--check`` fails if one is stale.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Reader:
             return found
         if found.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.AccumBounds):
             raise LanguageError(f"a division by zero or an infinite value ('{unparse(node)}')")
-        if self._real and (found.has(sp.I) or found.is_number and found.is_real is False):
+        if self._real and (found.has(sp.I) or (found.is_number and found.is_real is False)):
             raise LanguageError(f"a value that is not real ('{unparse(node)}')")
         return found
 

@@ -18,7 +18,6 @@ from conflictopt.problems.geometry import Box, Shell
 from conflictopt.problems.places import sample
 
 SUITE = Suite()
-SMALL = [n for n in SUITE if len(SUITE[n].inputs) <= 12]
 IN_A_BALL = [n for n in SUITE if SUITE[n].spec.raw["geometry"]["type"] == "ball"]
 
 ENTRY = {
@@ -123,7 +122,7 @@ def assert_parity(problem, points, sizes):
 # ---------------------------------------------------------------- parity
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", list(SUITE))
 def test_losses_and_gradients_are_the_suites(double, name):
     problem = load_suite()[name]
     points = problem.draw(problem.counts(small=True, scale=1 / 16), 0)
