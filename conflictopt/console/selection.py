@@ -20,10 +20,12 @@ class Pool:
     Attributes:
         families: the family of each id, in order.
         problems: by id; those of the suite are read when they are asked for.
+        own: ids of those of files.
     """
 
     families: dict[str, str]
     problems: Mapping[str, Any]
+    own: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, specs: Sequence[Path], alone: bool) -> Pool:
@@ -45,13 +47,14 @@ class Pool:
         own: dict[str, Any] = {}
         for path in specs:
             for problem in read_problems(path):
-                if problem.id in families:
+                shipped = problem.id in suite and problem.digest != suite[problem.id].digest
+                if problem.id in families or shipped:
                     raise ConflictOptError(
                         f"problem '{problem.id}' of '{path}' has the id of another problem. Give "
                         "it one of its own: records are filed by it."
                     )
                 own[problem.id], families[problem.id] = problem, problem.family
-        return cls(families, ChainMap(own, suite))  # type: ignore[arg-type]
+        return cls(families, ChainMap(own, suite), frozenset(own))  # type: ignore[arg-type]
 
     def choose(self, words: Iterable[str] = (), families: str | None = None) -> list[Any]:
         """The problems that words name (id, family or glob), in the order of the pool.
@@ -96,6 +99,8 @@ def read_seeds(text: str) -> list[int]:
         )
     numbers = [int(part) for part in parts]
     seeds = numbers if "," in text else list(range(numbers[0]))
+    if any(seed >= 2**32 for seed in seeds):
+        raise ConflictOptError(f"expected seeds below 2**32, found '{text}'.")
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConflictOptError(f"expected at least one seed, each once, found '{text}'.")
     return seeds

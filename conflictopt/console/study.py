@@ -41,11 +41,16 @@ class Runs:
         from ..experiment.budget import budget
         from ..experiment.methods import parse_methods
         from ..experiment.tasks import Task
+        from ..problems.selfcheck import prove
 
         methods, seeds = parse_methods(self.methods), read_seeds(self.seeds)
         chosen = budget(self.budget, self.steps)
         alone = not self.problems and self.families is None
-        problems = Pool.of(self.specs, alone).choose(self.problems, self.families)
+        pool = Pool.of(self.specs, alone)
+        problems = pool.choose(self.problems, self.families)
+        for problem in problems:
+            if problem.id in pool.own:
+                prove(problem)
         return [Task(p, m, s, chosen) for p in problems for m in methods for s in seeds]
 
 
@@ -101,6 +106,8 @@ def run(runs: Runs, execution: Execution) -> int:
     from ..experiment.tasks import plan_study
 
     console, context = Console(highlight=False), execution.context()
+    if execution.out.exists() and not execution.out.is_dir():
+        raise ConflictOptError(f"expected --out as a folder, found a file: '{execution.out}'.")
     planned = plan_study(
         runs.tasks(),
         execution.out,

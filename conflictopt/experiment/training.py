@@ -39,7 +39,8 @@ def plan_identity(
         problem, method, seed, budget: of the run.
 
     Raises:
-        MethodError: adapters that would be attached after the last step.
+        MethodError: adapters that would be attached after the last step, or wider than the
+            network.
     """
     adapters = method.adapters
     if adapters is not None and adapters.attach >= budget.steps:
@@ -48,6 +49,11 @@ def plan_identity(
             f"{adapters.attach}."
         )
     sizes = _sizes(problem, method, budget)
+    if adapters is not None and adapters.rank > sizes[-2]:
+        raise MethodError(
+            f"'{method.label}': expected a rank up to the width of '{problem.id}', {sizes[-2]}, "
+            f"found {adapters.rank}."
+        )
     counts = problem.counts(budget.small_points, budget.point_scale)
     return {
         "schema": SCHEMA,

@@ -25,3 +25,7 @@ def check_redundant(entry: Entry, spec: Spec) -> None:
     for field, found in stated.items():
         if entry.content.get(field, found) != found:
             entry.fail(field, f"{entry.content[field]} disagrees with the rest: {found}.")
+    present = {s for ls in spec.losses for m in ls.members for s in m.expression.free_symbols}
+    for name, unknown in spec.unknowns.items():
+        if unknown.symbol not in present:
+            entry.fail(f"unknowns.{name}", "occurs in no loss, so it cannot be found.")

@@ -47,7 +47,9 @@ def read_geometry(entry: Entry, inputs: tuple[str, ...]) -> Geometry:
             entry.fail("geometry.type", f"{len(space)} space inputs make no {kind}.")
         return Box(inputs, lower, upper)
     if kind == "ball":
-        radii = (0.0, entry.number(described.get("radius"), "geometry.radius"))
+        if described.get("radius") is None:
+            entry.fail("geometry.radius", "missing; expected a number.")
+        radii = (0.0, entry.number(described["radius"], "geometry.radius"))
     else:
         given = entry.item(described, "radii", "geometry.radii", list)
         if len(given) != 2:
@@ -96,13 +98,15 @@ def read_place(entry: Entry, at: Any, field: str, geometry: Geometry) -> Place:
     if key == "circle":
         return _circle(entry, value, field, label, geometry)
     if isinstance(geometry, Shell) and key != "t":
-        entry.fail(field, f"a {type(geometry).__name__.lower()} has no faces, found {label}.")
+        entry.fail(field, f"a {entry.content['geometry']['type']} has no faces, found {label}.")
     if key == "faces_of":
         return Place("faces", label, faces=_faces_of(entry, value, field, geometry))
     if key not in geometry.names:
         entry.fail(field, f"'{key}' is not an input ({', '.join(geometry.names)}).")
     i = geometry.names.index(key)
     if isinstance(value, list):
+        if key == "t":
+            entry.fail(field, "nothing is periodic in time here: expected a space input.")
         ends = tuple(entry.number(v, field) for v in value)
         if ends != (geometry.lower[i], geometry.upper[i]):
             entry.fail(field, f"expected the two ends of the domain in {key}, found {value}.")

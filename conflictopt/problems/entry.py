@@ -136,7 +136,10 @@ class Entry:
         if expression.free_symbols:
             found = ", ".join(sorted(map(str, expression.free_symbols)))
             self.fail(field, f"expected a number, found an expression in {found}: '{text}'.")
-        number = complex(expression.evalf(25))
+        try:
+            number = complex(expression.evalf(25))
+        except (ArithmeticError, ValueError, TypeError) as error:
+            self.fail(field, f"expected a finite real number, found '{text}' ({error}).")
         if number.imag or not math.isfinite(number.real):
             self.fail(field, f"expected a finite real number, found {number} from '{text}'.")
         return float(expression.evalf(25))
@@ -148,9 +151,18 @@ class Entry:
             self.fail(path, f"expected at least 0, found {found}.")
         return found
 
-    def count(self, parent: Any, key: str, path: str, default: int | None = None) -> int:
-        """A whole number of at least 1."""
+    def count(
+        self,
+        parent: Any,
+        key: str,
+        path: str,
+        default: int | None = None,
+        most: int = 10_000_000,
+    ) -> int:
+        """A whole number from 1 to ``most``."""
         found = self.item(parent, key, path, int, default)
         if found < 1:
             self.fail(path, f"expected at least 1, found {found}.")
+        if found > most:
+            self.fail(path, f"expected at most {most}, found {found}.")
         return found

@@ -9,6 +9,9 @@ import sympy as sp
 from ..derivatives.indices import MultiIndex
 from .errors import LanguageError
 
+MAX_ORDER = 8
+"""Of derivatives: their terms grow faster than any power of the order."""
+
 
 class Jets:
     """The symbols of one problem: inputs, outputs, and outputs' derivatives as they are asked for.
@@ -29,6 +32,8 @@ class Jets:
     def symbol(self, output: str, index: Sequence[int] = ()) -> sp.Symbol:
         """The symbol of an output's derivative; of the output itself without an index."""
         key = (output, tuple(sorted(index)))
+        if len(key[1]) > MAX_ORDER:
+            raise LanguageError(f"a derivative of order {len(key[1])}; at most {MAX_ORDER}")
         if key not in self._symbols:
             suffix = "".join(self.inputs[i] for i in key[1])
             # the name is for messages only: two Dummies are never the same

@@ -44,7 +44,8 @@ def read_names(entry: Entry, jets: Jets) -> Names:
     """
     taken = [*jets.inputs, *jets.outputs]
     for field in ("outputs", "parameters", "unknowns", "definitions"):
-        for name in entry.content.get(field) or ():
+        given = entry.content.get(field)
+        for name in given if isinstance(given, (list, dict)) else ():
             _check_unambiguous(entry, field, name, jets)
     parameters = _parameters(entry, taken)
     unknowns, fields = _unknowns(entry, jets, [*taken, *parameters], parameters)

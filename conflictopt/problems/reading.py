@@ -15,6 +15,7 @@ from .errors import SpecError
 from .jets import Jets
 from .members import read_losses
 from .names import Names, read_names
+from .scope import derivative_of
 from .sensors import read_sensors
 from .spec import NetworkSpec, Spec
 
@@ -22,6 +23,14 @@ _NETWORK = (
     *("type", "in", "hidden_layers", "width", "out", "activation", "initializer"),
     "input_scaling",
 )
+
+
+_REFERENCES = ("cole_hopf", "etdrk4_fourier")
+_REFERENCE = (
+    *("kind", "method", "viscosity", "main_output", "formula", "quadrature_points", "initial"),
+    *("resolution", "etdrk4", "tolerance", "form", "aux_outputs"),
+)
+_SOLVER = ("N", "dt", "linear_symbol", "nonlinear_symbol", "pointwise", "oversample")
 
 
 def read_file(path: str | Path) -> list[Spec]:
@@ -36,10 +45,12 @@ def read_file(path: str | Path) -> list[Spec]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # some editors begin a file with a mark of its encoding
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unrepeated)
+        json.dumps(content, ensure_ascii=False).encode()
     except OSError as error:
         raise SpecError(None, f"file '{path}'", f"cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(None, f"file '{path}'", f"is not JSON: {error}.") from None
     if isinstance(content, dict):
         content = content.get("configs", [content])
@@ -69,6 +80,7 @@ def read_entry(content: Any, position: str = "configs[0]") -> Spec:
     entry = Entry.of(content, position)
     inputs = entry.names("inputs", entry.get("inputs", list))
     outputs = entry.names("outputs", entry.get("outputs", list), inputs)
+    _check_inputs(entry, inputs)
     jets = Jets(inputs, outputs)
     geometry = read_geometry(entry, inputs)
     names = read_names(entry, jets)
@@ -100,6 +112,23 @@ def read_entry(content: Any, position: str = "configs[0]") -> Spec:
     return spec
 
 
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a repeated key, Python would keep the last value without a word."""
+    keys = [key for key, _ in pairs]
+    twice = sorted({k for k in keys if keys.count(k) > 1})
+    if twice:
+        raise ValueError(f"the key {twice[0]!r} occurs twice in an object")
+    return dict(pairs)
+
+
+def _check_inputs(entry: Entry, inputs: tuple[str, ...]) -> None:
+    if "t" in inputs[:-1]:
+        entry.fail("inputs", f"expected time, 't', as the last input, found {inputs}.")
+    for name in inputs:
+        if derivative_of(name, [n for n in inputs if n != name]) is not None:
+            entry.fail("inputs", f"'{name}' is made of other inputs: derivatives are ambiguous.")
+
+
 def _reference(entry: Entry, names: Names) -> dict[str, Any] | None:
     described = entry.get("reference", dict, {"kind": "closed_form"})
     kind = entry.item(described, "kind", "reference.kind", str)
@@ -107,12 +136,20 @@ def _reference(entry: Entry, names: Names) -> dict[str, Any] | None:
         entry.fail("reference.kind", f"expected closed_form or numerical, found '{kind}'.")
     if kind == "closed_form" and not names.exact:
         entry.fail("exact", "missing: a closed form, or a reference of kind numerical.")
-    return described if kind == "numerical" and not names.exact else None
+    if kind == "closed_form" or names.exact:
+        return None
+    method = entry.item(described, "method", "reference.method", str)
+    if method not in _REFERENCES:
+        entry.fail("reference.method", f"expected one of {_REFERENCES}, found '{method}'.")
+    entry.check_keys(described, _REFERENCE, "reference")
+    solver = entry.item(described, "etdrk4", "reference.etdrk4", dict)
+    entry.check_keys(solver, _SOLVER, "reference.etdrk4")
+    return described
 
 
 def _metric_outputs(entry: Entry, outputs: tuple[str, ...]) -> tuple[str, ...]:
     found = entry.get("metric_outputs", list, list(outputs))
-    if not found or any(o not in outputs for o in found):
+    if not found or any(o not in outputs or found.count(o) > 1 for o in found):
         entry.fail("metric_outputs", f"expected some of {outputs}, found {found}.")
     return tuple(found)
 
@@ -130,6 +167,6 @@ def _network(entry: Entry, inputs: Sequence[str], outputs: Sequence[str]) -> Net
     ):
         if described.get(key, supported) != supported:
             entry.fail(f"network.{key}", f"expected '{supported}', found '{described[key]}'.")
-    layers = entry.count(described, "hidden_layers", "network.hidden_layers", 4)
-    width = entry.count(described, "width", "network.width", 64)
+    layers = entry.count(described, "hidden_layers", "network.hidden_layers", 4, most=100)
+    width = entry.count(described, "width", "network.width", 64, most=10_000)
     return NetworkSpec(layers, width, "tanh")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.errors import ConflictOptWarning
 from ..derivatives import nested
 from ..derivatives.indices import MultiIndex, Wanted
 from .assembly import Assembly, Task
+from .errors import SpecError
 from .functions import tensor_function
 from .geometry import Array
 from .places import Points
@@ -22,6 +25,11 @@ from .problem import Problem
 from .references.table import check_table
 from .solution import Solution
 from .spec import Member, Spec
+
+WRONG = 1e-3
+"""A residual above it is no rounding: the specification contradicts itself."""
+DOUBTFUL = 1e-6
+"""A residual above it may come from constants that were written with few digits."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,35 @@ def check(problem: Problem, points: int = 50, seed: int = 0) -> list[MemberCheck
     if spec.exact:
         return _check_closed_form(spec, points, seed, unknowns)
     return _check_numerical(problem, points, seed, unknowns)
+
+
+def prove(problem: Problem) -> None:
+    """See to it that the exact solution solves the problem, before anything is measured by it.
+
+    Raises:
+        SpecError: it leaves a residual, or something cannot be evaluated; names loss and member.
+    """
+    try:
+        problem.test_set  # noqa: B018  (finite, not zero)
+        checks = check(problem)
+    except (ArithmeticError, TypeError, MemoryError, RuntimeError) as error:
+        raise SpecError(
+            problem.id, "losses", f"cannot be evaluated on the exact solution ({error})."
+        ) from error
+    for found in checks:
+        share = found.residual / found.scale
+        message = (
+            f"the exact solution leaves a residual of {found.residual:.2g} in '{found.text}'. "
+            "Expected 0: is the solution, the equation or a parameter wrong?"
+        )
+        if not share <= WRONG:
+            raise SpecError(problem.id, f"loss '{found.loss}'", message)
+        if share > DOUBTFUL:
+            warnings.warn(
+                f"entry '{problem.id}', loss '{found.loss}': {message}",
+                ConflictOptWarning,
+                stacklevel=2,
+            )
 
 
 def _check_closed_form(

@@ -28,7 +28,8 @@ def read_sensors(
             entry.fail("data", "no member is at the sensors, so nothing reads the data.")
         return None
     observed = entry.item(described, "observed", "data.observed", list, list(outputs))
-    if not observed or len(set(observed)) < len(observed) or not set(observed) <= set(outputs):
+    known = bool(observed) and all(o in outputs for o in observed)
+    if not known or any(observed.count(o) > 1 for o in observed):
         entry.fail("data.observed", f"expected some of {tuple(outputs)}, found {observed}.")
     noise = entry.number(described.get("noise", 0), "data.noise")
     if noise < 0:

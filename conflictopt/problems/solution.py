@@ -88,7 +88,7 @@ class Solution:
         numbers.update({n: u.true for n, u in self._spec.unknowns.items()})
         try:
             return reference_of(self._spec.raw, numbers, parse)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, MemoryError) as error:
             raise SpecError(self._spec.id, "reference", str(error)) from error
 
     @cached_property

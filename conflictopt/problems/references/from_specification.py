@@ -16,6 +16,9 @@ from .fourier import Modes
 from .periodic import PeriodicReference
 from .solution import Reference
 
+MOST_POINTS, MOST_STEPS = 2**17, 10**7
+"""Sizes beyond which a reference would take hours or all memory: a slip rather than a wish."""
+
 
 def reference_of(entry: Mapping[str, Any], numbers: Mapping[str, float], parse: Parse) -> Reference:
     """The reference that an entry of the specification describes.
@@ -107,9 +110,10 @@ def _burgers(fields: Fields) -> BurgersReference:
         )
     viscosity = fields.number("reference.viscosity")
     nodes = fields.whole("reference.quadrature_points")
-    if viscosity <= 0 or nodes < 2:
+    if viscosity <= 0 or not 2 <= nodes <= MOST_POINTS:
         raise ReferenceSolutionError(
-            "expected reference.viscosity > 0 and reference.quadrature_points >= 2, "
+            f"expected reference.viscosity > 0 and 2 to {MOST_POINTS} "
+            "reference.quadrature_points, "
             f"found {viscosity} and {nodes}."
         )
     return BurgersReference(**common, viscosity=viscosity, nodes=nodes)
@@ -117,13 +121,22 @@ def _burgers(fields: Fields) -> BurgersReference:
 
 def _common(fields: Fields) -> dict[str, Any]:
     strip = fields.strip()
+    points, step = fields.whole("reference.etdrk4.N"), fields.number("reference.etdrk4.dt")
+    if points > MOST_POINTS:
+        raise ReferenceSolutionError(
+            f"reference.etdrk4.N: expected at most {MOST_POINTS}, found {points}."
+        )
+    if step > 0 and strip.duration / step > MOST_STEPS:
+        raise ReferenceSolutionError(
+            f"reference.etdrk4.dt: expected at most {MOST_STEPS} steps, found {step:g}."
+        )
     return {
         "strip": strip,
         "main": str(fields.value("reference.main_output")),
         "outputs": tuple(fields.value("outputs")),
         "tolerance": fields.number("reference.tolerance"),
-        "modes": Modes(strip.space, fields.whole("reference.etdrk4.N")),
-        "step": fields.number("reference.etdrk4.dt"),
+        "modes": Modes(strip.space, points),
+        "step": step,
     }
 
 
