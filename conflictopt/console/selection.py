@@ -47,8 +47,8 @@ class Pool:
         own: dict[str, Any] = {}
         for path in specs:
             for problem in read_problems(path):
-                shipped = problem.id in suite and problem.digest != suite[problem.id].digest
-                if problem.id in families or shipped:
+                taken = problem.id in families
+                if taken or (problem.id in suite and problem.digest != suite[problem.id].digest):
                     raise ConflictOptError(
                         f"problem '{problem.id}' of '{path}' has the id of another problem. Give "
                         "it one of its own: records are filed by it."

@@ -41,7 +41,6 @@ class Runs:
         from ..experiment.budget import budget
         from ..experiment.methods import parse_methods
         from ..experiment.tasks import Task
-        from ..problems.selfcheck import prove
 
         methods, seeds = parse_methods(self.methods), read_seeds(self.seeds)
         chosen = budget(self.budget, self.steps)
@@ -50,7 +49,7 @@ class Runs:
         problems = pool.choose(self.problems, self.families)
         for problem in problems:
             if problem.id in pool.own:
-                prove(problem)
+                problem.prove()
         return [Task(p, m, s, chosen) for p in problems for m in methods for s in seeds]
 
 

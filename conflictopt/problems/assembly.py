@@ -14,7 +14,7 @@ from torch import Tensor
 from ..derivatives.indices import MultiIndex, Wanted
 from .functions import Fixed, array_function, tensor_function
 from .geometry import Array
-from .operators import plan
+from .operators import Plan, plan
 from .points import Block
 from .solution import Solution
 from .spec import Member, Spec
@@ -137,7 +137,11 @@ class Assembly:
         return array_function(arguments, expressions)(*x.T, *opaque.values())
 
     def _weights(
-        self, number: int, expressions: Sequence[sp.Expr], planned: Any, spans: Any
+        self,
+        number: int,
+        expressions: Sequence[sp.Expr],
+        planned: Plan,
+        spans: Sequence[tuple[int, ...]],
     ) -> Tensor:
         """Weights of one operator ``[terms, N]``; 0 on rows where it is not used."""
         if not any(e.free_symbols for e in expressions):

@@ -138,6 +138,16 @@ class Problem:
         text = json.dumps(self.spec.raw, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def prove(self) -> None:
+        """See to it that the exact solution solves the problem, before errors are measured by it.
+
+        Raises:
+            SpecError: see ``selfcheck.prove``.
+        """
+        from .selfcheck import prove
+
+        prove(self)
+
     # -- what a run needs ---------------------------------------------------------------------
 
     def sizes(self, width: int | None = None, parameters: int | None = None) -> list[int]:
