@@ -8,18 +8,10 @@ import deepxde as dde
 
 from conflictopt.problems.geometry import Geometry, Shell
 
-from .errors import PatchError
-
 
 def geometry_of(geometry: Geometry) -> Any:
-    """The space domain, times the time interval if there is one.
-
-    Raises:
-        PatchError: time is not the last input, as DeepXDE has it.
-    """
+    """The space domain, times the time interval if there is one; time is the last input."""
     space = geometry.space
-    if "t" in geometry.names and geometry.names[-1] != "t":
-        raise PatchError(f"DeepXDE has time as the last input, found {geometry.names}.")
     lower, upper = ([v[i] for i in space] for v in (geometry.lower, geometry.upper))
     made = _shell(geometry) if isinstance(geometry, Shell) else _box(lower, upper)
     if "t" not in geometry.names:

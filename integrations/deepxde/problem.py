@@ -58,8 +58,7 @@ def model_of(
 
     Raises:
         PatchError: another backend than PyTorch, or something that DeepXDE cannot say: equations
-            with different points, a periodic condition on more than a value or a first
-            derivative, time that is not the last input.
+            with different points, a periodic condition on more than a value or a first derivative.
     """
     if dde.backend.backend_name != "pytorch":
         raise PatchError(f"expected DeepXDE's PyTorch backend, found {dde.backend.backend_name}.")

@@ -308,12 +308,6 @@ def test_normals_are_those_of_the_points(name):
 # ---------------------------------------------------------------- what DeepXDE cannot say
 
 
-def test_time_is_the_last_input():
-    problem = small(inputs=["t", "x"])
-    with pytest.raises(PatchError, match=r"time as the last input, found \('t', 'x'\)"):
-        model_of(problem)
-
-
 @pytest.mark.parametrize("expression", ["v_xx", "u + v", "2*v", "v_t", "x*v", "v_xt"])
 def test_periodic_conditions(expression):
     members = [{"type": "periodic", "at": {"x": [0, 1]}, "expr": expression}]
