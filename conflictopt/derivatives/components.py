@@ -50,10 +50,6 @@ class Components:
         """C, the number of components."""
         return len(self.partials) + len(self.operators)
 
-    def position(self, index: MultiIndex) -> int:
-        """The component of a partial derivative."""
-        return self.partials.index(index)
-
 
 @lru_cache(maxsize=256)
 def components(wanted: Wanted) -> Components:

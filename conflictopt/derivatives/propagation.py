@@ -115,7 +115,7 @@ def _second_order_backward(
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """``sum_c a_c b_c``. Component by component: twice as fast as a product and its sum."""
+    """``sum_c a_c b_c``, without the products of all components in memory."""
     total = a[0] * b[0]
     for c in range(1, len(a)):
         total.addcmul_(a[c], b[c])

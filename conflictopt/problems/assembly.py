@@ -72,6 +72,7 @@ class Assembly:
         placed: dict[int, tuple[int, ...]] = {}
         spans = [self._place(task, placed) for task in tasks]
         self.x = self._tensor(np.concatenate([x for x, _ in self._spans]))
+        self._sizes = [len(x) for x, _ in self._spans]
         known = frozenset(spec.jets.coordinates) | frozenset(spec.jets.opaque)
         planned = plan(spec.jets, [t.member.expression for t in tasks], known)
         self.wanted = planned.wanted
@@ -86,8 +87,7 @@ class Assembly:
 
     def points_of(self, task: int) -> Tensor:
         """Points ``[n, d]`` of one task; of a periodic pair those on the first face."""
-        sizes = [len(x) for x, _ in self._spans]
-        return torch.split(self.x, sizes)[self._programs[task].spans[0]]
+        return torch.split(self.x, self._sizes)[self._programs[task].spans[0]]
 
     def residuals(self, derive: Derive, unknowns: Mapping[str, Tensor]) -> list[Tensor]:
         """Per task its residual ``[n]``.
@@ -97,7 +97,7 @@ class Assembly:
             unknowns: per unknown its present value.
         """
         found, sums = derive(self.x, self.wanted, self.weights)
-        columns = _Columns(found, sums, [len(x) for x, _ in self._spans])
+        columns = _Columns(found, sums, self._sizes)
         results = []
         for program in self._programs:
             scalars = [unknowns[name] for name in program.unknowns]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import sympy as sp
 import torch
 from torch import Tensor
 
 from ..derivatives.components import components
 from .assembly import Assembly, Derive, Task
+from .operators import plan
 from .solution import Solution
 from .spec import Spec
 
@@ -37,16 +39,28 @@ class Batches:
             return all(key is None or not key[1] for key in keys)
 
         groups = [[i for i, t in enumerate(tasks) if values_only(t) == kind] for kind in (0, 1)]
-        groups = [own for own in groups if own]
-        made = [Assembly(spec, solution, [tasks[i] for i in own], dtype) for own in groups]
-        if len(made) == 2:
-            carried = components(made[0].wanted).count - 1
-            if len(made[1].x) * carried < WORTHWHILE:
-                groups, made = [[*range(len(tasks))]], [Assembly(spec, solution, tasks, dtype)]
-        self.assemblies = tuple(made)
+        if not _pays(spec, *([tasks[i] for i in own] for own in groups)):
+            groups = [[*range(len(tasks))]]
+        self.assemblies = tuple(
+            Assembly(spec, solution, [tasks[i] for i in own], dtype) for own in groups
+        )
         self._places = {i: (g, k) for g, own in enumerate(groups) for k, i in enumerate(own)}
 
     def residuals(self, derive: Derive, unknowns: Mapping[str, Tensor]) -> list[Tensor]:
         """Per task its residual, in their order; see ``Assembly.residuals``."""
         found = [assembly.residuals(derive, unknowns) for assembly in self.assemblies]
         return [found[g][k] for _, (g, k) in sorted(self._places.items())]
+
+
+def _pays(spec: Spec, derived: Sequence[Task], valued: Sequence[Task]) -> bool:
+    """Whether rows on which values are enough should be spared the derivatives of the others."""
+    blocks = {id(t.block): t.block for t in valued}.values()
+    rows = sum(b.count * (1 if b.points.partner is None else 2) for b in blocks)
+    carried = carried_by(spec, [t.member.expression for t in derived]) if derived else 1
+    return bool(derived and valued) and rows * (carried - 1) >= WORTHWHILE
+
+
+def carried_by(spec: Spec, expressions: Sequence[sp.Expr]) -> int:
+    """How many components travel through the network to evaluate some expressions."""
+    known = frozenset(spec.jets.coordinates) | frozenset(spec.jets.opaque)
+    return components(plan(spec.jets, expressions, known).wanted).count

@@ -15,13 +15,12 @@ import torch
 from torch import nn
 
 from ..derivatives import nested, taylor
-from ..derivatives.components import components
 from .assembly import Derive
+from .batches import carried_by
 from .description import describe
 from .errors import SpecError
 from .network import FullyConnected, widened
 from .objective import Equations
-from .operators import plan
 from .places import even_counts
 from .points import PointSet, draw
 from .reading import read_entry, read_file
@@ -206,8 +205,7 @@ class Problem:
         counts = self.counts(budget.small_points, budget.point_scale)
         inside = [ls for ls in self.spec.losses if ls.name in self.equations]
         expressions = [m.expression for ls in inside for m in ls.members]
-        known = frozenset(self.spec.jets.coordinates) | frozenset(self.spec.jets.opaque)
-        carried = components(plan(self.spec.jets, expressions, known).wanted).count
+        carried = carried_by(self.spec, expressions)
         network = self.spec.network
         width = budget.width(network.width)
         rows = carried * (max(counts[ls.name] for ls in inside) + 64 if inside else 64)

@@ -131,7 +131,7 @@ def test_the_order_of_components(partials):
         whole = len(composition(index)) - 1 if index else 0
         square = 1 + parts.firsts <= number < 1 + parts.firsts + parts.squares
         assert covered[number] == (0 if square else whole)
-        assert parts.position(index) == number
+        assert parts.partials.index(index) == number
 
 
 def test_unsorted_indices_are_refused():
