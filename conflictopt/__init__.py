@@ -1,7 +1,7 @@
 """conflictopt: diagnose and treat gradient conflict between the losses of a PINN."""
 
 from ._version import __version__ as __version__
-from .adapters.low_rank import Adapters, attach
+from .adapters import AdapterDesign, Adapters, attach, merge
 from .choice import LastStep
 from .core.aggregator import Aggregator, Needs, Reweighting, Routing, RowTransform, Surgery
 from .core.chain import Chain
@@ -30,6 +30,7 @@ from .registry import describe, make
 from .surgery._base import GramianSurgery
 
 __all__ = [
+    "AdapterDesign",
     "Adapters",
     "Aggregator",
     "Chain",
@@ -66,6 +67,7 @@ __all__ = [
     "describe",
     "diagnose",
     "make",
+    "merge",
     "profile_of",
     "select",
 ]

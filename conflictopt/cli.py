@@ -112,13 +112,12 @@ def run(
     method: Annotated[str, typer.Option(help="auto, none, or a name from 'methods'")] = "auto",
     option: Annotated[
         list[str] | None,
-        typer.Option(help="option of the method, key=value; for auto: reweighting, routing"),
+        typer.Option(help="option of the method, key=value; for auto: reweighting, rank, ..."),
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(help="first run the script with this method, at its defaults, and compare"),
     ] = None,
-    rank: Annotated[int, typer.Option(min=1, help="rank of per-loss adapters")] = 4,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
     every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
     update: Annotated[
@@ -134,7 +133,7 @@ def run(
     """Train an unmodified DeepXDE script with a method."""
     profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
     training = commands.Training(
-        method, option or [], rank, seed, every, update.value, on_nonfinite.value, against
+        method, option or [], seed, every, update.value, on_nonfinite.value, against
     )
     _guarded(lambda: commands.run(script, arguments or [], profiling, training))
 

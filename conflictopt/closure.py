@@ -10,6 +10,7 @@ from torch import Tensor
 
 from . import linesearch
 from .core.errors import MethodError, NonFiniteError
+from .rates import RelativeRates
 from .session import LossForms
 from .update import ActualUpdate
 
@@ -32,6 +33,7 @@ class Evaluations:
         self._before = linesearch.Snapshot(owner.layout().params if self._searching else ())
         self._calls = 0
         self._watched: ActualUpdate | None = None
+        self._rates: RelativeRates | None = None
 
     def __call__(self) -> Tensor:
         """The value at the present parameters, with its gradient in ``.grad``."""
@@ -57,6 +59,7 @@ class Evaluations:
                 # another objective than the last step's: differences of gradients mean nothing
                 linesearch.restart_curvature(owner.inner)
             self._watched = ActualUpdate.begin(session, owner.update)
+            self._rates = RelativeRates(owner.blocks, owner.rates)
         return value
 
     def finish(self) -> None:
@@ -65,6 +68,8 @@ class Evaluations:
         Raises:
             NonFiniteError: its search diverged.
         """
+        if self._rates is not None:
+            self._rates.apply()
         if self._watched is not None:
             self._watched.end(self._owner.session)
         if self._calls > 1 and self._before.spoilt():

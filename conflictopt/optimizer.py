@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, linesearch
-from .adapters.low_rank import Adapters
+from .adapters.attachment import Adapters
 from .choice import LastStep
 from .closure import Evaluations
 from .core.aggregator import Aggregator
@@ -19,6 +19,7 @@ from .core.engines import EngineName
 from .core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .core.reports import Reports
+from .rates import RelativeRates
 from .session import LossForms, Residuals, Session
 from .update import UpdateMode, check_inner, check_update, watched
 from .wrapper import OptimizerWrapper, with_step_hooks
@@ -75,6 +76,8 @@ class MultiLossOptimizer(OptimizerWrapper):
         inner: the wrapped optimizer.
         session: the method, its state, and what the last step chose.
         blocks: the named blocks; may be changed between steps.
+        rates: learning rates of blocks, relative to that of the wrapped optimizer's step; those
+            of adapters are set by ``add_adapters``.
         skipped: number of skipped steps.
 
     Raises:
@@ -115,6 +118,7 @@ class MultiLossOptimizer(OptimizerWrapper):
         self.session = Session(aggregator, names, equations, seed, engine, every)
         check_inner(self.inner, self.aggregator)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
+        self.rates: dict[str, float] = {}
         self.on_nonfinite = on_nonfinite
         self.skipped = 0
         self._skips_in_a_row = 0
@@ -143,13 +147,25 @@ class MultiLossOptimizer(OptimizerWrapper):
         self.session.use(aggregator, partial(check_inner, self.inner))
 
     def add_adapters(self, adapters: Adapters) -> None:
-        """Train per-loss adapters too, with the learning rate and schedule of the first group.
+        """Train per-loss adapters too, by the settings and the schedule of the first group.
 
         Checkpoints from before this call still load afterwards, except those of methods with
         moments of their own (``m_config``, ``multi_adam``), which start afresh.
+
+        Raises:
+            MethodError: a learning rate of their own under an optimizer that searches lines.
         """
+        self._check_rate(adapters.design.learning_rate)
         linesearch.append_parameters(self.inner, list(adapters.parameters()))
         self.blocks.update(adapters.blocks())
+        self.rates.update(dict.fromkeys(adapters.blocks(), adapters.design.learning_rate))
+
+    def _check_rate(self, rate: float) -> None:
+        if rate != 1 and linesearch.searches_lines(self.inner):
+            raise MethodError(
+                f"expected adapters with learning_rate=1 under {type(self.inner).__name__}, found "
+                f"{rate:g}: its line search finds one step length for all parameters."
+            )
 
     @property
     def last(self) -> LastStep | None:
@@ -175,6 +191,9 @@ class MultiLossOptimizer(OptimizerWrapper):
         new = MultiLossOptimizer(
             optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
         )
+        for rate in self.rates.values():
+            new._check_rate(rate)
+        new.rates = self.rates
         new.session, new.skipped, new._update = self.session, self.skipped, self._update
         if new.update != self._update:
             warnings.warn(
@@ -253,8 +272,10 @@ class MultiLossOptimizer(OptimizerWrapper):
                 "(a plain loss.backward() bypasses the method)."
             )
         if not self._skip:
+            rates = RelativeRates(self.blocks, self.rates)
             with watched(self.session, self.update):
                 self.inner.step()
+                rates.apply()
         self._finish()
         return None
 
@@ -351,7 +372,7 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "blocks", "_update", "on_nonfinite"]
+        kept = ["inner", "session", "blocks", "rates", "_update", "on_nonfinite"]
         kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 

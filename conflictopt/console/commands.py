@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ..adapters import AdapterDesign
 from ..core.aggregator import Aggregator
 from ..core.errors import ConflictOptError, MethodError
 from ..diagnosis.report import write_json, write_report
@@ -26,7 +27,8 @@ from .hosts import script_runner
 from .options import parse_options
 from .progress import training_progress
 
-_AUTO_OPTIONS = ("reweighting", "routing")
+_AUTO_OPTIONS = ("reweighting",)
+_DESIGN_OPTIONS = tuple(f.name for f in fields(AdapterDesign))
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,6 @@ class Training:
 
     method: str
     options: Sequence[str]
-    rank: int
     seed: int
     every: int
     update: str
@@ -71,20 +72,23 @@ class Training:
         """
         options = parse_options(self.options)
         common = {
-            "rank": self.rank,
             "seed": self.seed,
             "every": self.every,
             "update": self.update,
             "on_nonfinite": self.on_nonfinite,
         }
-        if self.method != "auto":
+        if self.method not in ("auto", "adapters"):
             return {**common, "method": _method(self.method, options)}
-        unknown = [k for k in options if k not in _AUTO_OPTIONS]
+        design = {k: options.pop(k) for k in _DESIGN_OPTIONS if k in options}
+        common |= {"method": self.method, "adapters": AdapterDesign(**design)}
+        known = _AUTO_OPTIONS if self.method == "auto" else ()
+        unknown = [k for k in options if k not in known]
         if unknown:
+            listed = ", ".join((*known, *_DESIGN_OPTIONS))
             raise MethodError(
-                f"method 'auto' has no option {unknown}; its options: {', '.join(_AUTO_OPTIONS)}."
+                f"method '{self.method}' has no option {unknown}; its options: {listed}."
             )
-        return {**common, "method": "auto", **options}
+        return {**common, **options}
 
 
 def _method(name: str, options: dict[str, Any]) -> Aggregator:
@@ -174,7 +178,7 @@ def _run_apart(
     command += ["--profile-every", str(profiling.every)] if profiling.every is not None else []
     command += ["--groups", profiling.groups, "--engine", profiling.engine]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
-    command += ["--rank", str(training.rank), "--update", training.update]
+    command += ["--update", training.update]
     command += ["--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:

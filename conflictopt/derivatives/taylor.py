@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..adapters.low_rank import HeadAdapters
+from ..adapters.bank import AdapterBank
 from .activations import ACTIVATIONS
 from .components import Components, components
 from .errors import DerivativeError
@@ -48,9 +48,7 @@ def derivatives(
     for number, layer in enumerate(trunk.layers):
         bias = layer.bias
         if number:
-            adapters = trunk.adapters[number]
-            h = _adapted(adapters, h, parts, shaped) if adapters is not None else h
-            h = _linear(h, layer.weight)
+            h = _layer(h, layer.weight, trunk.adapters[number], parts, shaped)
         if number < len(trunk.layers) - 1:
             h = propagate(h, bias, trunk.activation, parts, shaped)
     values = dict(zip(parts.partials, h.unbind(), strict=False))
@@ -95,13 +93,30 @@ def _linear(h: Tensor, weight: Tensor) -> Tensor:
     return (h.reshape(-1, h.shape[-1]) @ weight.t()).view(*h.shape[:-1], -1)
 
 
-def _adapted(
-    adapters: HeadAdapters, h: Tensor, parts: Components, weights: tuple[Tensor, ...]
+def _layer(
+    h: Tensor,
+    weight: Tensor,
+    adapters: AdapterBank | None,
+    parts: Components,
+    weights: tuple[Tensor, ...],
+) -> Tensor:
+    """A layer without its bias, with the adapters before its input or beside it."""
+    if adapters is None:
+        return _linear(h, weight)
+    added = _contribution(adapters, h, parts, weights)
+    if adapters.design.beside:
+        return _linear(h, weight) + added
+    return _linear(h + added, weight)
+
+
+def _contribution(
+    adapters: AdapterBank, h: Tensor, parts: Components, weights: tuple[Tensor, ...]
 ) -> Tensor:
     down, up = adapters.factors()
     z = _linear(h, down.t())
-    hidden = propagate(z, None, ACTIVATIONS["tanh"], parts, weights)
-    return h + _linear(hidden, up.t()) / len(adapters.losses)
+    if adapters.design.activation != "linear":
+        z = propagate(z, None, ACTIVATIONS[adapters.design.activation], parts, weights)
+    return _linear(z, up.t()) * adapters.scale
 
 
 def _check_weights(wanted: Wanted, weights: Sequence[Tensor], x: Tensor) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..adapters.low_rank import HeadAdapters, adapters_of
+from ..adapters.attachment import adapters_of
+from ..adapters.bank import AdapterBank
 from .activations import ACTIVATIONS, Activation
 from .errors import DerivativeError
 
@@ -55,13 +56,13 @@ class Trunk:
     Attributes:
         inputs: the affine map of the inputs; ``None`` for the identity.
         layers: the linear layers, the last of which has no activation after it.
-        adapters: per layer the adapters at its input, or ``None``.
+        adapters: per layer those before its input or beside it, or ``None``.
         activation: after every layer but the last.
     """
 
     inputs: AffineInputs | None
     layers: tuple[nn.Linear, ...]
-    adapters: tuple[HeadAdapters | None, ...]
+    adapters: tuple[AdapterBank | None, ...]
     activation: Activation
 
 
@@ -89,8 +90,10 @@ def trunk_of(net: nn.Module) -> Trunk:
 
 def _hooked(module: nn.Module) -> bool:
     """Whether there are hooks beside that of adapters."""
-    own = adapters_of(module) is not None
-    return bool(module._forward_hooks) or len(module._forward_pre_hooks) > own
+    adapters = adapters_of(module)
+    beside = adapters is not None and adapters.design.beside
+    before = adapters is not None and not beside
+    return len(module._forward_hooks) > beside or len(module._forward_pre_hooks) > before
 
 
 def _sequential(net: nn.Sequential) -> tuple[AffineInputs | None, list[nn.Linear], str]:

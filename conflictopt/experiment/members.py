@@ -6,39 +6,40 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from ..adapters.design import AdapterDesign, Placement, Routing
 from ..core.aggregator import Aggregator, Reweighting
 from ..core.errors import MethodError
 from ..registry import METHODS, make, method_class
 
 
 @dataclass(frozen=True)
-class AdapterSettings:
-    """Low-rank adapters, one per loss.
+class AdapterSettings(AdapterDesign):
+    """Low-rank adapters, one per loss: a design, and when they are attached.
 
     Args:
-        rank: of each adapter, at least 1.
-        routing: ``"shared"`` or ``"exclusive"``, see ``AdapterRouting``.
         attach: the step at which they are attached, at least 0.
 
     Raises:
         MethodError: a bad value.
     """
 
-    rank: int = 4
-    routing: str = "shared"
     attach: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("rank", self.rank, 1)
+        super().__post_init__()
         _at_least("attach", self.attach, 0)
-        self.route()
+
+    @property
+    def design(self) -> AdapterDesign:
+        """The design alone."""
+        return AdapterDesign(**{f.name: getattr(self, f.name) for f in fields(AdapterDesign)})
 
     def route(self) -> Aggregator:
         """The routing as an aggregator."""
-        return make("adapters", routing=self.routing)
+        return make("adapters", **self.routing_options)
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,50 @@ class AutoSettings:
 
     Args:
         reweighting: name of a reweighting method, at its defaults.
-        routing, rank: of the adapters, see ``AdapterSettings``.
+        routing, rank: of the adapters, see ``AdapterDesign``.
 
     Raises:
         MethodError: a bad value.
     """
 
     reweighting: str = "ntk"
-    routing: str = "shared"
+    routing: Routing = "shared"
     rank: int = 4
 
     def __post_init__(self) -> None:
-        AdapterSettings(self.rank, self.routing)
+        _ = self.adapters
         if not isinstance(self.reweighting, str):
             raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
         if not isinstance(make(self.reweighting), Reweighting):
             raise MethodError(f"expected a reweighting method, found '{self.reweighting}'.")
+
+    @property
+    def adapters(self) -> AdapterSettings:
+        """The adapters of a plan that has them."""
+        return AdapterSettings(rank=self.rank, routing=self.routing)
+
+
+@dataclass(frozen=True)
+class WideSettings:
+    """A network widened to as many parameters as it has with adapters.
+
+    Args:
+        placement, rank: of those adapters, see ``AdapterDesign``.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    placement: Placement = "last"
+    rank: int = 4
+
+    def __post_init__(self) -> None:
+        _ = self.design
+
+    @property
+    def design(self) -> AdapterDesign:
+        """The adapters to match."""
+        return AdapterDesign(placement=self.placement, rank=self.rank)
 
 
 @dataclass(frozen=True)
@@ -73,7 +102,7 @@ class _NoSettings:
 _SPECIAL: dict[str, type[Any]] = {
     "none": _NoSettings,
     "auto": AutoSettings,
-    "wide": _NoSettings,
+    "wide": WideSettings,
     "adapters": AdapterSettings,
 }
 

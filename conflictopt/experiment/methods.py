@@ -11,7 +11,7 @@ from ..core.chain import Chain
 from ..core.errors import MethodError
 from ..registry import make
 from .grammar import key_values, split, value_text
-from .members import AdapterSettings, AutoSettings, all_options, build, in_order
+from .members import AdapterSettings, AutoSettings, WideSettings, all_options, build, in_order
 
 _BODIES = ("adapters", "wide")
 
@@ -34,11 +34,11 @@ class MethodExpression:
     """What a run trains with: ``NAME[:KEY=VALUE]...``, several joined by ``+``.
 
     Names are those of the registry, in the order of a ``Chain``, and: ``none`` (or ``sum``), plain
-    training, which stands alone; ``adapters`` (options rank, routing, attach), low-rank adapters,
-    one per loss; ``wide``, the network widened to as many parameters as it has with adapters;
-    ``auto`` (options reweighting, routing, rank), what the diagnosis recommends, which stands
-    alone. ``adapters`` and ``wide`` stand before or after the others; alone they mean
-    ``adapters+none`` and ``wide+none``.
+    training, which stands alone; ``adapters`` (options: the fields of ``AdapterDesign``, and
+    attach), low-rank adapters, one per loss; ``wide`` (options placement, rank), the network
+    widened to as many parameters as it has with such adapters; ``auto`` (options reweighting,
+    routing, rank), what the diagnosis recommends, which stands alone. ``adapters`` and ``wide``
+    stand before or after the others; alone they mean ``adapters+none`` and ``wide+none``.
 
     Made by ``parse``. Equal if the labels are.
 
@@ -93,9 +93,9 @@ class MethodExpression:
         return next((p for p in self._built() if isinstance(p, AdapterSettings)), None)
 
     @property
-    def wide(self) -> bool:
-        """Whether the network is widened to the parameter count that it has with adapters."""
-        return any(m.name == "wide" for m in self.members)
+    def wide(self) -> WideSettings | None:
+        """The adapters whose number of parameters the network is widened to, if it is."""
+        return next((p for p in self._built() if isinstance(p, WideSettings)), None)
 
     @property
     def auto(self) -> AutoSettings | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..adapters.low_rank import Adapters, attach
+from ..adapters import attach
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
 from ..diagnosis.profile import Profile
@@ -52,31 +52,37 @@ class Phases:
         self.plan: Plan | None = None
         self.trained_with: list[tuple[int, str]] = []
 
-    def start(self, net: nn.Module) -> tuple[Aggregator, Adapters | None]:
-        """The method of the first step, and the adapters if they are there from the start."""
+    def start(self) -> Aggregator:
+        """The method of the first step."""
+        settings = self._method.adapters
         treated = make("sum") if self._method.auto else self._method.aggregator()
-        settings, adapters = self._method.adapters, None
         if settings is not None and settings.attach == 0:
-            adapters = attach(net, self._losses, rank=settings.rank, seed=self._seed)
             treated = _routed(treated, settings)
         self.trained_with.append((0, treated.label))
-        return Chain(self._recorder, *members(treated)), adapters
+        return Chain(self._recorder, *members(treated))
 
     def after(self, step: int, optimizer: MultiLossOptimizer, net: nn.Module) -> None:
-        """Conclude the profile, attach adapters, carry out the plan, if it is time."""
+        """Conclude the profile, attach adapters, carry out the plan, if it is time.
+
+        Args:
+            step: number of steps taken; 0 before the first.
+        """
         settings = self._method.adapters
         due = settings is not None and settings.attach == step
+        if due and settings is not None:
+            self._attach(optimizer, net, settings)
+        if step == 0:
+            return
         if step == self._steps or due:
             self.conclude(optimizer)
         if due and settings is not None:
-            self._attach(optimizer, net, settings.rank)
             self._use(step, optimizer, _routed(self._method.aggregator(), settings))
         if step == self._steps and self._method.auto is not None and self.diagnosis is not None:
             chosen = self._method.auto
             self.plan = select(self.diagnosis, chosen.reweighting)
             if self.plan.adapters:
-                self._attach(optimizer, net, chosen.rank)
-            route = make("adapters", routing=chosen.routing)
+                self._attach(optimizer, net, chosen.adapters)
+            route = chosen.adapters.route()
             self._use(step, optimizer, treatment(self.plan, make(chosen.reweighting), route))
 
     def conclude(self, optimizer: MultiLossOptimizer) -> None:
@@ -86,8 +92,11 @@ class Phases:
             self.profile = profile_of(state, self._losses)
             self.diagnosis = diagnose(self.profile)
 
-    def _attach(self, optimizer: MultiLossOptimizer, net: nn.Module, rank: int) -> None:
-        optimizer.add_adapters(attach(net, self._losses, rank=rank, seed=self._seed))
+    def _attach(
+        self, optimizer: MultiLossOptimizer, net: nn.Module, settings: AdapterSettings
+    ) -> None:
+        adapters = attach(net, self._losses, settings.design, seed=self._seed)
+        optimizer.add_adapters(adapters)
 
     def _use(self, step: int, optimizer: MultiLossOptimizer, aggregator: Aggregator) -> None:
         optimizer.set_aggregator(aggregator)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..adapters.low_rank import ATTRIBUTE
+from ..adapters.attachment import ATTRIBUTE
 from ..diagnosis.regime import Diagnosis
 from ..problems.problem import Problem
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from ..core.errors import ConflictOptWarning, MethodError, NonFiniteError
+from ..adapters import AdapterDesign, attach
+from ..core.errors import ConflictOptWarning, LayoutError, MethodError, NonFiniteError
 from ..optimizer import MultiLossOptimizer
 from ..problems.network import parameter_count
 from ..problems.problem import Problem, derivatives_of
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps
-from .members import AdapterSettings
 from .methods import MethodExpression
 from .phases import Phases
 from .provenance import machine, source_digest, versions
@@ -39,8 +39,8 @@ def plan_identity(
         problem, method, seed, budget: of the run.
 
     Raises:
-        MethodError: adapters that would be attached after the last step, or wider than the
-            network.
+        MethodError: adapters that would be attached after the last step, or that do not go with
+            the network.
     """
     adapters = method.adapters
     if adapters is not None and adapters.attach >= budget.steps:
@@ -48,12 +48,9 @@ def plan_identity(
             f"'{method.label}': expected attach below the run's {budget.steps} steps, found "
             f"{adapters.attach}."
         )
+    if adapters is not None:
+        _adapter_parameters(problem, adapters.design, budget, method.label)
     sizes = _sizes(problem, method, budget)
-    if adapters is not None and adapters.rank > sizes[-2]:
-        raise MethodError(
-            f"'{method.label}': expected a rank up to the width of '{problem.id}', {sizes[-2]}, "
-            f"found {adapters.rank}."
-        )
     counts = problem.counts(budget.small_points, budget.point_scale)
     return {
         "schema": SCHEMA,
@@ -92,11 +89,29 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
 
 def _sizes(problem: Problem, method: MethodExpression, budget: Budget) -> list[int]:
     sizes = problem.sizes(budget.width(problem.spec.network.width))
-    if not method.wide:
+    if method.wide is None:
         return sizes
-    # rank K r in and out at the last hidden layer
-    adapters = 2 * AdapterSettings().rank * problem.K * sizes[-2]
+    adapters = _adapter_parameters(problem, method.wide.design, budget, method.label)
     return problem.sizes(sizes[1], parameters=parameter_count(sizes) + adapters)
+
+
+def _adapter_parameters(problem: Problem, design: AdapterDesign, budget: Budget, label: str) -> int:
+    """How many parameters the adapters of a design have on the network of a problem.
+
+    Raises:
+        MethodError: they do not go with it.
+    """
+    sizes = problem.sizes(budget.width(problem.spec.network.width))
+    if design.rank > sizes[-2]:
+        raise MethodError(
+            f"'{label}': expected a rank up to the width of '{problem.id}', {sizes[-2]}, found "
+            f"{design.rank}."
+        )
+    try:
+        adapters = attach(problem.network(sizes, 0), problem.loss_names, design)
+    except LayoutError as error:
+        raise MethodError(f"'{label}' on '{problem.id}': {error}") from error
+    return sum(adapters.count_parameters().values())
 
 
 class _Run:
@@ -110,7 +125,7 @@ class _Run:
         self._net = problem.network(_sizes(problem, method, budget), seed)
         self._unknowns = problem.unknowns()
         self._phases = Phases(method, budget, problem.loss_names, seed)
-        aggregator, adapters = self._phases.start(self._net)
+        aggregator = self._phases.start()
         # methods with moments of their own take the plain step of their direction
         kind = torch.optim.SGD if aggregator.steps_itself else torch.optim.Adam
         inner = kind(
@@ -121,9 +136,9 @@ class _Run:
             inner,
             aggregator,
             equations=problem.equations,
-            blocks=adapters.blocks() if adapters is not None else None,
             seed=seed,
         )
+        self._phases.after(0, self._optimizer, self._net)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, budget.rate)
         self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._net))
         self._watch = Stopwatch()

@@ -19,19 +19,25 @@ class AdapterRouting(Routing):
     """Send the losses to the per-loss adapters: every loss to all of them, or each to its own.
 
     Formula: ``C[k, b] = 1`` for the trunk and the unknowns; for the adapter block of loss j,
-    ``shared``: ``C[k, b] = 1`` for every k; ``exclusive``: ``C[k, b] = 1`` if k = j, else 0.
-    Shapes: coefficients ``[K]`` (shared) or ``[K, B]`` (exclusive).
+    ``C[k, b] = 1`` if k = j, and for the others 1 (``shared``), 0 (``exclusive``) or ``share``
+    (``mixed``).
+    Shapes: coefficients ``[K]`` (shared) or ``[K, B]``.
     Source: Kim and N'guessan 2026 (arXiv 2605.10136), abstract only: the paper's routing is
     not known to us.
-    Differs: two plausible readings. Shared routing equals one residual block of rank K * r, i.e.
+    Differs: plausible readings. Shared routing equals one residual block of rank K * r, i.e.
     extra capacity; it has a scalar objective and works with line searches. Exclusive routing is
-    a game, not descent on one objective, and refuses them.
+    a game, not descent on one objective, and refuses them; mixed routing lies between. Under Adam
+    a common factor of an adapter's gradient cancels, so that ``share`` matters only against the
+    adapter's own loss.
 
     Args:
-        routing: ``"shared"`` or ``"exclusive"``.
+        routing: ``"shared"``, ``"exclusive"`` or ``"mixed"``.
+        share: of the other losses' gradients in ``mixed`` routing, in [0, 1]; 0 is exclusive, 1
+            is shared routing (without its scalar objective).
 
     Raises:
-        MethodError: bad ``routing``; at run time, exclusive without one adapter block per loss.
+        MethodError: a bad option; at run time, routing to each its own without one adapter block
+            per loss.
 
     >>> import torch, conflictopt
     >>> w, a = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
@@ -44,16 +50,31 @@ class AdapterRouting(Routing):
     (2.0, 3.0)
     """
 
-    routing: Literal["shared", "exclusive"] = "shared"
+    routing: Literal["shared", "exclusive", "mixed"] = "shared"
+    share: float = 0.3
 
     needs = Needs.LOSSES
     source = "Kim, N'guessan 2026 (arXiv 2605.10136), abstract"
-    claim = "each loss reaches all adapters (shared), or its own alone (exclusive)"
-    passes = "K if routing == 'exclusive' else 1"
+    claim = "each loss reaches all adapters (shared), its own (exclusive) or mostly its own (mixed)"
+    passes = "1 if routing == 'shared' else K"
 
     def __post_init__(self) -> None:
-        if self.routing not in ("shared", "exclusive"):
-            raise MethodError(f"expected routing='shared' or 'exclusive', found {self.routing!r}.")
+        if self.routing not in ("shared", "exclusive", "mixed"):
+            raise MethodError(
+                f"expected routing='shared', 'exclusive' or 'mixed', found {self.routing!r}."
+            )
+        number = isinstance(self.share, (int, float)) and not isinstance(self.share, bool)
+        if not number or not 0 <= self.share <= 1:
+            raise MethodError(f"expected share in [0, 1], found {self.share!r}.")
+        if self.routing != "mixed" and self.share != AdapterRouting.share:
+            raise MethodError(
+                f"expected routing='mixed' with share={self.share}, found {self.routing!r}."
+            )
+
+    @property
+    def _others(self) -> float:
+        """What the losses of other adapters weigh."""
+        return {"shared": 1.0, "exclusive": 0.0, "mixed": float(self.share)}[self.routing]
 
     def has_scalar(self, layout: ParameterLayout) -> bool:
         return self.routing == "shared"
@@ -65,14 +86,16 @@ class AdapterRouting(Routing):
         missing = [n for n in view.spec.names if n not in owned]
         if missing or len(owned) != view.count:
             raise MethodError(
-                f"exclusive routing needs one block '{ADAPTER}<loss>' for each of the losses "
+                f"{self.routing} routing needs one block '{ADAPTER}<loss>' for each of the losses "
                 f"{view.spec.names}, found adapters for {tuple(sorted(owned))}. Attach them with "
                 "conflictopt.adapters.attach and pass blocks=adapters.blocks()."
             )
         columns = [
             view.ones()
             if b.owner is None
-            else torch.tensor([float(n == b.owner) for n in view.spec.names]).to(view.ones())
+            else view.ones().new_tensor(
+                [1.0 if n == b.owner else self._others for n in view.spec.names]
+            )
             for b in view.layout.blocks
         ]
         return torch.stack(columns, dim=1), state

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import deepxde as dde
 import torch
 from torch import Tensor
+
+from conflictopt.adapters import AdapterDesign
 
 from .errors import PatchError
 
@@ -215,12 +217,20 @@ def watched(loss_fn: Any, seen: list[Tensor]) -> Any:
     return watch(loss_fn)
 
 
-def parallel_heads(net: Any) -> list[str] | None:
-    """Names of the output layers of a network with one head per output (PFNN), else ``None``."""
-    layers = getattr(net, "layers", None)
-    if not isinstance(layers, torch.nn.ModuleList) or not len(layers):
-        return None
-    last = layers[-1]
-    if not isinstance(last, torch.nn.ModuleList):
-        return None
-    return [f"layers.{len(layers) - 1}.{j}" for j in range(len(last))]
+def layers_of(net: Any, design: AdapterDesign) -> AdapterDesign:
+    """A design with the names of the layers it means, in a network with one head per output (PFNN).
+
+    Other networks have one first and one last layer, which ``conflictopt.attach`` finds itself.
+    """
+    levels: Any = getattr(net, "layers", None)
+    parallel = isinstance(levels, torch.nn.ModuleList) and len(levels) > 1
+    if design.layers or not parallel or not isinstance(levels[-1], torch.nn.ModuleList):
+        return design
+    names = [
+        [f"layers.{i}"]
+        if isinstance(level, torch.nn.Linear)
+        else [f"layers.{i}.{j}" for j in range(len(level))]
+        for i, level in enumerate(levels)
+    ]
+    meant = {"hidden": names[1:], "weights": names[1:-1]}.get(design.placement, names[-1:])
+    return replace(design, layers=tuple(n for level in meant for n in level))

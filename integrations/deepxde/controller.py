@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import Adapters, attach, attached, saved_adapters
+from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.reports import Reports
@@ -20,7 +20,7 @@ from conflictopt.diagnosis.selection import Plan, select
 from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
-from .attach import Batch, Hook, parallel_heads
+from .attach import Batch, Hook, layers_of
 from .errors import PatchError
 from .groups import Grouping, Groups
 from .method import Method
@@ -172,7 +172,7 @@ class Patch:
             session.names = session.names or met.names
             session.equations = met.equations or None
             if self.method.adapters and self.adapters is None:
-                self._attach_adapters(met.names, self.method.rank)
+                self._attach_adapters(met.names, self.method.design)
                 objective = self._reader.read(batch, wanted)
         # Fail before the first step rather than after the profile; one loss needs no balance.
         if wanted and not (objective.count == 1 and self.method.auto):
@@ -233,7 +233,7 @@ class Patch:
     def _apply(self, plan: Plan) -> None:
         assert self.optimizer is not None
         if plan.adapters and self.groups is not None:
-            self._attach_adapters(self.groups.names, self.method.rank)
+            self._attach_adapters(self.groups.names, self.method.design)
         self._use(self.method.of_plan(plan), "as planned")
         self.plan_applied = True
 
@@ -261,14 +261,14 @@ class Patch:
             # saved after the decision of an earlier run: go on with what it decided
             self._use(planned, "restored from a checkpoint")
 
-    def _attach_adapters(self, losses: tuple[str, ...], rank: int) -> None:
+    def _attach_adapters(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
         assert self.optimizer is not None
         if self.adapters is None:
-            heads = parallel_heads(self.model.net)
             seed = self._optimizer_options["seed"]
-            adapters = attach(self.model.net, losses, rank=rank, heads=heads, seed=seed)
+            found = layers_of(self.model.net, design)
+            adapters = attach(self.model.net, losses, found, seed=seed)
             self.optimizer.add_adapters(adapters)
-            count = sum(p.numel() for p in adapters.parameters())
+            count = sum(adapters.count_parameters().values())
             self._note(f"attached adapters, {count} parameters.")
         self.optimizer.blocks = self._blocks()
 

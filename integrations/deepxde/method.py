@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
@@ -24,8 +25,7 @@ class Method:
         recorder: takes the profile.
         record: whether a fixed method is profiled too.
         balance, balance_name: the reweighting that plans use.
-        route: the routing that plans use.
-        rank: adapter rank.
+        design: of the adapters that plans use, or that a fixed method routes to.
     """
 
     fixed: Aggregator | None
@@ -33,8 +33,7 @@ class Method:
     record: bool
     balance: Aggregator
     balance_name: str
-    route: Aggregator
-    rank: int
+    design: AdapterDesign
 
     @classmethod
     def of(
@@ -43,18 +42,16 @@ class Method:
         recorder: Recorder,
         record: bool,
         reweighting: Any,
-        routing: str,
-        rank: int,
+        design: AdapterDesign,
     ) -> Method:
         """Resolve names, and objects of other packages.
 
         Raises:
             MethodError: an unknown method or a bad option.
         """
-        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-            raise MethodError(f"expected rank as a positive integer, found {rank!r}.")
+        if not isinstance(design, AdapterDesign):
+            raise MethodError(f"expected adapters as an AdapterDesign, found {design!r}.")
         method, reweighting = _read("method", method), _read("reweighting", reweighting)
-        route = make("adapters", routing=routing)
         if isinstance(reweighting, str):
             balance, balance_name = make(reweighting), reweighting
         else:
@@ -63,10 +60,15 @@ class Method:
         if method == "auto":
             fixed = None
         elif method == "adapters":
-            fixed = route
+            fixed = make("adapters", **design.routing_options)
         else:
             fixed = make(method) if isinstance(method, str) else method
-        return cls(fixed, recorder, record, balance, balance_name, route, rank)
+        return cls(fixed, recorder, record, balance, balance_name, design)
+
+    @property
+    def route(self) -> Aggregator:
+        """The routing that plans use."""
+        return make("adapters", **self.design.routing_options)
 
     @property
     def auto(self) -> bool:

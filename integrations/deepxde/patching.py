@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.engines import EngineName, check_engine
 from conflictopt.core.periodic import check_count
@@ -30,8 +31,7 @@ def patch(
     profile_every: int | None = None,
     record: bool = False,
     reweighting: str | Aggregator = "ntk",
-    routing: Literal["shared", "exclusive"] = "shared",
-    rank: int = 4,
+    adapters: AdapterDesign | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
     engine: EngineName = "auto",
@@ -58,7 +58,8 @@ def patch(
             them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
         record: also profile the first steps of a named method; ``auto`` always does.
         reweighting: for ``auto``, the reweighting method of the plan.
-        routing, rank: for adapters, see ``conflictopt.attach`` and the method ``adapters``.
+        adapters: design of the adapters that a plan, or the method, has; the default one unless
+            given. With a method given as an object, its own routing counts.
         thresholds: for the diagnosis.
         seed: of the method's own random choices.
         engine: how per-loss gradients are computed. ``"auto"`` evaluates the losses of a ``PDE`` or
@@ -87,7 +88,7 @@ def patch(
     check_engine(engine)
     check_count("every", every)
     recorder = Recorder(profile_steps, sampling(profile_steps, profile_every))
-    chosen = Method.of(method, recorder, record, reweighting, routing, rank)
+    chosen = Method.of(method, recorder, record, reweighting, adapters or AdapterDesign())
     options = {
         "seed": seed,
         "engine": engine,

@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 import conflictopt
-from conflictopt.adapters.low_rank import detach
+from conflictopt.adapters import detach
+from conflictopt.adapters.design import PLACEMENTS
 from conflictopt.derivatives import nested, taylor
 from conflictopt.derivatives.indices import Operator, Wanted
 from conflictopt.derivatives.trunk import AffineInputs, trunk_of
@@ -37,9 +38,9 @@ def weights_of(wanted, n, per_point=True, seed=2):
     )
 
 
-def attached(net, rank=3):
+def attached(net, rank=3, **options):
     """Adapters with factors that are not zero."""
-    made = conflictopt.attach(net, ["first", "second"], rank=rank)
+    made = conflictopt.attach(net, ["first", "second"], rank=rank, **options)
     for k, parameter in enumerate(made.up):
         nn.init.normal_(parameter, std=0.5, generator=torch.Generator().manual_seed(k))
     return net
@@ -289,9 +290,12 @@ def test_frozen_parameters(sequential, agree):
     assert not found[0, 1].requires_grad
 
 
-def test_several_hidden_layers_have_adapters(agree):
+@pytest.mark.parametrize("options", [{"scale": "sum"}, {"orthogonal": True}])
+@pytest.mark.parametrize("activation", ["tanh", "linear"])
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_every_design_of_adapters(agree, placement, activation, options):
     net = FullyConnected([2, 6, 6, 6, 1], [0, 0], [1, 1], 0, torch.float64)
-    attached(net)
+    attached(net, placement=placement, activation=activation, **options)
     agree(net, points(6, 2), SOME, weights_of(SOME, 6))
     detach(net)
     agree(net, points(6, 2), SOME, weights_of(SOME, 6))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conflictopt import Chain, MethodError, make
+from conflictopt import AdapterDesign, Chain, MethodError, make
 from conflictopt.experiment.grammar import parse_value, split, value_text
-from conflictopt.experiment.members import AdapterSettings, AutoSettings
+from conflictopt.experiment.members import AdapterSettings, AutoSettings, WideSettings
 from conflictopt.experiment.methods import MethodExpression, parse_methods
 from conflictopt.registry import METHODS
 
@@ -63,11 +63,22 @@ def test_every_method_of_the_registry_is_an_expression(name):
 
 def test_options_are_those_given_and_the_defaults():
     assert parse("adapters:rank=8+grad_norm:cap=inf").options == {
-        "adapters": {"rank": 8, "routing": "shared", "attach": 0},
+        "adapters": {
+            "placement": "last",
+            "layers": [],
+            "rank": 8,
+            "activation": "tanh",
+            "scale": "mean",
+            "orthogonal": False,
+            "routing": "shared",
+            "share": 0.3,
+            "learning_rate": 1.0,
+            "attach": 0,
+        },
         "grad_norm": {"momentum": 0.9, "refresh": 100, "cap": "inf", "form": "mean"},
     }
     assert parse("none").options == {"none": {}}
-    assert parse("wide+none").options == {"wide": {}, "none": {}}
+    assert parse("wide+none").options == {"wide": {"placement": "last", "rank": 4}, "none": {}}
     assert parse("auto").options == {
         "auto": {"reweighting": "ntk", "routing": "shared", "rank": 4},
     }
@@ -77,10 +88,11 @@ def test_options_are_those_given_and_the_defaults():
 def test_objects_of_an_expression():
     made = parse("adapters:rank=8:routing=exclusive:attach=50+ntk:refresh=10+pcgrad")
     assert made.aggregator() == Chain(make("ntk", refresh=10), make("pcgrad"))
-    assert made.adapters == AdapterSettings(8, "exclusive", 50)
+    assert made.adapters == AdapterSettings(rank=8, routing="exclusive", attach=50)
+    assert made.adapters.design == AdapterDesign(rank=8, routing="exclusive")
     assert made.adapters.route() == make("adapters", routing="exclusive")
-    assert (made.wide, made.auto) == (False, None)
-    assert parse("wide+ntk").wide
+    assert (made.wide, made.auto) == (None, None)
+    assert parse("wide:rank=2+ntk").wide == WideSettings(rank=2)
     assert parse("wide+ntk").aggregator() == make("ntk")
     assert parse("wide+ntk").adapters is None
     assert parse("auto:rank=2").auto == AutoSettings("ntk", "shared", 2)
@@ -121,21 +133,22 @@ def test_expressions_can_be_keys_and_travel_to_workers():
         ("ntk+none", "expected none alone or with adapters or wide, found 'ntk+none'"),
         ("adapters+ntk+none", "expected none alone or with adapters or wide"),
         ("none:a=1", "method 'none' has no option ['a']; its options: none"),
-        ("wide:rank=3", "method 'wide' has no option ['rank']; its options: none"),
+        ("wide:size=3", "method 'wide' has no option ['size']; its options: placement, rank"),
+        ("wide:placement=top", "expected placement among 'last', 'hidden', 'weights', 'head', fou"),
         ("adapters+wide", "expected adapters or wide, found both in 'adapters+wide'"),
-        ("adapters:size=3", "method 'adapters' has no option ['size']; its options: rank, rou"),
+        ("adapters:size=3", "method 'adapters' has no option ['size']; its options: placement"),
         ("adapters:rank=0", "expected rank as a whole number >= 1, found 0"),
         ("adapters:rank=2.0", "expected rank as a whole number >= 1, found 2.0"),
         ("adapters:rank=True", "expected rank as a whole number >= 1, found True"),
         ("adapters:attach=-1", "expected attach as a whole number >= 0, found -1"),
-        ("adapters:routing=mine", "expected routing='shared' or 'exclusive', found 'mine'"),
+        ("adapters:routing=mine", "expected routing among 'shared', 'exclusive', 'mixed', found"),
         ("auto+ntk", "expected auto alone, found 'auto+ntk'; its parts are options of it"),
         ("auto+adapters", "expected auto alone"),
         ("auto:reweighting=ntkk", "unknown method 'ntkk'. Did you mean 'ntk'"),
         ("auto:reweighting=pcgrad", "expected a reweighting method, found 'pcgrad'"),
         ("auto:reweighting=3", "expected reweighting as a name, found 3"),
         ("auto:rank=0", "expected rank as a whole number >= 1, found 0"),
-        ("auto:routing=mine", "expected routing='shared' or 'exclusive', found 'mine'"),
+        ("auto:routing=mine", "expected routing among 'shared', 'exclusive', 'mixed', found"),
         ("pcgrad+ntk", "'pcgrad+ntk': expected reweighting methods, those of points first, then"),
         ("pcgrad+upgrad", "then at most one surgery"),
         ("adapters+graddrop", "expected no routing after surgery that transforms gradients"),

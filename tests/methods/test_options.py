@@ -15,12 +15,14 @@ from conflictopt.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
 REQUIRED = {
+    "adapters": {"routing": "mixed"},
     "causal": {"chunks": 2},
     "constant": {"weights": [1.0, 2.0, 3.0]},
     "dwa": {"window": 3},
 }
 CHANGED = {
     ("adapters", "routing"): "exclusive",
+    ("adapters", "share"): 0.5,
     ("aligned_mtl", "scale"): "rmse",
     ("cagrad", "c"): 0.9,
     ("causal", "chunks"): 4,
@@ -204,7 +206,9 @@ def test_option_changes_the_outcome(name, option, outcome):
         ("softadapt", {"variant": "soft"}, "variant='original', 'normalized' or 'loss_weighted'"),
         ("uncertainty", {"start": math.inf}, r"expected start in \[-100, 100\], found inf"),
         ("uncertainty", {"cap": 0.1}, r"cap of at least the first weight, 0\.5, found 0\.1"),
-        ("adapters", {"routing": "own"}, "expected routing='shared' or 'exclusive', found 'own'"),
+        ("adapters", {"routing": "own"}, "expected routing='shared', 'exclusive' or 'mixed', found"),
+        ("adapters", {"routing": "mixed", "share": 1.5}, "expected share in .0, 1., found 1.5"),
+        ("adapters", {"share": 0.5}, "expected routing='mixed' with share=0.5, found 'shared'"),
     ],
 )
 def test_refused_options(name, options, message):

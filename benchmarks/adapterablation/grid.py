@@ -1,0 +1,77 @@
+"""What the ablation runs: problems, methods and seeds, in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+STEPS = 3000
+"""Optimizer steps of every run, the profile's 1000 included; all else is the budget ``cpu``."""
+
+PROBLEMS = (
+    "helmholtz_2d_a1_4",
+    "klein_gordon",
+    "advection_beta30",
+    "heat_1d",
+    "inverse_diffusion_1d",
+    "reaction_rho2",
+    "biot_poroelastic_1d",
+    "compressible_euler_1d",
+    "mhd_hartmann_ha5",
+    "heat_5d_ball",
+)
+"""Of the calibration half: every family, K from 3 to 6, and cheap enough for many runs."""
+
+SCREENED = ("heat_1d", "inverse_diffusion_1d", "reaction_rho2", "helmholtz_2d_a1_4")
+
+BASELINES = ("none", "ntk", "wide+ntk", "pcgrad", "config")
+"""What designs are compared with; ``wide`` has as many parameters as the default adapters give."""
+
+CONFIRMED = (
+    "adapters+ntk",
+    "adapters:attach=1000+ntk",
+    "adapters:routing=exclusive:attach=1000+ntk",
+    "adapters+pcgrad",
+)
+
+VARIANTS = (
+    "adapters:routing=mixed:attach=1000+ntk",
+    "adapters:placement=hidden+ntk",
+    "adapters:placement=weights:activation=linear+ntk",
+    "adapters:placement=head+ntk",
+    "adapters:activation=linear+ntk",
+    "adapters:scale=sum+ntk",
+    "adapters:orthogonal=True:rank=2+ntk",
+    "adapters:rank=2+ntk",
+    "adapters:learning_rate=0.1+ntk",
+    "adapters:routing=exclusive+none",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the ablation.
+
+    Attributes:
+        problems, methods, seeds: of its runs, every combination.
+    """
+
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    def rounds(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], int]]:
+        """Seed by seed, so that what is interrupted is complete up to a seed."""
+        for seed in self.seeds:
+            yield self.problems, self.methods, seed
+
+
+STAGES = {
+    "confirm": Stage(PROBLEMS, (*BASELINES, *CONFIRMED), (0, 1, 2)),
+    "screen": Stage(SCREENED, VARIANTS, (0, 1, 2)),
+    "decide": Stage(
+        ("helmholtz_2d_a1_4", "reaction_rho2", "inverse_diffusion_1d"),
+        ("ntk", "wide+ntk", "adapters+ntk", "adapters:attach=1000+ntk"),
+        tuple(range(10)),
+    ),
+}

@@ -1,0 +1,47 @@
+"""Fold linear adapters into the weights of the trunk."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import LayoutError
+from .attachment import adapters_of, attached, detach
+from .bank import AdapterBank
+
+
+def merge(module: nn.Module) -> None:
+    """Fold linear adapters into the weights of their layers, and remove them.
+
+    Architecture and state dict are then those of the network before attaching, and inference
+    costs nothing more. Outputs agree to rounding: the products are formed in float64. For a layer
+    ``y = W x + b``, adapters beside it give ``W + s (D U)^T``, adapters before its input
+    ``W (I + s D U)^T``. Do this after training: an optimizer goes on holding the adapters'
+    parameters, which have no effect any more.
+
+    Raises:
+        LayoutError: no adapters attached, or adapters that are not linear; nothing is changed.
+    """
+    adapters = attached(module)
+    if adapters is None:
+        raise LayoutError("this module has no adapters to merge.")
+    if adapters.design.activation != "linear":
+        raise LayoutError(
+            "expected adapters with activation='linear', found "
+            f"'{adapters.design.activation}': what they compute is no change of weights. Keep "
+            "them attached; the network saves and loads with them."
+        )
+    for name in adapters.layers:
+        layer = module.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        bank = adapters_of(layer)
+        assert bank is not None
+        with torch.no_grad():
+            layer.weight.copy_(_merged(layer.weight, bank))
+    detach(module)
+
+
+def _merged(weight: Tensor, bank: AdapterBank) -> Tensor:
+    down, up = (f.double() for f in bank.factors())
+    w, change = weight.double(), (down @ up).T * bank.scale
+    return w + (change if bank.design.beside else w @ change)
