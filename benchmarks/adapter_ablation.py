@@ -1,52 +1,81 @@
 """Which adapter design helps, if any: runs, records, tables.
 
-``python benchmarks/adapter_ablation.py`` does the runs that have no record yet (hours on two
-cores; stop and start it as you like) and then writes the tables of ``docs/adapters.md``;
-``--tables`` writes the tables alone. A stage can be named: ``--stage screen``.
+``python benchmarks/adapter_ablation.py`` does the runs that have no record yet (about two hours on
+two cores; stop and start it as you like), then writes the tables of docs/adapters.md.
+``--stage NAME`` does a part, ``--tables`` writes the tables from the records and runs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from adapterablation.grid import STAGES, STEPS
+from adapterablation.grid import LONG, LONG_STEPS, STAGES, STEPS, Stage
+from adapterablation.tables import read_study, sections
+
 from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
 from conflictopt.experiment.study import run_study
 from conflictopt.experiment.tasks import Result, Task
 from conflictopt.problems.suite import load_suite
 
-RECORDS = Path(__file__).parent / "results" / "adapter_ablation"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+RECORDS, LONG_RECORDS = RESULTS / "adapter_ablation", RESULTS / "adapter_ablation_long"
+DOCUMENT = ROOT / "docs" / "adapters.md"
+END = "\n<!-- end -->"
 
 
-def run(stages: list[str], workers: int) -> None:
-    """Do the runs of some stages that are not done yet."""
-    suite, limit = load_suite(), budget("cpu", STEPS)
-    for name in stages:
-        for problems, methods, seed in STAGES[name].rounds():
-            tasks = [
-                Task(suite[problem], MethodExpression.parse(method), seed, limit)
-                for problem in problems
-                for method in methods
-            ]
-            print(f"{name}, seed {seed}: {len(tasks)} runs", flush=True)
-            run_study(tasks, RECORDS, workers=workers, on_progress=_tell)
+def run(name: str, stage: Stage, steps: int, folder: Path, workers: int) -> None:
+    """Do the runs of a stage that are not done yet, seed by seed."""
+    suite, limit = load_suite(), budget("cpu", steps)
+    for problems, methods, seed in stage.rounds():
+        tasks = [
+            Task(suite[problem], MethodExpression.parse(method), seed, limit)
+            for problem in problems
+            for method in methods
+        ]
+        print(f"{name}, seed {seed}: {len(tasks)} runs", flush=True)
+        run_study(tasks, folder, workers=workers, on_progress=_tell)
 
 
 def _tell(result: Result) -> None:
     print(f"  {result.task.label}: {result.status}", flush=True)
 
 
+def document() -> str:
+    """docs/adapters.md with its tables as the records have them now."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    long = read_study(LONG_RECORDS) if LONG_RECORDS.exists() else None
+    for name, table in sections(read_study(RECORDS), long):
+        begin = f"<!-- {name}: made by benchmarks/adapter_ablation.py -->\n"
+        before, found, rest = text.partition(begin)
+        if not found:
+            raise SystemExit(f"expected the line {begin.strip()!r} in {DOCUMENT}.")
+        text = before + begin + table + END + rest.partition(END)[2]
+    return text
+
+
 def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", action="append", choices=list(STAGES), help="all unless given")
+    """Run, and write the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--stage", action="append", choices=[*STAGES, "long"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tables", action="store_true", help="write the tables, run nothing")
+    parser.add_argument("--check", action="store_true", help="fail if the tables are stale")
     options = parser.parse_args()
-    if not options.tables:
-        run(options.stage or list(STAGES), options.workers)
+    if options.check:
+        sys.exit(int(document() != DOCUMENT.read_text(encoding="utf-8")))
+    for name in [] if options.tables else options.stage or [*STAGES, "long"]:
+        if name == "long":
+            run(name, LONG, LONG_STEPS, LONG_RECORDS, options.workers)
+        else:
+            run(name, STAGES[name], STEPS, RECORDS, options.workers)
+    if options.tables or not options.stage:
+        DOCUMENT.write_text(document(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from conflictopt.experiment.methods import MethodExpression
+
 STEPS = 3000
 """Optimizer steps of every run, the profile's 1000 included; all else is the budget ``cpu``."""
 
@@ -34,17 +36,31 @@ CONFIRMED = (
     "adapters+pcgrad",
 )
 
-VARIANTS = (
-    "adapters:routing=mixed:attach=1000+ntk",
-    "adapters:placement=hidden+ntk",
-    "adapters:placement=weights:activation=linear+ntk",
-    "adapters:placement=head+ntk",
-    "adapters:activation=linear+ntk",
-    "adapters:scale=sum+ntk",
-    "adapters:orthogonal=True:rank=2+ntk",
-    "adapters:rank=2+ntk",
-    "adapters:learning_rate=0.1+ntk",
-    "adapters:routing=exclusive+none",
+LATER = (
+    "ntk+after",
+    "wide+ntk+after",
+    "pcgrad+after",
+    "adapters:attach=1000+ntk+after",
+    "adapters:routing=exclusive:attach=1000+ntk+after",
+)
+"""As a plan does it: 1000 plain steps, then the method, and adapters if it has any."""
+
+DESIGNS = (
+    "routing=mixed",
+    "placement=hidden",
+    "placement=weights:activation=linear",
+    "placement=head",
+    "activation=linear",
+    "scale=sum",
+    "rank=2:orthogonal=True",
+    "rank=2",
+    "rank=8",
+    "learning_rate=0.1",
+)
+"""One or two fields beside the default design."""
+
+VARIANTS = tuple(
+    MethodExpression.parse(f"adapters:{fields}:attach=1000+ntk+after").label for fields in DESIGNS
 )
 
 
@@ -68,10 +84,19 @@ class Stage:
 
 STAGES = {
     "confirm": Stage(PROBLEMS, (*BASELINES, *CONFIRMED), (0, 1, 2)),
-    "screen": Stage(SCREENED, VARIANTS, (0, 1, 2)),
+    "later": Stage(PROBLEMS, LATER, (0, 1, 2)),
     "decide": Stage(
         ("helmholtz_2d_a1_4", "reaction_rho2", "inverse_diffusion_1d"),
-        ("ntk", "wide+ntk", "adapters+ntk", "adapters:attach=1000+ntk"),
+        ("ntk", "wide+ntk", "adapters+ntk", *LATER[:2], LATER[3]),
         tuple(range(10)),
     ),
+    "screen": Stage(SCREENED, VARIANTS, (0, 1, 2)),
 }
+
+LONG_STEPS = 20_000
+LONG = Stage(
+    ("heat_1d", "helmholtz_2d_a1_4"),
+    ("none", *LATER[:2], LATER[3]),
+    (0, 1, 2),
+)
+"""Whether more steps change the picture; records in a folder of their own."""

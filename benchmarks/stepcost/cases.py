@@ -81,7 +81,12 @@ def full_cases() -> list[Case]:
         for name, m in _MAIN.items()
     ]
     widths = [
-        Case(f"burgers_width_{w}", partial(burgers, w), _MAIN["burgers"].essential(), seconds=60)
+        Case(
+            f"burgers_width_{w}",
+            partial(burgers, w),
+            [*_MAIN["burgers"].essential(), *by.refreshed()],
+            seconds=60,
+        )
         for w in (50, 128)
     ]
     return [*main, *widths, *_scaling()]

@@ -15,6 +15,7 @@ SURGERY = {
     "torch_loop": 1.08,
     "torch_loop_width_50": 1.08,
 }
+ADAPTERS = {"burgers_width_50": 1.35, "torch_loop_width_50": 1.35}
 REWEIGHTING, PROFILE, LEAST_ADVANTAGE = 1.03, 1.15, 2.0
 DEEPXDE = ("burgers", "kovasznay", "poisson10d")
 
@@ -50,6 +51,8 @@ def _of_case(name: str, case: Record) -> Iterator[Target]:
     limits = {"constant weights": REWEIGHTING, "profile (every 10)": PROFILE}
     if name in SURGERY:
         limits |= dict.fromkeys(("pcgrad", "config"), SURGERY[name])
+    if name in ADAPTERS:
+        limits["ntk + adapters"] = ADAPTERS[name]
     for contender, limit in limits.items():
         if contender in contenders:
             yield Target(name, contender, contenders[contender]["ratio"][1], "<=", limit)

@@ -95,6 +95,23 @@ class WideSettings:
 
 
 @dataclass(frozen=True)
+class AfterSettings:
+    """The methods begin after some plain steps, as those that a plan chooses do.
+
+    Args:
+        steps: the number of plain steps, at least 1.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+
+
+@dataclass(frozen=True)
 class _NoSettings:
     """Members without options."""
 
@@ -104,6 +121,7 @@ _SPECIAL: dict[str, type[Any]] = {
     "auto": AutoSettings,
     "wide": WideSettings,
     "adapters": AdapterSettings,
+    "after": AfterSettings,
 }
 
 

@@ -11,7 +11,15 @@ from ..core.chain import Chain
 from ..core.errors import MethodError
 from ..registry import make
 from .grammar import key_values, split, value_text
-from .members import AdapterSettings, AutoSettings, WideSettings, all_options, build, in_order
+from .members import (
+    AdapterSettings,
+    AfterSettings,
+    AutoSettings,
+    WideSettings,
+    all_options,
+    build,
+    in_order,
+)
 
 _BODIES = ("adapters", "wide")
 
@@ -36,15 +44,16 @@ class MethodExpression:
     Names are those of the registry, in the order of a ``Chain``, and: ``none`` (or ``sum``), plain
     training, which stands alone; ``adapters`` (options: the fields of ``AdapterDesign``, and
     attach), low-rank adapters, one per loss; ``wide`` (options placement, rank), the network
-    widened to as many parameters as it has with such adapters; ``auto`` (options reweighting,
-    routing, rank), what the diagnosis recommends, which stands alone. ``adapters`` and ``wide``
-    stand before or after the others; alone they mean ``adapters+none`` and ``wide+none``.
+    widened to as many parameters as it has with such adapters; ``after`` (option steps), plain
+    training before the methods begin; ``auto`` (options reweighting, routing, rank), what the
+    diagnosis recommends, which stands alone. ``adapters``, ``wide`` and ``after`` stand before or
+    after the others; without any, ``none`` is meant.
 
     Made by ``parse``. Equal if the labels are.
 
     Attributes:
         label: the expression in normal form: ``none`` for ``sum``, ``adapters`` and ``wide``
-            first, options in the order in which the member declares them, as given.
+            first, ``after`` last, options in the order in which the member declares them, as given.
         members: in the order of the label.
 
     >>> MethodExpression.parse("ntk+adapters:attach=1000:rank=8").label
@@ -67,9 +76,14 @@ class MethodExpression:
         try:
             parts = made._built()
             routes = [part.route() for part in parts if isinstance(part, AdapterSettings)]
-            Chain(*parts_of(made.aggregator()), *routes)
+            whole = Chain(*parts_of(made.aggregator()), *routes)
         except MethodError as error:
             raise MethodError(f"'{text}': {error}") from None
+        if made.after and whole.steps_itself:
+            raise MethodError(
+                f"expected a method that can follow plain steps, found '{text}': it takes the place "
+                "of the optimizer, whose moments it does not know."
+            )
         return made
 
     @property
@@ -96,6 +110,11 @@ class MethodExpression:
     def wide(self) -> WideSettings | None:
         """The adapters whose number of parameters the network is widened to, if it is."""
         return next((p for p in self._built() if isinstance(p, WideSettings)), None)
+
+    @property
+    def after(self) -> int:
+        """The number of plain steps before the methods begin."""
+        return next((p.steps for p in self._built() if isinstance(p, AfterSettings)), 0)
 
     @property
     def auto(self) -> AutoSettings | None:
@@ -146,11 +165,14 @@ def _arranged(members: list[Member], text: str) -> list[Member]:
     if twice:
         raise MethodError(f"expected every member once, found '{twice[0]}' twice in '{text}'.")
     body = [m for m in members if m.name in _BODIES]
-    rest = [m for m in members if m.name not in _BODIES]
+    late = [m for m in members if m.name == "after"]
+    rest = [m for m in members if m.name not in (*_BODIES, "after")]
     if len(body) == 2:
         raise MethodError(f"expected adapters or wide, found both in '{text}'.")
     if "auto" in names and len(names) > 1:
         raise MethodError(f"expected auto alone, found '{text}'; its parts are options of it.")
     if "none" in names and len(rest) > 1:
         raise MethodError(f"expected none alone or with adapters or wide, found '{text}'.")
-    return [*body, *(rest or [Member("none", {})])]
+    if late and (not rest or "none" in names):
+        raise MethodError(f"expected a method that begins after plain steps, found '{text}'.")
+    return [*body, *(rest or [Member("none", {})]), *late]

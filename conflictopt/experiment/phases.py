@@ -54,15 +54,12 @@ class Phases:
 
     def start(self) -> Aggregator:
         """The method of the first step."""
-        settings = self._method.adapters
-        treated = make("sum") if self._method.auto else self._method.aggregator()
-        if settings is not None and settings.attach == 0:
-            treated = _routed(treated, settings)
+        treated = self._fixed(0)
         self.trained_with.append((0, treated.label))
         return Chain(self._recorder, *members(treated))
 
     def after(self, step: int, optimizer: MultiLossOptimizer, net: nn.Module) -> None:
-        """Conclude the profile, attach adapters, carry out the plan, if it is time.
+        """Conclude the profile, attach adapters, begin with a method, if it is time.
 
         Args:
             step: number of steps taken; 0 before the first.
@@ -73,10 +70,11 @@ class Phases:
             self._attach(optimizer, net, settings)
         if step == 0:
             return
-        if step == self._steps or due:
+        changes = due or self._method.after == step
+        if step == self._steps or changes:
             self.conclude(optimizer)
-        if due and settings is not None:
-            self._use(step, optimizer, _routed(self._method.aggregator(), settings))
+        if changes:
+            self._use(step, optimizer, self._fixed(step))
         if step == self._steps and self._method.auto is not None and self.diagnosis is not None:
             chosen = self._method.auto
             self.plan = select(self.diagnosis, chosen.reweighting)
@@ -84,6 +82,14 @@ class Phases:
                 self._attach(optimizer, net, chosen.adapters)
             route = chosen.adapters.route()
             self._use(step, optimizer, treatment(self.plan, make(chosen.reweighting), route))
+
+    def _fixed(self, step: int) -> Aggregator:
+        """The method of a step, as the expression says it; plain under ``auto``."""
+        settings = self._method.adapters
+        plain = self._method.auto is not None or step < self._method.after
+        treated = make("sum") if plain else self._method.aggregator()
+        routed = settings is not None and settings.attach <= step
+        return _routed(treated, settings) if routed and settings is not None else treated
 
     def conclude(self, optimizer: MultiLossOptimizer) -> None:
         """Diagnose from the samples there are, once."""

@@ -39,14 +39,19 @@ def plan_identity(
         problem, method, seed, budget: of the run.
 
     Raises:
-        MethodError: adapters that would be attached after the last step, or that do not go with
-            the network.
+        MethodError: adapters that would be attached, or methods that would begin, after the last
+            step; adapters that do not go with the network.
     """
     adapters = method.adapters
     if adapters is not None and adapters.attach >= budget.steps:
         raise MethodError(
             f"'{method.label}': expected attach below the run's {budget.steps} steps, found "
             f"{adapters.attach}."
+        )
+    if method.after >= budget.steps:
+        raise MethodError(
+            f"'{method.label}': expected after:steps below the run's {budget.steps} steps, found "
+            f"{method.after}."
         )
     if adapters is not None:
         _adapter_parameters(problem, adapters.design, budget, method.label)

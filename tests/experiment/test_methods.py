@@ -26,6 +26,8 @@ parse = MethodExpression.parse
         ("adapters+sum", "adapters+none"),
         ("ntk+adapters", "adapters+ntk"),
         ("wide", "wide+none"),
+        ("after+ntk", "ntk+after"),
+        ("after:steps=50+wide+ntk+pcgrad", "wide+ntk+pcgrad+after:steps=50"),
         ("none+wide", "wide+none"),
         ("ntk+wide+pcgrad", "wide+ntk+pcgrad"),
         ("adapters:attach=1000:rank=8+ntk", "adapters:rank=8:attach=1000+ntk"),
@@ -95,6 +97,8 @@ def test_objects_of_an_expression():
     assert parse("wide:rank=2+ntk").wide == WideSettings(rank=2)
     assert parse("wide+ntk").aggregator() == make("ntk")
     assert parse("wide+ntk").adapters is None
+    assert (parse("ntk").after, parse("ntk+after").after) == (0, 1000)
+    assert parse("ntk+after:steps=7").after == 7
     assert parse("auto:rank=2").auto == AutoSettings("ntk", "shared", 2)
     assert parse("auto").aggregator() == parse("none").aggregator() == make("sum")
 
@@ -135,6 +139,11 @@ def test_expressions_can_be_keys_and_travel_to_workers():
         ("none:a=1", "method 'none' has no option ['a']; its options: none"),
         ("wide:size=3", "method 'wide' has no option ['size']; its options: placement, rank"),
         ("wide:placement=top", "expected placement among 'last', 'hidden', 'weights', 'head', fou"),
+        ("after", "expected a method that begins after plain steps, found 'after'"),
+        ("adapters+none+after", "expected a method that begins after plain steps"),
+        ("ntk+after:steps=0", "expected steps as a whole number >= 1, found 0"),
+        ("multi_adam+after", "expected a method that can follow plain steps, found 'multi_adam+a"),
+        ("auto+after", "expected auto alone"),
         ("adapters+wide", "expected adapters or wide, found both in 'adapters+wide'"),
         ("adapters:size=3", "method 'adapters' has no option ['size']; its options: placement"),
         ("adapters:rank=0", "expected rank as a whole number >= 1, found 0"),

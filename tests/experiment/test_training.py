@@ -156,6 +156,22 @@ def test_attach_decides_when_adapters_come():
         run("heat_1d", "adapters:attach=24+none")
 
 
+def test_after_decides_when_methods_begin():
+    found = run("heat_1d", "adapters:attach=6+ntk+after:steps=10")
+    assert [s for s, _ in found["trained_with"]] == [0, 6, 10]
+    late = run("heat_1d", "ntk+after:steps=23")
+    plain, early = run("heat_1d", "none"), run("heat_1d", "ntk+after:steps=3")
+    assert len({r["error"] for r in (plain, early, late)}) == 3
+    with pytest.raises(MethodError, match="after:steps below the run's 24 steps, found 24"):
+        run("heat_1d", "ntk+after:steps=24")
+
+
+def test_frozen_adapters_leave_the_run_as_it_is():
+    """A control: attaching and routing change nothing but what the adapters learn."""
+    frozen = run("heat_1d", "adapters:learning_rate=1e-12:attach=6+none")
+    assert frozen["error"] == pytest.approx(run("heat_1d", "none")["error"], rel=1e-6)
+
+
 def test_a_run_that_diverges_has_a_record():
     record = run("kdv_two_soliton", "none", chosen=replace(SHORT, learning_rate=1e30))
     assert record["status"] == "diverged"
