@@ -68,18 +68,18 @@ class AdapterBank(nn.Module):
         return 1 / len(self.losses) if self.design.scale == "mean" else 1.0
 
     def factors(self) -> tuple[Tensor, Tensor]:
-        """All down-projections in one ``[in, K r]``, all up-projections ``[K r, out]``."""
+        """All down-projections in one ``[in, K r]``, all up-projections times s ``[K r, out]``."""
         down = torch.cat(list(self.down), dim=1)
         if self.design.orthogonal:
             down = torch.linalg.qr(down).Q
-        return down, torch.cat(list(self.up), dim=0)
+        return down, torch.cat(list(self.up), dim=0) * self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., in]`` -> ``[..., out]``, what the adapters contribute."""
         down, up = self.factors()
         z = x @ down
         z = torch.tanh(z) if self.design.activation == "tanh" else z
-        return z @ up * self.scale
+        return z @ up
 
     def extra_repr(self) -> str:
         return f"losses={self.losses}, {self.design}"

@@ -43,5 +43,5 @@ def merge(module: nn.Module) -> None:
 
 def _merged(weight: Tensor, bank: AdapterBank) -> Tensor:
     down, up = (f.double() for f in bank.factors())
-    w, change = weight.double(), (down @ up).T * bank.scale
+    w, change = weight.double(), (down @ up).T
     return w + (change if bank.design.beside else w @ change)

@@ -116,7 +116,7 @@ def _contribution(
     z = _linear(h, down.t())
     if adapters.design.activation != "linear":
         z = propagate(z, None, ACTIVATIONS[adapters.design.activation], parts, weights)
-    return _linear(z, up.t()) * adapters.scale
+    return _linear(z, up.t())
 
 
 def _check_weights(wanted: Wanted, weights: Sequence[Tensor], x: Tensor) -> None:

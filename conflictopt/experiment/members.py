@@ -12,6 +12,7 @@ from typing import Any
 from ..adapters.design import AdapterDesign, Placement, Routing
 from ..core.aggregator import Aggregator, Reweighting
 from ..core.errors import MethodError
+from ..course.options import CourseOptions, Look
 from ..registry import METHODS, make, method_class
 
 
@@ -49,6 +50,10 @@ class AutoSettings:
     Args:
         reweighting: name of a reweighting method, at its defaults.
         routing, rank: of the adapters, see ``AdapterDesign``.
+        look: ``race`` for a second look before a plan is applied, off by evidence; its steps are
+            not among the budget's, but its time is in the record. See ``CourseOptions``.
+        race_steps: steps of each plan in it.
+        rediagnose_every: steps from one verdict to the next; without it there is one.
 
     Raises:
         MethodError: a bad value.
@@ -57,13 +62,21 @@ class AutoSettings:
     reweighting: str = "ntk"
     routing: Routing = "shared"
     rank: int = 4
+    look: Look | None = None
+    race_steps: int = 250
+    rediagnose_every: int | None = None
 
     def __post_init__(self) -> None:
-        _ = self.adapters
+        _ = self.adapters, self.course
         if not isinstance(self.reweighting, str):
             raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
         if not isinstance(make(self.reweighting), Reweighting):
             raise MethodError(f"expected a reweighting method, found '{self.reweighting}'.")
+
+    @property
+    def course(self) -> CourseOptions:
+        """Second look and new verdicts."""
+        return CourseOptions(self.look, self.race_steps, self.rediagnose_every)
 
     @property
     def adapters(self) -> AdapterSettings:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
-from torch import nn
-
-from ..adapters import attach
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
+from ..course.course import Course, Rules
+from ..course.design import design_of
 from ..diagnosis.profile import Profile
-from ..diagnosis.recorder import Recorder, profile_of, recorder_state
+from ..diagnosis.recorder import Recorder
 from ..diagnosis.regime import Diagnosis, diagnose
 from ..diagnosis.selection import Plan, select
-from ..optimizer import MultiLossOptimizer
 from ..registry import make
 from ..treatment import treatment
 from .budget import Budget
-from .members import AdapterSettings
+from .host import RunHost
+from .members import AdapterSettings, AutoSettings
 from .methods import MethodExpression
 
 
@@ -25,63 +25,82 @@ class Phases:
     """Profiles a run, and changes its method when the expression or the plan says so.
 
     Every run is profiled in its first steps, which changes nothing in it. ``auto`` is plain until
-    the profile ends, then what the plan says.
+    the profile ends, then what the plan says; see ``Course``.
 
     Args:
         method: the expression.
         budget: of the run.
-        losses: the K names.
-        seed: of the adapters.
-
-    Attributes:
-        profile, diagnosis: of the first steps, once they are complete.
-        plan: of ``auto``.
-        trained_with: the methods in use, each with the step from which on.
     """
 
-    def __init__(
-        self, method: MethodExpression, budget: Budget, losses: Sequence[str], seed: int
-    ) -> None:
+    def __init__(self, method: MethodExpression, budget: Budget) -> None:
         self._method = method
-        self._steps = budget.profile_steps
-        self._losses = tuple(losses)
-        self._seed = seed
         self._recorder = Recorder(budget.profile_steps, budget.profile_every)
-        self.profile: Profile | None = None
-        self.diagnosis: Diagnosis | None = None
-        self.plan: Plan | None = None
-        self.trained_with: list[tuple[int, str]] = []
+        self._host: RunHost
+        self._course: Course
 
-    def start(self) -> Aggregator:
+    def first(self) -> Aggregator:
         """The method of the first step."""
-        treated = self._fixed(0)
-        self.trained_with.append((0, treated.label))
-        return Chain(self._recorder, *members(treated))
+        return Chain(self._recorder, *members(self._fixed(0)))
 
-    def after(self, step: int, optimizer: MultiLossOptimizer, net: nn.Module) -> None:
-        """Conclude the profile, attach adapters, begin with a method, if it is time.
+    def begin(self, host: RunHost) -> None:
+        """Before the first step: attach the adapters that are there from it on."""
+        auto, self._host = self._method.auto, host
+        treat = _treat(auto) if auto is not None else None
+        name = (auto or AutoSettings()).reweighting
+        rules = Rules(diagnose, lambda d: select(d, name), treat, name)
+        options = auto.course if auto is not None else None
+        self._course = Course(host, self._recorder, rules, options)
+        self._course.trained_with.append((0, self._fixed(0).label))
+        self._attach(0)
+
+    def after(self, step: int) -> None:
+        """Conclude the profile, attach adapters, go on with another method, if it is time.
 
         Args:
-            step: number of steps taken; 0 before the first.
+            step: number of steps taken.
         """
+        attached = self._attach(step)
+        if attached or self._method.after == step:
+            # the other method has no recorder before it
+            self._course.conclude()
+            self._course.use(self._fixed(step), "as said")
+        self._course.after_step()
+
+    def conclude(self) -> None:
+        """Diagnose from the samples there are, once."""
+        self._course.conclude()
+
+    @property
+    def profile(self) -> Profile | None:
+        """Of the first steps, once they are complete."""
+        return self._course.profile
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """Of that profile."""
+        return self._course.diagnosis
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in force, of ``auto``."""
+        return self._course.plan if self._course.applied else None
+
+    @property
+    def trained_with(self) -> list[tuple[int, str]]:
+        """The methods in use, each with the step from which on."""
+        return self._course.trained_with
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """Every verdict of ``auto`` with what became of it, races included, as plain data."""
+        return [d.to_json() for d in self._course.decisions]
+
+    def _attach(self, step: int) -> bool:
         settings = self._method.adapters
         due = settings is not None and settings.attach == step
         if due and settings is not None:
-            self._attach(optimizer, net, settings)
-        if step == 0:
-            return
-        changes = due or self._method.after == step
-        if step == self._steps or changes:
-            self.conclude(optimizer)
-        if changes:
-            self._use(step, optimizer, self._fixed(step))
-        if step == self._steps and self._method.auto is not None and self.diagnosis is not None:
-            chosen = self._method.auto
-            self.plan = select(self.diagnosis, chosen.reweighting)
-            if self.plan.adapters:
-                self._attach(optimizer, net, chosen.adapters)
-            route = chosen.adapters.route()
-            self._use(step, optimizer, treatment(self.plan, make(chosen.reweighting), route))
+            self._host.attach_design(settings.design)
+        return due
 
     def _fixed(self, step: int) -> Aggregator:
         """The method of a step, as the expression says it; plain under ``auto``."""
@@ -91,22 +110,14 @@ class Phases:
         routed = settings is not None and settings.attach <= step
         return _routed(treated, settings) if routed and settings is not None else treated
 
-    def conclude(self, optimizer: MultiLossOptimizer) -> None:
-        """Diagnose from the samples there are, once."""
-        state = recorder_state(optimizer.aggregator, optimizer.session.state)
-        if self.diagnosis is None and state is not None and int(state["samples"]):
-            self.profile = profile_of(state, self._losses)
-            self.diagnosis = diagnose(self.profile)
 
-    def _attach(
-        self, optimizer: MultiLossOptimizer, net: nn.Module, settings: AdapterSettings
-    ) -> None:
-        adapters = attach(net, self._losses, settings.design, seed=self._seed)
-        optimizer.add_adapters(adapters)
+def _treat(chosen: AutoSettings) -> Callable[[Plan], Aggregator]:
+    def treat(plan: Plan) -> Aggregator:
+        design = design_of(plan, chosen.adapters.design)
+        route = make("adapters", **design.routing_options)
+        return treatment(plan, make(chosen.reweighting), route)
 
-    def _use(self, step: int, optimizer: MultiLossOptimizer, aggregator: Aggregator) -> None:
-        optimizer.set_aggregator(aggregator)
-        self.trained_with.append((step, aggregator.label))
+    return treat
 
 
 def _routed(treated: Aggregator, settings: AdapterSettings) -> Aggregator:

@@ -13,9 +13,11 @@ from ..adapters import AdapterDesign, attach
 from ..core.errors import ConflictOptWarning, LayoutError, MethodError, NonFiniteError
 from ..optimizer import MultiLossOptimizer
 from ..problems.network import parameter_count
-from ..problems.problem import Problem, derivatives_of
+from ..problems.problem import Problem
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps
+from .host import RunHost
+from .members import AutoSettings
 from .methods import MethodExpression
 from .phases import Phases
 from .provenance import machine, source_digest, versions
@@ -40,8 +42,10 @@ def plan_identity(
 
     Raises:
         MethodError: adapters that would be attached, or methods that would begin, after the last
-            step; adapters that do not go with the network.
+            step; adapters that do not go with the network; verdicts of ``auto`` that would fall
+            after the last step, or without a profile.
     """
+    _check_verdicts(method, budget)
     adapters = method.adapters
     if adapters is not None and adapters.attach >= budget.steps:
         raise MethodError(
@@ -68,6 +72,18 @@ def plan_identity(
         "versions": versions(),
         "digest": {"problem": problem.digest, "source": source_digest()},
     }
+
+
+def _check_verdicts(method: MethodExpression, budget: Budget) -> None:
+    if method.auto is None or method.auto.rediagnose_every is None:
+        return
+    method.auto.course.check_profile(budget.profile_steps)
+    second = budget.profile_steps + method.auto.rediagnose_every
+    if second > budget.steps:
+        raise MethodError(
+            f"'{method.label}': expected a second verdict within the run's {budget.steps} steps, "
+            f"found it at step {second}."
+        )
 
 
 def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget) -> dict[str, Any]:
@@ -129,8 +145,8 @@ class _Run:
         self._equations = problem.losses(problem.draw(counts, seed))
         self._net = problem.network(_sizes(problem, method, budget), seed)
         self._unknowns = problem.unknowns()
-        self._phases = Phases(method, budget, problem.loss_names, seed)
-        aggregator = self._phases.start()
+        self._phases = Phases(method, budget)
+        aggregator = self._phases.first()
         # methods with moments of their own take the plain step of their direction
         kind = torch.optim.SGD if aggregator.steps_itself else torch.optim.Adam
         inner = kind(
@@ -143,26 +159,33 @@ class _Run:
             equations=problem.equations,
             seed=seed,
         )
-        self._phases.after(0, self._optimizer, self._net)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, budget.rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, budget.rate)
+        self._host = RunHost(
+            problem,
+            self._equations,
+            self._net,
+            self._unknowns,
+            self._optimizer,
+            schedule,
+            counts,
+            seed,
+            (method.auto or AutoSettings()).adapters.design,
+        )
+        self._phases.begin(self._host)
         self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._net))
         self._watch = Stopwatch()
         self._done = 0
 
     def loop(self) -> str | None:
         """Take all steps; a message if the run diverged."""
-        derive = derivatives_of(self._net)
-        # what the first evaluation sets up once per process is not the method's time
-        self._equations.at(derive, self._unknowns).together().total().backward()  # type: ignore[no-untyped-call]
-        self._optimizer.zero_grad()
+        self._host.warm_up()
         try:
             for stop in noted_steps(self._budget.steps, self._budget.curve_points):
                 with self._watch.running():
                     while self._done < stop:
-                        self._optimizer.step(self._equations.at(derive, self._unknowns))
-                        self._schedule.step()
+                        self._host.advance(1)
                         self._done += 1
-                        self._phases.after(self._done, self._optimizer, self._net)
+                        self._phases.after(self._done)
                 assert self._optimizer.last is not None
                 self._curve.note(stop, self._optimizer.last, self._watch.cpu_s)
         except NonFiniteError as error:
@@ -171,7 +194,7 @@ class _Run:
 
     def outcome(self, message: str | None) -> dict[str, Any]:
         """The rest of the record."""
-        self._phases.conclude(self._optimizer)
+        self._phases.conclude()
         errors = self._problem.relative_l2(self._net)
         finite = all(map(math.isfinite, errors.values())) and message is None
         profile, diagnosis = self._phases.profile, self._phases.diagnosis
@@ -194,6 +217,7 @@ class _Run:
             "diagnosis": verdict_of(diagnosis) if diagnosis else None,
             "plan": self._phases.plan.to_json() if self._phases.plan else None,
             "trained_with": self._phases.trained_with,
+            "decisions": self._phases.decisions,
             "reports": {
                 kind: {"count": r.count, "last": r.last, "message": r.message}
                 for kind, r in self._optimizer.reports.items()

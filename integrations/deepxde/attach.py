@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import deepxde as dde
 import torch
 from torch import Tensor
-
-from conflictopt.adapters import AdapterDesign
 
 from .errors import PatchError
 
@@ -169,6 +167,24 @@ class Hook:
                 del data.losses_train
         return Evaluation(vector, call["entries"], call["loss_fn"], seen if residuals else None)
 
+    def test_losses(self, data: Any, batch: Batch) -> list[float]:
+        """The weighted losses of a batch as DeepXDE tests them, computed by another problem.
+
+        The network, its mode among it, is afterwards what it was.
+        """
+        model, net = self.model, self.model.net
+        own, training = model.data, net.training
+        auxiliary = getattr(net, "auxiliary_vars", None)
+        model.data = data
+        try:
+            vector = model.outputs_losses_test(*batch)[1]
+        finally:
+            model.data = own
+            net.auxiliary_vars = auxiliary
+            net.train(training)
+        values: list[float] = vector.detach().tolist()
+        return values
+
     def schedule(self) -> None:
         """What the plain step does after the optimizer's step."""
         if self.model.lr_scheduler is not None:
@@ -215,22 +231,3 @@ def watched(loss_fn: Any, seen: list[Tensor]) -> Any:
     if isinstance(loss_fn, (list, tuple)):
         return [watch(f) for f in loss_fn]
     return watch(loss_fn)
-
-
-def layers_of(net: Any, design: AdapterDesign) -> AdapterDesign:
-    """A design with the names of the layers it means, in a network with one head per output (PFNN).
-
-    Other networks have one first and one last layer, which ``conflictopt.attach`` finds itself.
-    """
-    levels: Any = getattr(net, "layers", None)
-    parallel = isinstance(levels, torch.nn.ModuleList) and len(levels) > 1
-    if design.layers or not parallel or not isinstance(levels[-1], torch.nn.ModuleList):
-        return design
-    names = [
-        [f"layers.{i}"]
-        if isinstance(level, torch.nn.Linear)
-        else [f"layers.{i}.{j}" for j in range(len(level))]
-        for i, level in enumerate(levels)
-    ]
-    meant = {"hidden": names[1:], "weights": names[1:-1]}.get(design.placement, names[-1:])
-    return replace(design, layers=tuple(n for level in meant for n in level))

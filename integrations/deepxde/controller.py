@@ -9,22 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, saved_adapters
+from conflictopt.adapters import AdapterDesign, Adapters, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
-from conflictopt.core.aggregator import Aggregator, Needs
+from conflictopt.core.aggregator import Needs
 from conflictopt.core.reports import Reports
+from conflictopt.course.course import Course, Rules
+from conflictopt.course.decision import Decision
 from conflictopt.diagnosis.profile import Profile
-from conflictopt.diagnosis.recorder import profile_of, recorder_state
 from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
 from conflictopt.diagnosis.selection import Plan, select
 from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
-from .attach import Batch, Hook, layers_of
+from .attach import Batch, Hook
 from .errors import PatchError
 from .groups import Grouping, Groups
+from .heldout import HeldOutPoints
+from .host import ModelHost
 from .method import Method
 from .reader import LossReader, ModelObjective, check_mean_square
+from .unknowns import adopt_unknowns
 
 
 class Patch:
@@ -33,10 +37,7 @@ class Patch:
     Attributes:
         model: the patched model.
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
-        profile, diagnosis, plan: of the first steps; ``None`` until the profile is complete.
         adapters: the per-loss adapters, once attached.
-        plan_applied: whether ``auto`` carried the plan out.
-        trained_with: the methods in use, each with the step from which on.
         stage_end: number of steps at the end of the present ``train`` call, if it is known.
         log: decisions and adoptions, one sentence each.
         on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
@@ -54,20 +55,60 @@ class Patch:
         self.model = model
         self.method = method
         self.optimizer: MultiLossOptimizer | None = None
-        self.profile: Profile | None = None
-        self.diagnosis: Diagnosis | None = None
-        self.plan: Plan | None = None
-        self.plan_applied = False
-        self.trained_with = [(0, method.start().label)]
         self.stage_end: int | None = None
         self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
-        self._thresholds = thresholds
         self._optimizer_options = dict(optimizer_options)
         self._checked = False
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self._note)
+        self._held_out = HeldOutPoints(self._hook)
+        self._host = ModelHost(self, self._held_out, optimizer_options["seed"])
+        self._course = self._make_course(thresholds)
+
+    def _make_course(self, thresholds: Thresholds | None) -> Course:
+        method = self.method
+        rules = Rules(
+            lambda profile: diagnose(profile, thresholds),
+            lambda diagnosis: select(diagnosis, method.balance_name),
+            method.of_plan if method.auto else None,
+            method.balance_name,
+        )
+        made = Course(self._host, method.recorder, rules, method.course, self._note)
+        made.trained_with.append((0, method.start().label))
+        made.on_diagnosis.append(self._diagnosed)
+        return made
+
+    @property
+    def profile(self) -> Profile | None:
+        """Of the first steps; ``None`` until it is complete."""
+        return self._course.profile
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """Of that profile."""
+        return self._course.diagnosis
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan in force, or, until it is applied, the one selected."""
+        return self._course.plan
+
+    @property
+    def plan_applied(self) -> bool:
+        """Whether ``auto`` carried a plan out."""
+        return self._course.applied
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Every verdict of ``auto``, with what became of it."""
+        return self._course.decisions
+
+    @property
+    def trained_with(self) -> list[tuple[int, str]]:
+        """The methods in use, each with the step from which on."""
+        return self._course.trained_with
 
     @property
     def groups(self) -> Groups | None:
@@ -109,7 +150,11 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
-        self._adopt_unknowns(inner, hook.trainable_unknowns())
+        scheduled = self.model.lr_scheduler is not None
+        adopted = adopt_unknowns(inner, hook.trainable_unknowns(), scheduled)
+        if adopted is not None:
+            self.log.append(adopted)
+            warnings.warn(adopted, stacklevel=2)
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(
                 inner, self.method.start(), **self._optimizer_options
@@ -121,27 +166,8 @@ class Patch:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._checked = False
         self._reader.compiled()
+        self._held_out.compiled()
         hook.install(self.optimizer, self._train_step)
-
-    def _adopt_unknowns(self, optimizer: torch.optim.Optimizer, unknowns: list[Tensor]) -> None:
-        """DeepXDE drops the unknowns when it is given an optimizer instance; take them in."""
-        held = {id(p) for g in optimizer.param_groups for p in g["params"]}
-        missing = [v for v in unknowns if id(v) not in held]
-        if not missing:
-            return
-        if isinstance(optimizer, torch.optim.LBFGS) or self.model.lr_scheduler is not None:
-            raise PatchError(
-                f"{len(missing)} external_trainable_variables are not among the parameters of "
-                f"the {type(optimizer).__name__} instance, so DeepXDE would not train them. "
-                "Create the optimizer with list(net.parameters()) + external_trainable_variables."
-            )
-        optimizer.add_param_group({"params": missing, "weight_decay": 0})
-        message = (
-            f"added {len(missing)} external_trainable_variables to the "
-            f"{type(optimizer).__name__} instance: DeepXDE would not have trained them."
-        )
-        self.log.append(message)
-        warnings.warn(message, stacklevel=2)
 
     def _blocks(self) -> dict[str, list[Tensor]]:
         blocks: dict[str, list[Tensor]] = {}
@@ -155,12 +181,18 @@ class Patch:
     # -- training -----------------------------------------------------------------------------
 
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
-        assert self.optimizer is not None
-        self.optimizer.step(lambda: self._objective((inputs, targets, auxiliary)))
-        self._hook.schedule()
-        self._advance()
+        self._host.batch = inputs, targets, auxiliary
+        self.take_step(self._host.batch)
+        if self.method.records:
+            self._course.after_step()
         for listener in self.on_step:
             listener(self)
+
+    def take_step(self, batch: Batch) -> None:
+        """One step of the optimizer and the schedule, and nothing else."""
+        assert self.optimizer is not None
+        self.optimizer.step(lambda: self._objective(batch))
+        self._hook.schedule()
 
     def _objective(self, batch: Batch) -> ModelObjective:
         assert self.optimizer is not None
@@ -172,8 +204,10 @@ class Patch:
             session.names = session.names or met.names
             session.equations = met.equations or None
             if self.method.adapters and self.adapters is None:
-                self._attach_adapters(met.names, self.method.design)
+                self._attach_now(met.names, self.method.design)
                 objective = self._reader.read(batch, wanted)
+            if self.method.course.look == "race":
+                self._held_out.check()
         # Fail before the first step rather than after the profile; one loss needs no balance.
         if wanted and not (objective.count == 1 and self.method.auto):
             check_mean_square(objective.together(residuals=True))
@@ -186,62 +220,27 @@ class Patch:
         reads = Needs.RESIDUALS | Needs.POINTS
         if self.optimizer.aggregator.needs & reads:
             return True
-        undecided = self.method.auto and self.diagnosis is None
+        again = self.method.course.rediagnose_every is not None
+        undecided = self.method.auto and (again or self.diagnosis is None)
         return undecided and bool(self.method.balance.needs & reads)
 
     # -- the decision -------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        """Diagnose once the profile is complete; under auto, apply the plan."""
-        if self.diagnosis is not None or not self.method.records:
-            return
-        assert self.optimizer is not None
-        state = self._recorder_state()
-        if state is None or int(state["age"]) < self.method.recorder.steps:
-            return
-        self.conclude()
+    def _diagnosed(self) -> None:
+        """The first profile was diagnosed, and its plan is not applied yet."""
         for listener in self.on_diagnosis:
             listener(self)
-        if self.method.auto:
-            assert self.plan is not None
-            if self.diagnosis is not None and self.diagnosis.too_short and self.diagnosis.pairs:
-                warnings.warn(f"conflictopt: {self.plan.reason}", stacklevel=2)
-            self._apply(self.plan)
+        found, plan = self.diagnosis, self.plan
+        if self.method.auto and found is not None and found.too_short and found.pairs:
+            assert plan is not None
+            warnings.warn(f"conflictopt: {plan.reason}", stacklevel=2)
 
     def conclude(self) -> Diagnosis | None:
         """Diagnose from the samples there are; ``None`` without any."""
-        if self.diagnosis is None:
-            state = self._recorder_state()
-            if state is None or int(state["samples"]) == 0:
-                return None
-            assert self.optimizer is not None and self.optimizer.session.names is not None
-            self.profile = profile_of(state, self.optimizer.session.names)
-            self.diagnosis = diagnose(self.profile, self._thresholds)
-            self.plan = select(self.diagnosis, self.method.balance_name)
-            found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
-            self._note(f"{found}, so {self.plan.kind}: {self.plan.reason}")
-        return self.diagnosis
+        return self._course.conclude() if self.optimizer is not None else None
 
     def _note(self, message: str) -> None:
         self.log.append(f"step {self.steps}: {message}")
-
-    def _recorder_state(self) -> dict[str, Tensor] | None:
-        if self.optimizer is None:
-            return None
-        return recorder_state(self.optimizer.aggregator, self.optimizer.session.state)
-
-    def _apply(self, plan: Plan) -> None:
-        assert self.optimizer is not None
-        if plan.adapters and self.groups is not None:
-            self._attach_adapters(self.groups.names, self.method.design)
-        self._use(self.method.of_plan(plan), "as planned")
-        self.plan_applied = True
-
-    def _use(self, aggregator: Aggregator, why: str) -> None:
-        assert self.optimizer is not None
-        self.optimizer.set_aggregator(aggregator)
-        self.trained_with.append((self.steps, aggregator.label))
-        self._note(f"{aggregator.label}, {why}.")
 
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""
@@ -254,23 +253,16 @@ class Patch:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
-            self._attach_adapters(*found)
-        config = (saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}).get("config")
-        planned = self.method.planned(config) if self.diagnosis is None else None
+            self._attach_now(*found)
+        extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}
+        planned = self.method.planned(extras) if self.diagnosis is None else None
         if planned is not None:
             # saved after the decision of an earlier run: go on with what it decided
-            self._use(planned, "restored from a checkpoint")
+            self._course.adopt(*planned, "restored from a checkpoint")
 
-    def _attach_adapters(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
-        assert self.optimizer is not None
-        if self.adapters is None:
-            seed = self._optimizer_options["seed"]
-            found = layers_of(self.model.net, design)
-            adapters = attach(self.model.net, losses, found, seed=seed)
-            self.optimizer.add_adapters(adapters)
-            count = sum(adapters.count_parameters().values())
-            self._note(f"attached adapters, {count} parameters.")
-        self.optimizer.blocks = self._blocks()
+    def _attach_now(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
+        count = self._host.attach_design(losses, design)
+        self._note(f"attached adapters, {count} parameters.")
 
     def remove(self) -> None:
         """Undo the patch; see ``unpatch``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
+from conflictopt.course.design import design_of
+from conflictopt.course.options import CourseOptions
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
 from conflictopt.foreign import adopt
@@ -26,6 +29,7 @@ class Method:
         record: whether a fixed method is profiled too.
         balance, balance_name: the reweighting that plans use.
         design: of the adapters that plans use, or that a fixed method routes to.
+        course: second look and new verdicts, of ``auto``.
     """
 
     fixed: Aggregator | None
@@ -34,6 +38,7 @@ class Method:
     balance: Aggregator
     balance_name: str
     design: AdapterDesign
+    course: CourseOptions
 
     @classmethod
     def of(
@@ -43,12 +48,15 @@ class Method:
         record: bool,
         reweighting: Any,
         design: AdapterDesign,
+        course: CourseOptions,
     ) -> Method:
         """Resolve names, and objects of other packages.
 
         Raises:
-            MethodError: an unknown method or a bad option.
+            MethodError: an unknown method or a bad option, or one of ``auto`` beside another
+                method.
         """
+        course.check_profile(recorder.steps)
         if not isinstance(design, AdapterDesign):
             raise MethodError(f"expected adapters as an AdapterDesign, found {design!r}.")
         method, reweighting = _read("method", method), _read("reweighting", reweighting)
@@ -63,12 +71,12 @@ class Method:
             fixed = make("adapters", **design.routing_options)
         else:
             fixed = make(method) if isinstance(method, str) else method
-        return cls(fixed, recorder, record, balance, balance_name, design)
-
-    @property
-    def route(self) -> Aggregator:
-        """The routing that plans use."""
-        return make("adapters", **self.design.routing_options)
+        if fixed is not None and course != CourseOptions():
+            raise MethodError(
+                "expected look, race_steps and rediagnose_every with method 'auto', found them "
+                "with another, which is not chosen by a diagnosis."
+            )
+        return cls(fixed, recorder, record, balance, balance_name, design, course)
 
     @property
     def auto(self) -> bool:
@@ -91,15 +99,34 @@ class Method:
             return self.recorder
         return Chain(self.recorder, *members(self.fixed)) if self.record else self.fixed
 
-    def planned(self, config: list[dict[str, Any]] | None) -> Aggregator | None:
-        """The treatment of a plan that a checkpoint's ``config`` describes, under auto."""
-        plans = (self.balance, Chain(self.balance, self.route)) if self.auto else ()
-        known = [p for p in plans if config is not None and to_config(p) == config]
-        return known[0] if known else None
+    def planned(self, saved: Mapping[str, Any]) -> tuple[Plan, Aggregator] | None:
+        """The plan under which a checkpoint was saved, under auto, and its method.
+
+        The method has the recorder before it if it had then: a verdict was due. A recorder has no
+        configuration to compare, so the method behind it is told by its name.
+
+        Args:
+            saved: what ``MultiLossOptimizer`` adds to a checkpoint.
+        """
+        reason = "restored from a checkpoint."
+        plans = (
+            Plan("reweighting", self.balance_name, False, reason),
+            Plan("adapters + reweighting", self.balance_name, True, reason),
+        )
+        for plan in plans if self.auto else ():
+            method = self.of_plan(plan)
+            if saved.get("config") is not None and to_config(method) == saved["config"]:
+                return plan, method
+            observed = Chain(self.recorder, *members(method))
+            if saved.get("config") is None and saved.get("method") == observed.label:
+                return plan, observed
+        return None
 
     def of_plan(self, plan: Plan) -> Aggregator:
         """The aggregator that carries out a plan."""
-        return treatment(plan, self.balance, self.route)
+        design = design_of(plan, self.design)
+        route = make("adapters", **design.routing_options)
+        return treatment(plan, self.balance, route)
 
 
 def _read(what: str, method: Any) -> str | Aggregator:

@@ -18,6 +18,7 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
         "method": method,
         "trained_with": [{"from_step": s, "method": m} for s, m in patch.trained_with],
         "plan_applied": patch.plan_applied,
+        "decisions": [d.to_json() for d in patch.decisions],
         "engine": patch.optimizer.session.engine,
         "every": patch.optimizer.session.every,
         "steps": patch.steps,

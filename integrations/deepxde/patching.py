@@ -8,6 +8,7 @@ from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.engines import EngineName, check_engine
 from conflictopt.core.periodic import check_count
+from conflictopt.course.options import CourseOptions, Look
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.regime import Thresholds
 from conflictopt.optimizer import check_on_nonfinite
@@ -32,6 +33,9 @@ def patch(
     record: bool = False,
     reweighting: str | Aggregator = "ntk",
     adapters: AdapterDesign | None = None,
+    look: Look | None = None,
+    race_steps: int = 250,
+    rediagnose_every: int | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
     engine: EngineName = "auto",
@@ -60,6 +64,14 @@ def patch(
         reweighting: for ``auto``, the reweighting method of the plan.
         adapters: design of the adapters that a plan, or the method, has; the default one unless
             given. With a method given as an object, its own routing counts.
+        look: for ``auto``, ``"race"`` for a second look: before a plan is applied, it, plain
+            training and reweighting continue from the same state for ``race_steps`` steps each,
+            on the present batch, and the best on held-out points goes on from where they began.
+            Off by evidence, see ``CourseOptions``. L-BFGS races nothing, and the log says so.
+        race_steps: length of each stretch; all of them are beside the run's own steps.
+        rediagnose_every: for ``auto``, steps from one verdict to the next, each on a profile as
+            long as the first; ``None`` for one verdict only. The plan changes if the new verdict
+            is decided and leads to another. Adapters stay once attached.
         thresholds: for the diagnosis.
         seed: of the method's own random choices.
         engine: how per-loss gradients are computed. ``"auto"`` evaluates the losses of a ``PDE`` or
@@ -88,7 +100,8 @@ def patch(
     check_engine(engine)
     check_count("every", every)
     recorder = Recorder(profile_steps, sampling(profile_steps, profile_every))
-    chosen = Method.of(method, recorder, record, reweighting, adapters or AdapterDesign())
+    course = CourseOptions(look, race_steps, rediagnose_every)
+    chosen = Method.of(method, recorder, record, reweighting, adapters or AdapterDesign(), course)
     options = {
         "seed": seed,
         "engine": engine,

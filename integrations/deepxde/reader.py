@@ -14,11 +14,11 @@ from torch import Tensor
 from conflictopt.core.errors import MethodError
 from conflictopt.core.losses import FIXED, Losses
 from conflictopt.core.objective import Objective
+from conflictopt.course.randomness import RandomStates
 
 from .attach import Batch, Evaluation, Hook
 from .errors import PatchError
 from .groups import Grouping, Groups, group
-from .randomness import watch_draws
 from .split import evaluate_apart, obstacle, rows_of, saves_a_sum
 
 
@@ -60,9 +60,9 @@ class LossReader:
         """
         objective = ModelObjective(self, batch)
         if self._loss_fn is None:
-            drawn = watch_draws()
+            before = RandomStates()
             objective.together(residuals)
-            if drawn():
+            if before.moved():
                 self._settle("evaluating the losses draws random numbers")
         elif residuals:
             objective.together(residuals)

@@ -66,6 +66,7 @@ def record(problem="heat_1d", method="none", seed=0, error=0.1, **changes):
         "diagnosis": diagnosis,
         "plan": plan(regime) if method.startswith("auto") else None,
         "trained_with": [[0, method]],
+        "decisions": [],
         "profile": None,
         "versions": {
             "conflictopt": "0.1.0",

@@ -107,6 +107,7 @@ def train(problem, method, seed, budget) -> dict[str, Any]:
         "diagnosis": None,
         "plan": None,
         "trained_with": [[0, method.label]],
+        "decisions": [],
         "reports": {},
         "profile": None,
         "machine": {"system": "Linux", "processor": str(os.getpid()), "cores": 2},

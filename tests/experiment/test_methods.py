@@ -82,7 +82,14 @@ def test_options_are_those_given_and_the_defaults():
     assert parse("none").options == {"none": {}}
     assert parse("wide+none").options == {"wide": {"placement": "last", "rank": 4}, "none": {}}
     assert parse("auto").options == {
-        "auto": {"reweighting": "ntk", "routing": "shared", "rank": 4},
+        "auto": {
+            "reweighting": "ntk",
+            "routing": "shared",
+            "rank": 4,
+            "look": None,
+            "race_steps": 250,
+            "rediagnose_every": None,
+        },
     }
     assert parse("constant:weights=[1,2]").options == {"constant": {"weights": [1, 2]}}
 

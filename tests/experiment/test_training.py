@@ -20,7 +20,16 @@ KEYS = {
     *("schema", "problem", "family", "K", "method", "options", "seed", "budget", "settings"),
     *("status", "message", "relative_l2", "error", "unknowns", "steps", "wall_time_s"),
     *("cpu_time_s", "parameters", "curve", "coefficients", "conflict", "diagnosis", "plan"),
-    *("trained_with", "reports", "profile", "versions", "machine", "digest", "started"),
+    *(
+        "trained_with",
+        "decisions",
+        "reports",
+        "profile",
+        "versions",
+        "machine",
+        "digest",
+        "started",
+    ),
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt import Chain, make
+from conflictopt import AdapterDesign, Chain, make
 from conflictopt.integrations.deepxde import patch
 
 SHORT = {"profile_steps": 20, "profile_every": 2}
@@ -175,14 +175,15 @@ def test_auto_on_a_single_loss_does_nothing(assert_unchanged):
 
 
 def test_reweighting_and_routing_of_the_plan_can_be_chosen(auto, adam):
-    model = auto("persistent", reweighting="grad_norm", routing="exclusive", rank=2)
+    design = AdapterDesign(routing="exclusive", rank=2)
+    model = auto("persistent", reweighting="grad_norm", adapters=design)
     adam(model, 30)
     made = model.conflictopt
     assert made.optimizer.aggregator == Chain(
         make("grad_norm"), make("adapters", routing="exclusive")
     )
     assert made.plan.reweighting == "grad_norm"
-    assert made.adapters.rank == 2
+    assert made.adapters.design.rank == 2
 
 
 @pytest.mark.parametrize("regime", ["benign", "magnitude", "persistent"])

@@ -187,7 +187,7 @@ def test_a_network_with_one_head_per_output_gets_adapters_at_every_head(heat, ad
     model = heat(pde=pde, conditions=wall, net=net)
     patch(model, "adapters")
     adam(model, 5)
-    assert [name for name, _ in model.conflictopt.adapters.heads] == ["layers.2.0", "layers.2.1"]
+    assert model.conflictopt.adapters.layers == ("layers.2.0", "layers.2.1")
     assert all((u != 0).any() for u in model.conflictopt.adapters.up)
 
 

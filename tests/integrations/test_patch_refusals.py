@@ -113,7 +113,11 @@ def test_a_patched_model(heat):
     [
         ("pcgard", {}, "unknown method 'pcgard'. Did you mean 'pcgrad'"),
         ("auto", {"reweighting": "nkt"}, "unknown method 'nkt'"),
-        ("auto", {"routing": "private"}, "routing"),
+        (
+            "auto",
+            {"adapters": "exclusive"},
+            "expected adapters as an AdapterDesign, found .exclusive.",
+        ),
         ("auto", {"profile_steps": 0}, "expected steps as a positive integer, found 0"),
         ("auto", {"profile_every": 0}, "expected every as a positive integer, found 0"),
         ("sum", {"on_nonfinite": "ignore"}, "expected on_nonfinite='raise' or 'skip'"),
@@ -124,11 +128,6 @@ def test_bad_options_are_refused_at_patch_time(heat, method, options, message):
     with pytest.raises(MethodError, match=message):
         patch(model, method, **options)
     assert not hasattr(model, "conflictopt")
-
-
-def test_a_bad_rank_is_refused_at_patch_time(heat):
-    with pytest.raises(conflictopt.ConflictOptError, match="rank"):
-        patch(heat(), "auto", rank=0)
 
 
 def test_a_method_of_another_type_is_refused_at_patch_time(heat):

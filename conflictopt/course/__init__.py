@@ -1,0 +1,1 @@
+"""Diagnostic-first selection over a run: profile, verdict, plan, second look, new verdicts."""

@@ -1,0 +1,102 @@
+"""A DeepXDE model as a run whose method may be chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from conflictopt.adapters import AdapterDesign, attach, attached
+from conflictopt.course.design import design_of
+from conflictopt.course.host import HeldOut
+from conflictopt.course.snapshot import Snapshot
+from conflictopt.diagnosis.selection import Plan
+from conflictopt.optimizer import MultiLossOptimizer
+
+from .attach import Batch
+from .heldout import HeldOutPoints
+
+if TYPE_CHECKING:
+    from .controller import Patch
+
+
+class ModelHost:
+    """The steps of a patched model, alone or in a race.
+
+    Steps of a race train on the batch of the last step: DeepXDE draws batches and resamples
+    outside of the step, and none of that is used up.
+
+    Args:
+        patch: of the model.
+        held_out: the points of its races.
+        seed: of adapters.
+
+    Attributes:
+        batch: of the last step.
+    """
+
+    def __init__(self, patch: Patch, held_out: HeldOutPoints, seed: int) -> None:
+        self._patch, self._held_out, self._seed = patch, held_out, seed
+        self.batch: Batch | None = None
+
+    @property
+    def optimizer(self) -> MultiLossOptimizer:
+        """The optimizer in use."""
+        assert self._patch.optimizer is not None
+        return self._patch.optimizer
+
+    def attach(self, plan: Plan) -> int:
+        """See ``Host``."""
+        patch = self._patch
+        assert patch.groups is not None
+        design = design_of(plan, patch.method.design)
+        return self.attach_design(patch.groups.names, design)
+
+    def attach_design(self, losses: tuple[str, ...], design: AdapterDesign) -> int:
+        """Attach adapters of a design and train them too, if there are none.
+
+        Returns:
+            The number of scalars in them; 0 if they were there.
+        """
+        net = self._patch.model.net
+        if attached(net) is not None:
+            return 0
+        adapters = attach(net, losses, layers_of(net, design), seed=self._seed)
+        self.optimizer.add_adapters(adapters)
+        return sum(adapters.count_parameters().values())
+
+    def advance(self, steps: int) -> None:
+        """See ``RacingHost``."""
+        assert self.batch is not None
+        for _ in range(steps):
+            self._patch.take_step(self.batch)
+
+    def snapshot(self) -> Snapshot:
+        """See ``RacingHost``."""
+        model = self._patch.model
+        return Snapshot(self.optimizer, model.net, model.lr_scheduler)
+
+    def held_out(self) -> HeldOut:
+        """See ``RacingHost``."""
+        assert self._patch.groups is not None
+        return self._held_out.losses(self._patch.groups)
+
+
+def layers_of(net: Any, design: AdapterDesign) -> AdapterDesign:
+    """A design with the names of the layers it means, in a network with one head per output (PFNN).
+
+    Other networks have one first and one last layer, which ``conflictopt.attach`` finds itself.
+    """
+    levels: Any = getattr(net, "layers", None)
+    parallel = isinstance(levels, torch.nn.ModuleList) and len(levels) > 1
+    if design.layers or not parallel or not isinstance(levels[-1], torch.nn.ModuleList):
+        return design
+    names = [
+        [f"layers.{i}"]
+        if isinstance(level, torch.nn.Linear)
+        else [f"layers.{i}.{j}" for j in range(len(level))]
+        for i, level in enumerate(levels)
+    ]
+    meant = {"hidden": names[1:], "weights": names[1:-1]}.get(design.placement, names[-1:])
+    return replace(design, layers=tuple(n for level in meant for n in level))

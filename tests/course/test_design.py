@@ -1,0 +1,15 @@
+"""What a plan asks of its adapters, and what the user does."""
+
+from conflictopt import AdapterDesign, Plan
+from conflictopt.course.design import design_of
+
+
+def plan(**design):
+    return Plan("adapters + reweighting", "ntk", True, "planted.", design)
+
+
+def test_the_plan_asks_and_the_user_wins():
+    assert design_of(plan(), AdapterDesign()) == AdapterDesign()
+    assert design_of(plan(rank=2), AdapterDesign()).rank == 2
+    found = design_of(plan(rank=2, activation="linear"), AdapterDesign(rank=3, scale="sum"))
+    assert (found.rank, found.activation, found.scale) == (3, "linear", "sum")
