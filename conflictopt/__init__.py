@@ -23,6 +23,8 @@ from .core.step import Spec, StepView
 from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder, profile_of
 from .diagnosis.regime import Diagnosis, Thresholds, diagnose
+from .diagnosis.replay import Replay, replay
+from .diagnosis.rule import Rule
 from .diagnosis.selection import Plan, select
 from .foreign import adopt
 from .optimizer import MultiLossOptimizer
@@ -53,11 +55,13 @@ __all__ = [
     "PointReweighting",
     "Profile",
     "Recorder",
+    "Replay",
     "Report",
     "Reports",
     "Reweighting",
     "Routing",
     "RowTransform",
+    "Rule",
     "Spec",
     "StepView",
     "Surgery",
@@ -69,5 +73,6 @@ __all__ = [
     "make",
     "merge",
     "profile_of",
+    "replay",
     "select",
 ]

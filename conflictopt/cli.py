@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ._version import __version__
+from .calibrate_cli import calibrate
 from .console import commands
 from .core.errors import ConflictOptError
 from .suite_cli import app as suite_app
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(suite_app, name="suite")
+app.command()(calibrate)
 
 
 class Groups(str, Enum):

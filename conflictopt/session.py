@@ -117,7 +117,8 @@ class Session:
         if unknown:
             raise LossError(f"equations names {unknown}, but the losses are {names}.")
         equations = tuple(n in chosen for n in names)
-        return Spec(names, equations, layout.dtype, layout.device, layout.outline)
+        layers = tuple(layer.name for layer in layout.layers)
+        return Spec(names, equations, layout.dtype, layout.device, layout.outline, layers)
 
     def read(
         self,

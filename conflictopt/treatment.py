@@ -1,20 +1,88 @@
-"""From a plan to the method that carries it out."""
+"""From a profile to a plan, and from a plan to the method that carries it out."""
 
 from __future__ import annotations
 
-from .core.aggregator import Aggregator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .adapters.design import AdapterDesign
+from .core.aggregator import Aggregator, Reweighting
 from .core.chain import Chain
-from .diagnosis.selection import Plan
+from .core.errors import MethodError
+from .course.design import design_of
+from .diagnosis.profile import Profile
+from .diagnosis.regime import Diagnosis, diagnose
+from .diagnosis.rule import Rule
+from .diagnosis.selection import Plan, select
+from .diagnosis.thresholds import Thresholds
 from .registry import make
 
 
-def treatment(plan: Plan, reweighting: Aggregator, routing: Aggregator) -> Aggregator:
-    """The method of a plan.
+@dataclass(frozen=True)
+class Treatment:
+    """How ``auto`` reaches its plans and carries them out; all of it can be chosen.
 
     Args:
-        plan: of a diagnosis.
-        reweighting, routing: what plans use, as far as they use them.
+        reweighting: name of the reweighting method of plans, or the method; that of the rule
+            unless given.
+        design: of the adapters of plans; its fields at their defaults are the rule's.
+        rule: what to do in which regime; the one that comes with conflictopt unless given.
+        thresholds: of the regimes; those of the rule unless given.
+
+    Raises:
+        MethodError: thresholds beside a rule, or the name of another method than reweighting.
     """
-    if plan.kind == "none":
-        return make("sum")
-    return Chain(reweighting, routing) if plan.adapters else reweighting
+
+    reweighting: str | Aggregator | None = None
+    design: AdapterDesign = field(default_factory=AdapterDesign)
+    rule: Rule | None = None
+    thresholds: Thresholds | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule is not None and self.thresholds is not None:
+            raise MethodError("expected a rule or thresholds, found both: a rule has its own.")
+        given = self.reweighting
+        if given is not None and not isinstance(given, (str, Aggregator)):
+            raise MethodError(f"expected reweighting as a name or a method, found {given!r}.")
+        if isinstance(given, str) and not isinstance(make(given), Reweighting):
+            raise MethodError(f"expected a reweighting method, found '{given}'.")
+        if not isinstance(self.design, AdapterDesign):
+            raise MethodError(f"expected adapters as an AdapterDesign, found {self.design!r}.")
+
+    def diagnose(self, profile: Profile) -> Diagnosis:
+        """The verdict on a profile."""
+        own = self.rule.thresholds if self.rule is not None else None
+        return diagnose(profile, self.thresholds or own)
+
+    def select(self, diagnosis: Diagnosis) -> Plan:
+        """The plan for a verdict."""
+        return select(diagnosis, self._name, rule=self.rule)
+
+    def method(self, plan: Plan) -> Aggregator:
+        """The method that carries out a plan."""
+        if plan.reweighting is None:
+            return make("sum")
+        given = self.reweighting
+        balance = given if isinstance(given, Aggregator) else make(plan.reweighting)
+        if not plan.adapters:
+            return balance
+        return Chain(balance, make("adapters", **design_of(plan, self.design).routing_options))
+
+    def plans(self, reason: str) -> Iterator[Plan]:
+        """Every plan but ``none`` that can come about."""
+        for template in (self.rule or Rule.default()).plans.values():
+            if template.reweighting is not None:
+                name = self._name or template.reweighting
+                design = dict(template.design)
+                yield Plan(template.kind, name, template.adapters, reason, design)
+
+    @property
+    def usual(self) -> str:
+        """The name of the reweighting that stands for all plans of that kind."""
+        named = (p.reweighting for p in self.plans("") if p.reweighting is not None)
+        return self._name or next(named, "ntk")
+
+    @property
+    def _name(self) -> str | None:
+        given = self.reweighting
+        return type(given).__name__ if isinstance(given, Aggregator) else given

@@ -20,14 +20,15 @@ from rich.text import Text
 from ..adapters import AdapterDesign
 from ..core.aggregator import Aggregator
 from ..core.errors import ConflictOptError, MethodError
-from ..diagnosis.report import write_json, write_report
-from ..diagnosis.text import verdict
+from ..diagnosis.advice import Script
+from ..diagnosis.report import write_json
 from ..registry import describe, make
 from .hosts import script_runner
 from .options import parse_options
 from .progress import training_progress
+from .verdict import outcome_table, report
 
-_AUTO_OPTIONS = ("reweighting",)
+_AUTO_OPTIONS = ("reweighting", "look", "race_steps", "rediagnose_every")
 _DESIGN_OPTIONS = tuple(f.name for f in fields(AdapterDesign))
 
 
@@ -50,6 +51,17 @@ class Profiling:
             "engine": self.engine,
             "record": True,
         }
+
+    def words(self) -> tuple[str, ...]:
+        """What they were asked for with, where it is not the default; without length and folder."""
+        every = ("--profile-every", str(self.every)) if self.every is not None else ()
+        groups = ("--groups", self.groups) if self.groups != "kind" else ()
+        engine = ("--engine", self.engine) if self.engine != "auto" else ()
+        return (*every, *groups, *engine)
+
+    def script(self, path: Path, arguments: Sequence[str]) -> Script:
+        """A script profiled so."""
+        return Script(str(path), tuple(arguments), self.steps, self.words())
 
 
 @dataclass(frozen=True)
@@ -126,12 +138,7 @@ def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
         options = {**profiling.patch_options(), "method": "sum"}
         task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
         task.profile()
-    made = task.trained[-1]
-    _report(console, made, profiling.out, {"script": str(script), "arguments": arguments})
-    console.print(
-        f"Train with it: [bold]conflictopt run {escape(str(script))} --method auto[/]",
-        soft_wrap=True,
-    )
+    report(console, task.trained[-1], profiling.out, profiling.script(script, arguments))
 
 
 def run(script: Path, arguments: list[str], profiling: Profiling, training: Training) -> None:
@@ -154,16 +161,15 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
             assert task is not None
             folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
             result = task.outcome(made, training.method, seconds)
-            about = {"script": str(script), "arguments": arguments, "outcome": result}
-            _report(console, made, folder, about)
+            report(console, made, folder, profiling.script(script, arguments), result)
             columns = {training.method: result}
             if training.against is not None and number == 1:
                 columns = {training.against: reference, **columns}
                 write_json(folder / "comparison.json", columns)
-            console.print(_outcome_table(columns))
-            for kind, report in made.reports.items():
+            console.print(outcome_table(columns))
+            for kind, heard in made.reports.items():
                 console.print(
-                    Text(f"{kind}, {report.count} steps, last {report.last}: {report.message}")
+                    Text(f"{kind}, {heard.count} steps, last {heard.last}: {heard.message}")
                 )
 
 
@@ -174,47 +180,13 @@ def _run_apart(
     folder = profiling.out / str(training.against)
     command = [sys.executable, "-m", "conflictopt", "run", str(script)]
     command += ["--method", str(training.against), "--out", str(folder)]
-    command += ["--profile-steps", str(profiling.steps)]
-    command += ["--profile-every", str(profiling.every)] if profiling.every is not None else []
-    command += ["--groups", profiling.groups, "--engine", profiling.engine]
+    command += ["--profile-steps", str(profiling.steps), *profiling.words()]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
     command += ["--update", training.update]
     command += ["--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:
         raise ConflictOptError(f"the run with --method {training.against} failed; see above.")
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    result: dict[str, Any] = report["outcome"]
+    written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    result: dict[str, Any] = written["outcome"]
     return result
-
-
-def _report(console: Console, made: Any, folder: Path, extra: dict[str, Any]) -> None:
-    complete = made.diagnosis is not None
-    made.conclude()
-    console.print()
-    for part in verdict(made.diagnosis, made.plan):
-        console.print(part)
-    if made.method.auto and not made.plan_applied:
-        why = "a checkpoint decided" if complete else "training ended before the profile did"
-        console.print(f"[bold yellow]The plan was not applied: {why}.[/]")
-    write_report(folder, made.profile, made.diagnosis, made.plan, extra)
-    console.print(
-        f"Report: {escape(str(folder))}/ (report.json, profile.png, *.csv)", soft_wrap=True
-    )
-
-
-def _outcome_table(columns: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Outcome", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
-    results = list(columns.values())
-    table.add_row("steps", *(str(r["steps"]) for r in results))
-    table.add_row("wall time, s", *(f"{r['wall_time_s']:.1f}" for r in results))
-    for section, label in (("train_loss", "train loss"), ("metrics", "metric")):
-        for key in results[-1][section]:
-            cells = (r[section].get(key) for r in results)
-            table.add_row(
-                f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
-            )
-    return table

@@ -14,7 +14,7 @@ from .engines import EngineName, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
 from .gramian import gramian, norms
 from .graphs import gradient
-from .layout import ParameterLayout
+from .layout import TRUNK, ParameterLayout
 from .losses import FIXED, Losses
 from .objective import Objective
 from .points import PointWeights, weighted
@@ -203,6 +203,20 @@ class GradientSource:
             self._refuse_nonfinite(gram.diagonal())
             self._gramians[block] = gram
         return self._gramians[block]
+
+    def layer_gramians(self) -> Tensor:
+        """``[B, K, K]`` float64 Gramians of the rows on the CPU, one for each layer of the trunk.
+
+        Their sum is ``gramian(TRUNK)`` to rounding.
+
+        Raises:
+            NonFiniteError: a gradient is infinite or NaN; the message names its loss.
+        """
+        self.gramian(TRUNK)  # refuses what is not finite
+        rows = self.rows()
+        each = [gramian(rows[:, layer.columns]) for layer in self.layout.layers]
+        count = self.objective.count
+        return torch.stack(each) if each else torch.zeros(0, count, count, dtype=torch.float64)
 
     def norms(self, block: str | None) -> Tensor:
         """``[K]`` float64 norms of the rows on the CPU, over one block or all columns.

@@ -48,12 +48,14 @@ class ParameterLayout:
         blocks: the blocks; their ``columns`` tile ``range(size)``.
         offsets: per parameter its first column.
         size: P, the total number of scalars.
+        divided: whether the trunk's blocks are its layers.
     """
 
     params: tuple[Tensor, ...]
     blocks: tuple[Block, ...]
     offsets: tuple[int, ...]
     size: int
+    divided: bool = False
 
     @classmethod
     def build(
@@ -96,7 +98,7 @@ class ParameterLayout:
                 offsets.append(size)
                 size += p.numel()
             blocks.append(Block(name, slice(start, size)))
-        return cls(tuple(flat), tuple(blocks), tuple(offsets), size)
+        return cls(tuple(flat), tuple(blocks), tuple(offsets), size, by_layer)
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +119,20 @@ class ParameterLayout:
     def outline(self) -> tuple[tuple[str, int], ...]:
         """Name and size of every block, in column order."""
         return tuple((b.name, b.columns.stop - b.columns.start) for b in self.blocks)
+
+    @cached_property
+    def layers(self) -> tuple[Block, ...]:
+        """The layers of the trunk as ``by_layer`` names them, whether or not they are blocks."""
+        trunk = [b for b in self.blocks if b.in_trunk]
+        if self.divided:
+            return tuple(trunk)
+        members = _by_layer({b.name: self.members(b) for b in trunk})
+        found, start = [], 0
+        for name, params in members.items():
+            stop = start + sum(p.numel() for p in params)
+            found.append(Block(name, slice(start, stop)))
+            start = stop
+        return tuple(found)
 
     def columns(self, block: str | None) -> slice:
         """Columns of a block in the flat gradient; ``TRUNK`` those of the trunk, ``None`` all.

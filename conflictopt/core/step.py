@@ -22,6 +22,7 @@ class Spec:
         equations: per loss, whether it is an equation (PDE residual) rather than a condition.
         dtype, device: of losses and parameters.
         blocks: name and size of every parameter block.
+        layers: names of the trunk's layers.
     """
 
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class Spec:
     dtype: torch.dtype
     device: torch.device
     blocks: tuple[tuple[str, int], ...]
+    layers: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -87,6 +89,14 @@ class StepView:
             return gram
         scale = self._scale.to(gram)
         return gram * scale[:, None] * scale[None, :]
+
+    def layer_gramians(self) -> Tensor:
+        """``[B, K, K]`` float64 CPU Gramians of (scaled) gradients, one per layer of the trunk."""
+        grams = self._source.layer_gramians()
+        if self._scale is None:
+            return grams
+        scale = self._scale.to(grams)
+        return grams * scale[:, None] * scale[None, :]
 
     def norms(self, block: str | None = None) -> Tensor:
         """``[K]`` float64 norms of the (scaled) gradients."""

@@ -1,105 +1,103 @@
-"""One figure of a profile: cosines over time, norms over time, conflict heat map."""
+"""Figures of a diagnosis: over the steps, the checks, every pair, every layer."""
 
 from __future__ import annotations
 
-from itertools import combinations
+import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .profile import Profile
+from .meaning import counted
+from .panels.forest import draw_checks
+from .panels.maps import ROWS_SHOWN, draw_conflicts, draw_layers
+from .panels.series import draw_cosines, draw_norms
 from .regime import Diagnosis
+from .sentences import headline
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
-_PAIRS_SHOWN = 6
-"""Curves beyond this many are unreadable; the heat map shows all pairs."""
+_WIDTH = 11.0
+_RESOLUTION = 130
+_SERIES, _CHECKS = 3.9, 3.3
 
 
-def save_figure(profile: Profile, diagnosis: Diagnosis, path: str | Path) -> Path:
-    """Draw the profile and write it as an image.
+def save_figure(diagnosis: Diagnosis, path: str | Path) -> Path:
+    """Draw everything and write it as an image, in the format of the suffix.
 
     Uses matplotlib's object interface: no window, no global state.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4.1), layout="constrained")
-    FigureCanvasAgg(figure)
-    cosine, norm, heat = figure.subplots(1, 3, width_ratios=(1.25, 1.25, 1))
-    _cosines(cosine, profile, diagnosis)
-    _norms(norm, profile)
-    _heat_map(heat, profile, diagnosis)
-    verdict = f"{diagnosis.regime} ({diagnosis.samples} samples"
-    verdict += ", too short to rely on)" if diagnosis.too_short else ")"
-    figure.suptitle(f"Gradient conflict profile: {verdict}")
+    parts = _parts(diagnosis)
+    heights = [height for height, _ in parts.values()]
+    figure = _figure(sum(heights) + 0.4)
+    figure.suptitle(
+        f"Gradient conflict: {headline(diagnosis)} ({counted(diagnosis.samples, 'sample')})"
+    )
+    rows = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for row, (_, draw) in zip(rows, parts.values(), strict=True):
+        draw(row, diagnosis)
     path = Path(path)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=_RESOLUTION)
     return path
 
 
-def _cosines(axes: Axes, profile: Profile, diagnosis: Diagnosis) -> None:
-    cosines = profile.cosines
-    order = sorted(diagnosis.pairs, key=lambda p: p.cosine_late)[:_PAIRS_SHOWN]
-    shown = {(p.first, p.second) for p in order}
-    for i, j in combinations(range(len(profile.names)), 2):
-        pair = profile.names[i], profile.names[j]
-        if pair in shown:
-            axes.plot(profile.steps, cosines[:, i, j], lw=1.2, label=" / ".join(pair))
-    axes.axhline(0, color="0.6", lw=0.8)
-    limit = diagnosis.thresholds.conflict_below
-    axes.axhspan(-1.02, limit, color="tab:red", alpha=0.07, lw=0)
-    axes.text(
-        profile.steps[-1],
-        limit - 0.02,
-        "conflict",
-        ha="right",
-        va="top",
-        color="tab:red",
-        fontsize=8,
+def images(diagnosis: Diagnosis) -> dict[str, bytes]:
+    """The parts of the figure as PNG, by name: ``series``, ``checks``, ``layers``.
+
+    One loss has no checks of pairs; without recorded layers there are none.
+    """
+    made = {}
+    for name, (height, draw) in _parts(diagnosis).items():
+        figure, file = _figure(height), io.BytesIO()
+        draw(figure, diagnosis)
+        figure.savefig(file, dpi=_RESOLUTION, format="png")
+        made[name] = file.getvalue()
+    return made
+
+
+Draw = Callable[["Figure | SubFigure", Diagnosis], None]
+
+
+def _parts(diagnosis: Diagnosis) -> dict[str, tuple[float, Draw]]:
+    """Name -> height in inches, and what draws it."""
+    count = len(diagnosis.profile.names)
+    parts: dict[str, tuple[float, Draw]] = {"series": (_SERIES + 0.08 * count, _series)}
+    if diagnosis.pairs:
+        parts["checks"] = (_CHECKS + 0.15 * max(0, count - 3), _checks)
+    if diagnosis.pairs and diagnosis.blocks:
+        parts["layers"] = (1.6 + 0.3 * min(ROWS_SHOWN, len(diagnosis.pairs)), _layers)
+    return parts
+
+
+def _series(figure: Any, diagnosis: Diagnosis) -> None:
+    if not diagnosis.pairs:
+        draw_norms(figure.subplots(), diagnosis)
+        return
+    left, right = figure.subplots(1, 2)
+    draw_cosines(left, diagnosis)
+    draw_norms(right, diagnosis)
+
+
+def _checks(figure: Any, diagnosis: Diagnosis) -> None:
+    grid = figure.add_gridspec(
+        len(diagnosis.checks), 2, width_ratios=(1, 1 if len(diagnosis.pairs) > 1 else 0.45)
     )
-    middle = profile.steps[len(profile.steps) // 2]
-    axes.axvline(middle, color="0.6", lw=0.8, ls=":")
-    axes.set(ylim=(-1.02, 1.02), xlabel="step", ylabel="cosine", title="cosines between gradients")
-    _legend_below(axes)
+    rows = [figure.add_subplot(grid[k, 0]) for k in range(len(diagnosis.checks))]
+    draw_checks(rows, diagnosis)
+    draw_conflicts(figure.add_subplot(grid[:, 1]), diagnosis)
 
 
-def _norms(axes: Axes, profile: Profile) -> None:
-    norms = profile.norms
-    for k, name in enumerate(profile.names):
-        if (norms[:, k] > 0).any():
-            axes.semilogy(profile.steps, norms[:, k], lw=1.2, label=name)
-    axes.set(xlabel="step", ylabel="norm", title="gradient norms")
-    _legend_below(axes)
+def _layers(figure: Any, diagnosis: Diagnosis) -> None:
+    draw_layers(figure.subplots(), diagnosis)
 
 
-def _legend_below(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            ncols=3,
-            fontsize=8,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-            frameon=False,
-        )
+def _figure(height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-
-def _heat_map(axes: Axes, profile: Profile, diagnosis: Diagnosis) -> None:
-    names = profile.names
-    table = np.full((len(names), len(names)), np.nan)
-    for p in diagnosis.pairs:
-        i, j = names.index(p.first), names.index(p.second)
-        table[i, j] = table[j, i] = p.conflict_late
-    axes.imshow(table, vmin=0, vmax=1, cmap="Reds")
-    for (i, j), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            color = "white" if value > 0.6 else "black"
-            axes.text(j, i, f"{value:.0%}", ha="center", va="center", color=color, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_title("conflicting samples, last half")
+    figure = Figure(
+        figsize=(_WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.03)
+    )
+    FigureCanvasAgg(figure)
+    return figure

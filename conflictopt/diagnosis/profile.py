@@ -6,6 +6,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from ..core.errors import ConflictOptError
 
 _FIELDS = ("names", "steps", "losses", "gramians")
+_BLOCKS = ("blocks", "block_gramians")
+"""Absent from files of profiles without blocks."""
 
 
 class ProfileError(ConflictOptError, ValueError):
@@ -29,6 +32,8 @@ class Profile:
         steps: ``[T]`` optimizer steps, increasing.
         losses: ``[T, K]`` values.
         gramians: ``[T, K, K]`` inner products of the losses' gradients over the network.
+        blocks: names of the B layers of the network, where they were recorded.
+        block_gramians: ``[T, B, K, K]`` the same over one layer each; ``None`` without layers.
 
     Raises:
         ProfileError: shapes that do not fit together, or no sample.
@@ -38,6 +43,8 @@ class Profile:
     steps: NDArray[np.int64]
     losses: NDArray[np.float64]
     gramians: NDArray[np.float64]
+    blocks: tuple[str, ...] = ()
+    block_gramians: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         t, k = len(self.steps), len(self.names)
@@ -49,6 +56,12 @@ class Profile:
             raise ProfileError(
                 f"expected losses [{t}, {k}] and gramians [{t}, {k}, {k}], "
                 f"found {self.losses.shape} and {self.gramians.shape}."
+            )
+        found = None if self.block_gramians is None else self.block_gramians.shape
+        if found != ((t, len(self.blocks), k, k) if self.blocks else None):
+            raise ProfileError(
+                f"expected block_gramians [{t}, B, {k}, {k}] for the B blocks {self.blocks}, or "
+                f"neither of both, found shape {found}."
             )
 
     @property
@@ -66,6 +79,17 @@ class Profile:
         cos: NDArray[np.float64] = np.clip(ratio, -1.0, 1.0)
         return cos
 
+    def of_block(self, block: str) -> Profile:
+        """The profile over one layer alone.
+
+        Raises:
+            ProfileError: there is no such layer.
+        """
+        if self.block_gramians is None or block not in self.blocks:
+            raise ProfileError(f"expected one of the blocks {self.blocks}, found '{block}'.")
+        one = self.block_gramians[:, self.blocks.index(block)]
+        return Profile(self.names, self.steps, self.losses, one)
+
     def save(self, path: str | Path) -> Path:
         """Write to ``.npz`` or ``.json``, by the suffix; neither uses pickle.
 
@@ -75,13 +99,8 @@ class Profile:
         path = Path(path)
         if path.suffix == ".npz":
             with path.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    names=np.array(self.names),
-                    steps=self.steps,
-                    losses=self.losses,
-                    gramians=self.gramians,
-                )
+                arrays: dict[str, Any] = {k: np.asarray(getattr(self, k)) for k in self._keys()}
+                np.savez_compressed(file, **arrays)
         elif path.suffix == ".json":
             path.write_text(json.dumps(self.to_json()), encoding="utf-8")
         else:
@@ -90,12 +109,10 @@ class Profile:
 
     def to_json(self) -> dict[str, object]:
         """The profile as plain lists."""
-        return {
-            "names": list(self.names),
-            "steps": self.steps.tolist(),
-            "losses": self.losses.tolist(),
-            "gramians": self.gramians.tolist(),
-        }
+        return {key: np.asarray(getattr(self, key)).tolist() for key in self._keys()}
+
+    def _keys(self) -> tuple[str, ...]:
+        return _FIELDS + _BLOCKS if self.blocks else _FIELDS
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -110,18 +127,23 @@ class Profile:
         try:
             if path.suffix == ".npz":
                 with np.load(path, allow_pickle=False) as data:
-                    raw = {key: data[key].tolist() for key in _FIELDS}
+                    keys = _FIELDS + _BLOCKS if _BLOCKS[0] in data else _FIELDS
+                    raw = {key: data[key].tolist() for key in keys}
             else:
                 raw = json.loads(path.read_text(encoding="utf-8"))
+            blocks = tuple(str(b) for b in raw.get("blocks", ()))
             return cls(
                 names=tuple(str(n) for n in raw["names"]),
                 steps=np.asarray(raw["steps"], dtype=np.int64),
                 losses=np.asarray(raw["losses"], dtype=np.float64),
                 gramians=np.asarray(raw["gramians"], dtype=np.float64),
+                blocks=blocks,
+                block_gramians=np.asarray(raw["block_gramians"]) if blocks else None,
             )
         except (
             KeyError,
             TypeError,
+            AttributeError,
             ValueError,
             OSError,
             EOFError,

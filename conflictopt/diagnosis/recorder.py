@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +16,18 @@ from ..core.periodic import check_count
 from ..core.step import Spec, StepView
 from .profile import Profile
 
+_LAYER = "gramians/"
+"""Prefix of the state's keys for the Gramians of layers; the rest is the layer's name."""
+
 
 @dataclass(frozen=True)
 class Recorder(Reweighting):
-    """Sample losses and Gramian every ``every`` steps; the run stays bitwise the plain one.
+    """Sample losses and Gramians every ``every`` steps; the run stays bitwise the plain one.
 
     Its state has room for ``steps // every`` samples (at least one) and stops sampling when full.
+    Beside the Gramian over the whole trunk it keeps one for each layer of it, from the same rows:
+    no further backward pass. The layout is not divided into layers for that, since methods chained
+    with the recorder would then sum block by block, in another order.
 
     Args:
         steps: length of the profile, in optimizer steps.
@@ -50,6 +57,9 @@ class Recorder(Reweighting):
     def init(self, spec: Spec) -> State:
         t, k = self.capacity, spec.count
         cpu: dict[str, Any] = {"device": "cpu"}
+        layers = {
+            _LAYER + name: torch.zeros(t, k, k, dtype=torch.float64, **cpu) for name in spec.layers
+        }
         return {
             "losses": torch.zeros(t, k, dtype=torch.float64, **cpu),
             "gramians": torch.zeros(t, k, k, dtype=torch.float64, **cpu),
@@ -57,6 +67,8 @@ class Recorder(Reweighting):
             "samples": torch.zeros((), dtype=torch.int64, **cpu),
             "first": torch.full((), -1, dtype=torch.int64, **cpu),
             "age": torch.zeros((), dtype=torch.int64, **cpu),
+            "regrouped": torch.zeros((), dtype=torch.bool, **cpu),
+            **layers,
         }
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
@@ -73,11 +85,28 @@ class Recorder(Reweighting):
                 "losses": view.losses.cpu().double(),
                 "steps": torch.tensor(view.step, device="cpu"),
             }
+            seen |= self._layer_gramians(view, state, after)
             for key, value in seen.items():
                 after[key] = state[key].clone()
                 after[key][n] = value
             after["samples"] = state["samples"] + 1
         return view.ones(), after
+
+    def _layer_gramians(self, view: StepView, state: State, after: State) -> State:
+        """One ``[K, K]`` Gramian per layer, unless the layers are not those of the first sample."""
+        layers = view.spec.layers
+        if not layers and not _layers(state):
+            return {}
+        if layers == _layers(state):
+            return {_LAYER + name: g for name, g in zip(layers, view.layer_gramians(), strict=True)}
+        if not bool(state["regrouped"]):
+            after["regrouped"] = torch.ones((), dtype=torch.bool, device="cpu")
+            view.report(
+                "profile without layers",
+                f"the profile began with the layers {_layers(state)}, and now there are {layers}: "
+                "it will hold none of them. Profile before parameters are added or frozen.",
+            )
+        return {}
 
 
 def recorder_state(aggregator: Aggregator, state: State | None) -> State | None:
@@ -92,12 +121,23 @@ def recorder_state(aggregator: Aggregator, state: State | None) -> State | None:
     return None
 
 
+def _layers(state: State) -> tuple[str, ...]:
+    """The layers whose Gramians the state has room for."""
+    return tuple(key.removeprefix(_LAYER) for key in state if key.startswith(_LAYER))
+
+
 def profile_of(state: State, names: tuple[str, ...]) -> Profile:
     """The samples in a recorder's state."""
-    n = int(state["samples"])
+    n, blocks = int(state["samples"]), _layers(state)
+    if bool(state["regrouped"]) or not blocks:
+        blocks, grams = (), None
+    else:
+        grams = np.stack([state[_LAYER + b][:n].numpy() for b in blocks], axis=1)
     return Profile(
         names=names,
         steps=state["steps"][:n].numpy().copy(),
         losses=state["losses"][:n].numpy().copy(),
         gramians=state["gramians"][:n].numpy().copy(),
+        blocks=blocks,
+        block_gramians=grams,
     )

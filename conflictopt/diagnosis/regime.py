@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..core.errors import MethodError
+import numpy as np
+
+from .alignment import Agreement, agreement
+from .blocks import BlockStatistics, block_statistics
+from .checks import Check, at_least, at_most
+from .losses import LossStatistics, loss_statistics, mean_norm_ratio
+from .pairs import PairStatistics, is_persistent, pair_statistics
 from .profile import Profile
-from .statistics import (
-    LossStatistics,
-    PairStatistics,
-    loss_statistics,
-    mean_norm_ratio,
-    pair_statistics,
-)
+from .thresholds import Thresholds
+from .uncertainty import Uncertainty, confidence, interval, margin, ratio_interval, uncertainty
+
+if TYPE_CHECKING:
+    from .findings import Findings
+    from .selection import Plan
+
+__all__ = ["Check", "Diagnosis", "Regime", "Thresholds", "diagnose", "name_regime"]
 
 Regime = Literal["persistent", "magnitude", "benign"]
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Where the regimes begin. Starting values, not yet calibrated on a suite.
-
-    Attributes:
-        conflict_below: a sample conflicts when its cosine is below this.
-        persistent_fraction: conflicting fraction of the last half from which a pair may count as
-            persistent ...
-        persistent_cosine: ... if its mean cosine there is at most this.
-        magnitude_ratio: geometric-mean norm ratio from which magnitudes are imbalanced.
-        enough_samples: a profile with fewer samples is called too short.
-
-    Raises:
-        MethodError: a value out of its range.
-    """
-
-    conflict_below: float = -0.05
-    persistent_fraction: float = 0.6
-    persistent_cosine: float = -0.1
-    magnitude_ratio: float = 10.0
-    enough_samples: int = 50
-
-    def __post_init__(self) -> None:
-        ok = (
-            -1 <= self.conflict_below <= 0
-            and 0 < self.persistent_fraction <= 1
-            and -1 <= self.persistent_cosine <= 0
-            and self.magnitude_ratio >= 1
-            and self.enough_samples >= 1
-        )
-        if not ok:
-            raise MethodError(
-                "expected cosines in [-1, 0], a fraction in (0, 1], a ratio >= 1 and at least one "
-                f"sample, found {self}."
-            )
-
-
-@dataclass(frozen=True)
-class Check:
-    """One number held against one threshold.
-
-    Attributes:
-        what: what was measured, in words.
-        value, threshold: the number and its threshold.
-        relation: ``">="`` or ``"<="``, the side on which the check holds.
-        holds: whether it does.
-    """
-
-    what: str
-    value: float
-    relation: Literal[">=", "<="]
-    threshold: float
-    holds: bool
-
-    def __str__(self) -> str:
-        mark = "yes" if self.holds else "no"
-        return f"{self.what}: {self.value:.3g} {self.relation} {self.threshold:g}? {mark}"
 
 
 @dataclass(frozen=True)
@@ -86,8 +35,15 @@ class Diagnosis:
         checks: the comparisons made, in order; the first regime whose checks all hold wins.
         pairs, losses: the statistics behind them.
         norm_ratio: geometric mean of the largest over the smallest gradient norm.
+        agreement: how far all gradients agree.
+        blocks: the statistics of each layer, where the profile has them.
+        confidence: share of block-bootstrap resamples that come to the same regime; 0 of fewer than
+            three samples, which cannot be resampled.
+        margin: distance to the nearest other regime in standard errors, see
+            ``conflictopt.diagnosis.uncertainty.margin``; 0 of fewer than three samples.
         samples: T.
         steps: first and last step sampled.
+        profile: the samples themselves; not a part of ``to_json``.
         thresholds: what the numbers were held against.
     """
 
@@ -96,8 +52,13 @@ class Diagnosis:
     pairs: tuple[PairStatistics, ...]
     losses: tuple[LossStatistics, ...]
     norm_ratio: float
+    agreement: Agreement
+    blocks: tuple[BlockStatistics, ...]
+    confidence: float
+    margin: float
     samples: int
     steps: tuple[int, int]
+    profile: Profile = field(repr=False, compare=False)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     @property
@@ -106,13 +67,68 @@ class Diagnosis:
         return self.samples < self.thresholds.enough_samples
 
     @property
+    def too_close(self) -> bool:
+        """Whether another regime is too likely: the confidence is not enough."""
+        return self.confidence < self.thresholds.enough_confidence
+
+    @property
     def worst_pair(self) -> PairStatistics | None:
         """The pair nearest to persistent conflict: persistent ones first, then by mean cosine."""
-        return _nearest_to_persistent(self.pairs, self.thresholds)
+        nearest = _nearest_to_persistent(self.pairs, self.thresholds)
+        return None if nearest is None else self.pairs[nearest]
+
+    @property
+    def transient_pairs(self) -> tuple[PairStatistics, ...]:
+        """The pairs that conflicted early and no longer do."""
+        return tuple(p for p in self.pairs if p.transient)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {**asdict(self), "too_short": self.too_short}
+        """Everything but the profile as plain data."""
+        made = {name: value for name, value in asdict(self).items() if name != "profile"}
+        return {**made, "too_short": self.too_short, "too_close": self.too_close}
+
+    def text(self, plan: Plan | None = None) -> str:
+        """The report for a terminal of 100 columns: verdict, what to do, how sure, the numbers.
+
+        Args:
+            plan: to explain; that of ``select`` without.
+        """
+        from .text import plain_text
+
+        return plain_text(self._findings(plan))
+
+    def to_html(self, path: str | Path | None = None, plan: Plan | None = None) -> str:
+        """The report as one page that needs nothing else, figures included.
+
+        Args:
+            path: where to write it too.
+            plan: to explain; that of ``select`` without.
+        """
+        from .html import page
+
+        made = page(self._findings(plan))
+        if path is not None:
+            Path(path).write_text(made, encoding="utf-8")
+        return made
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the profile and write it as an image, in the format of the suffix."""
+        from .figure import save_figure
+
+        return save_figure(self, path)
+
+    def _findings(self, plan: Plan | None) -> Findings:
+        from .findings import Findings
+        from .selection import select
+
+        return Findings(self, select(self) if plan is None else plan)
+
+
+def name_regime(pairs: tuple[PairStatistics, ...], norm_ratio: float, t: Thresholds) -> Regime:
+    """The rule of ``diagnose`` on numbers that are known already."""
+    if any(is_persistent(p.conflict_late, p.cosine_late, t) for p in pairs):
+        return "persistent"
+    return "magnitude" if norm_ratio >= t.magnitude_ratio else "benign"
 
 
 def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosis:
@@ -129,52 +145,59 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
         thresholds: other thresholds than the default ones.
     """
     t = thresholds or Thresholds()
-    pairs = pair_statistics(profile, t.conflict_below)
-    ratio = mean_norm_ratio(profile)
-    checks: list[Check] = []
-    regime: Regime = "benign"
+    pairs, ratio = pair_statistics(profile, t), mean_norm_ratio(profile)
     nearest = _nearest_to_persistent(pairs, t)
-    if nearest is not None:
-        name = f"{nearest.first} / {nearest.second}"
-        checks += [
-            _at_least(
-                f"{name} conflicting fraction, last half",
-                nearest.conflict_late,
-                t.persistent_fraction,
-            ),
-            _at_most(f"{name} mean cosine, last half", nearest.cosine_late, t.persistent_cosine),
-        ]
-        if _persistent(nearest, t):
-            regime = "persistent"
-    checks.append(_at_least("gradient-norm ratio, geometric mean", ratio, t.magnitude_ratio))
-    if regime == "benign" and checks[-1].holds:
-        regime = "magnitude"
-    span = (int(profile.steps[0]), int(profile.steps[-1]))
+    found = uncertainty(profile, t)
+    regime = name_regime(pairs, ratio, t)
+    late = np.array([(p.conflict_late, p.cosine_late) for p in pairs]).reshape(-1, 2)
     return Diagnosis(
-        regime,
-        tuple(checks),
-        pairs,
-        loss_statistics(profile),
-        ratio,
-        len(profile.steps),
-        span,
-        t,
+        regime=regime,
+        checks=_checks(pairs, nearest, ratio, found, t),
+        pairs=pairs,
+        losses=loss_statistics(profile),
+        norm_ratio=ratio,
+        agreement=agreement(profile),
+        blocks=block_statistics(profile, t),
+        confidence=0.0 if found is None else confidence(found, regime, t),
+        margin=0.0 if found is None else margin(found, late[:, 0], late[:, 1], ratio, t),
+        samples=len(profile.steps),
+        steps=(int(profile.steps[0]), int(profile.steps[-1])),
+        profile=profile,
+        thresholds=t,
     )
 
 
-def _persistent(pair: PairStatistics, t: Thresholds) -> bool:
-    return pair.conflict_late >= t.persistent_fraction and pair.cosine_late <= t.persistent_cosine
+def _checks(
+    pairs: tuple[PairStatistics, ...],
+    nearest: int | None,
+    ratio: float,
+    found: Uncertainty | None,
+    t: Thresholds,
+) -> tuple[Check, ...]:
+    """Two of the pair nearest to persistent, if there is one, and one of the norm ratio."""
+    span = (ratio, ratio) if found is None else ratio_interval(found)
+    last = at_least("gradient-norm ratio, geometric mean", ratio, t.magnitude_ratio, span)
+    if nearest is None:
+        return (last,)
+    pair = pairs[nearest]
+    fraction, cosine = (pair.conflict_late,) * 2, (pair.cosine_late,) * 2
+    if found is not None:
+        fraction = interval(found.fractions.means[:, nearest], 0.0, 1.0)
+        cosine = interval(found.cosines.means[:, nearest], -1.0, 1.0)
+    name = f"{pair.first} / {pair.second}"
+    what = f"{name} conflicting fraction, last half", f"{name} mean cosine, last half"
+    return (
+        at_least(what[0], pair.conflict_late, t.persistent_fraction, fraction),
+        at_most(what[1], pair.cosine_late, t.persistent_cosine, cosine),
+        last,
+    )
 
 
-def _nearest_to_persistent(
-    pairs: tuple[PairStatistics, ...], t: Thresholds
-) -> PairStatistics | None:
-    return min(pairs, key=lambda p: (not _persistent(p, t), p.cosine_late), default=None)
+def _nearest_to_persistent(pairs: tuple[PairStatistics, ...], t: Thresholds) -> int | None:
+    """Number of the pair: persistent ones first, then by mean cosine."""
 
+    def rank(i: int) -> tuple[bool, float]:
+        pair = pairs[i]
+        return not is_persistent(pair.conflict_late, pair.cosine_late, t), pair.cosine_late
 
-def _at_least(what: str, value: float, threshold: float) -> Check:
-    return Check(what, value, ">=", threshold, value >= threshold)
-
-
-def _at_most(what: str, value: float, threshold: float) -> Check:
-    return Check(what, value, "<=", threshold, value <= threshold)
+    return min(range(len(pairs)), key=rank, default=None)

@@ -1,33 +1,35 @@
-"""The report folder: JSON, CSV, the raw profile and a figure."""
+"""The report folder: JSON, CSV, the raw profile, a figure and a page."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from .advice import situation
 from .figure import save_figure
+from .findings import Findings
+from .html import page
+from .odds import odds
 from .profile import Profile
-from .regime import Diagnosis
-from .selection import Plan
-from .statistics import LossStatistics, PairStatistics, norm_ratio
+from .sentences import explanation, headline
+from .statistics import BlockStatistics, LossStatistics, PairStatistics, norm_ratio
+
+_LAYER = ("layer", "share", "norm_ratio", "cancellation_late", "alignment_late")
 
 
 def write_report(
-    folder: str | Path,
-    profile: Profile,
-    diagnosis: Diagnosis,
-    plan: Plan,
-    extra: Mapping[str, Any] | None = None,
+    folder: str | Path, findings: Findings, extra: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``report.json``, the profile and tables of it.
+    """Write ``report.json``, ``report.html``, the profile and tables of it.
 
-    ``pairs.csv`` and ``losses.csv`` hold the statistics, ``history.csv`` every sample (losses,
-    gradient norms, their ratio, cosines), ``profile.npz`` all of it, ``profile.png`` a figure.
+    ``pairs.csv``, ``losses.csv`` and ``layers.csv`` (a row for each pair in each layer) hold the
+    statistics, ``history.csv`` every sample (losses, gradient norms, their ratio, cosines),
+    ``profile.npz`` all of it, ``profile.png`` a figure.
 
     Args:
         folder: created if need be; files of an earlier report in it are replaced.
@@ -36,20 +38,51 @@ def write_report(
     Returns:
         The folder.
     """
-    folder = Path(folder)
+    folder, diagnosis = Path(folder), findings.diagnosis
     folder.mkdir(parents=True, exist_ok=True)
-    content = {
-        "diagnosis": diagnosis.to_json(),
-        "plan": plan.to_json(),
-        **(extra or {}),
-    }
-    write_json(folder / "report.json", content)
-    _write_csv(folder / "pairs.csv", PairStatistics, diagnosis.pairs)
-    _write_csv(folder / "losses.csv", LossStatistics, diagnosis.losses)
-    _write_history(folder / "history.csv", profile)
-    profile.save(folder / "profile.npz")
-    save_figure(profile, diagnosis, folder / "profile.png")
+    write_json(folder / "report.json", {**_content(findings), **(extra or {})})
+    (folder / "report.html").write_text(page(findings), encoding="utf-8")
+    _write_csv(folder / "pairs.csv", _names(PairStatistics), map(asdict, diagnosis.pairs))
+    _write_csv(folder / "losses.csv", _names(LossStatistics), map(asdict, diagnosis.losses))
+    header = [*_LAYER, *_names(PairStatistics)]
+    _write_csv(folder / "layers.csv", header, _layer_rows(diagnosis.blocks))
+    _write_history(folder / "history.csv", diagnosis.profile)
+    diagnosis.profile.save(folder / "profile.npz")
+    save_figure(diagnosis, folder / "profile.png")
     return folder
+
+
+def _content(findings: Findings) -> dict[str, Any]:
+    diagnosis, advice = findings.diagnosis, findings.advice
+    return {
+        "verdict": {
+            "headline": headline(diagnosis),
+            "explanation": explanation(diagnosis),
+            "odds": odds(diagnosis),
+            "situation": situation(diagnosis),
+        },
+        "advice": {
+            "action": advice.action,
+            "basis": advice.basis,
+            "done": findings.done,
+            "lines": [line._asdict() for line in advice.lines],
+        },
+        "diagnosis": diagnosis.to_json(),
+        "plan": findings.plan.to_json(),
+        "rule": findings.rule.to_json(),
+        "replays": [r.to_json() for r in findings.replays],
+        "notes": list(findings.notes),
+        "tables": [asdict(t) for t in findings.tables],
+    }
+
+
+def _layer_rows(blocks: tuple[BlockStatistics, ...]) -> Iterator[dict[str, Any]]:
+    for block in blocks:
+        late = block.agreement.cancellation_late, block.agreement.alignment_late
+        of_layer = dict(
+            zip(_LAYER, (block.name, block.share, block.norm_ratio, *late), strict=True)
+        )
+        yield from ({**of_layer, **asdict(pair)} for pair in block.pairs)
 
 
 def _write_history(path: Path, profile: Profile) -> None:
@@ -81,8 +114,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _write_csv(path: Path, kind: type[Any], rows: tuple[Any, ...]) -> None:
+def _names(kind: type[Any]) -> list[str]:
+    return [f.name for f in fields(kind)]
+
+
+def _write_csv(path: Path, header: list[str], rows: Iterator[Mapping[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(kind)])
+        writer = csv.DictWriter(file, header)
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows(rows)

@@ -1,78 +1,146 @@
-"""The verdict for a terminal."""
+"""The report for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .findings import Findings
+from .meaning import (
+    CHECK_HEADINGS,
+    agreement_sentence,
+    by_conflict,
+    certainty_sentence,
+    check_note,
+    check_rows,
+    counted,
+)
 from .regime import Diagnosis
-from .selection import Plan
+from .sentences import explanation, headline
 
+WIDTH = 100
+"""Columns that the report is made for; lines to be copied may be longer and are not broken."""
 _COLOURS = {"persistent": "red", "magnitude": "yellow", "benign": "green"}
-_MEANING = {
-    "persistent": "persistent directional conflict: gradients keep pointing against each other",
-    "magnitude": "magnitude imbalance: gradient norms differ by orders",
-    "benign": "low or transient conflict: nothing needs to be done",
-}
+_NAME = 19
+"""Characters of a loss's name: then a pair and its numbers fit."""
+_PAIRS = ("pair (all | 2nd half)", "in conflict", "mean cosine", "severity", "longest run", "")
+_LOSSES = ("loss (all | 2nd half)", "first value", "last value", "gradient norm")
+_PAIRS_SHOWN = 5
+"""A terminal has few lines; the page shows all pairs."""
 
 
-def verdict(diagnosis: Diagnosis, plan: Plan) -> Iterator[RenderableType]:
-    """What to print: tables, the regime, the checks behind it, the plan and its reason."""
+def plain_text(findings: Findings) -> str:
+    """The report without colours."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, highlight=False)
+    print_report(console, findings)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def print_report(console: Console, findings: Findings) -> None:
+    """Verdict, what to do, how sure, the numbers."""
+    width = min(console.width, WIDTH)
+    for part in _verdict(findings):
+        console.print(part, width=width)
+    for label, text, comment in findings.advice.lines:
+        # never broken: to be copied
+        line = Text.assemble(f"  {label:<9}", (text, "bold"))
+        line.append(f"   # {comment}" if comment else "", style="dim")
+        console.print(line, soft_wrap=True)
+    for part in _numbers(findings):
+        console.print(part, width=width)
+
+
+def _verdict(findings: Findings) -> Iterator[RenderableType]:
+    diagnosis, advice = findings.diagnosis, findings.advice
+    decided = not (diagnosis.too_short or diagnosis.too_close)
+    colour = _COLOURS[diagnosis.regime] if decided else "yellow"
+    yield Text.assemble("Verdict: ", (headline(diagnosis), f"bold {colour}"))
+    yield Text(explanation(diagnosis))
+    yield Text()
+    if findings.done:
+        yield Text.assemble(("This run: ", "bold"), findings.done)
+    label = "The plan: " if findings.done else "What to do: "
+    yield Text.assemble((label, "bold"), advice.action)
+
+
+def _numbers(findings: Findings) -> Iterator[RenderableType]:
+    diagnosis = findings.diagnosis
+    yield Text.assemble(("Why: ", "bold"), findings.advice.basis)
     if diagnosis.pairs:
+        yield Text()
+        yield Text.assemble(("How sure: ", "bold"), certainty_sentence(diagnosis))
+        yield _check_table(diagnosis)
+        yield Text(check_note(diagnosis), style="dim")
         yield _pair_table(diagnosis)
     yield _loss_table(diagnosis)
-    regime = Text.assemble(
-        "Regime: ",
-        (_MEANING[diagnosis.regime], f"bold {_COLOURS[diagnosis.regime]}"),
-        ".",
-    )
-    yield regime
-    for check in diagnosis.checks:
-        yield Text(f"  {check}", style="dim")
-    if diagnosis.too_short:
-        enough = diagnosis.thresholds.enough_samples
-        yield Text(
-            f"The profile has {diagnosis.samples} samples; fewer than {enough} are too short to "
-            "rely on. Train longer or sample more often (--every).",
-            style="bold yellow",
-        )
-    method = f" ({plan.reweighting})" if plan.reweighting else ""
-    yield Text.assemble("Plan: ", (plan.kind + method, "bold"), f", because {plan.reason}")
+    if diagnosis.pairs:
+        yield Text(agreement_sentence(diagnosis))
+    yield Text()
+    for note in findings.notes:
+        yield Text(f"Left out: {note}")
 
 
-def _pair_table(diagnosis: Diagnosis) -> Table:
-    title = f"Conflict per pair of losses ({diagnosis.samples} samples; all | last half)"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("pair", no_wrap=True)
-    for heading in ("conflicting", "mean cosine", "longest run"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for p in diagnosis.pairs:
-        table.add_row(
-            f"{p.first} / {p.second}",
+def _check_table(diagnosis: Diagnosis) -> RenderableType:
+    return _table(CHECK_HEADINGS, check_rows(diagnosis))
+
+
+def _pair_table(diagnosis: Diagnosis) -> RenderableType:
+    order = by_conflict(diagnosis)
+    rows = [
+        (
+            f"{_short(p.first)} / {_short(p.second)}",
             f"{p.conflict:.0%} | {p.conflict_late:4.0%}",
             f"{p.cosine:+.2f} | {p.cosine_late:+.2f}",
+            f"{p.severity:.2f}",
             str(p.longest_run),
+            "faded" if p.transient else "",
         )
-    return table
+        for p in order[:_PAIRS_SHOWN]
+    ]
+    hidden = len(order) - _PAIRS_SHOWN
+    caption = f"and {counted(hidden, 'pair')} with less conflict" if hidden > 0 else None
+    return _table(_PAIRS, rows, caption)
 
 
-def _loss_table(diagnosis: Diagnosis) -> Table:
-    caption = f"largest / smallest gradient norm, geometric mean: {diagnosis.norm_ratio:.3g}"
+def _loss_table(diagnosis: Diagnosis) -> RenderableType:
+    rows = [
+        (
+            _short(s.name),
+            f"{s.first:.3g}",
+            f"{s.last:.3g}",
+            f"{s.norm:.3g} | {s.norm_late:8.3g}" if s.norm else "no gradient",
+        )
+        for s in diagnosis.losses
+    ]
+    return _table(_LOSSES, rows)
+
+
+def _short(name: str) -> str:
+    """Long names give way before numbers do; beginning and end tell names apart."""
+    half = (_NAME - 1) // 2
+    return name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def _table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str | None = None
+) -> RenderableType:
     table = Table(
-        title="Per loss",
-        caption=caption,
-        title_justify="left",
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        caption=caption,
+        caption_justify="left",
     )
-    table.add_column("loss", no_wrap=True)
-    for heading in ("first value", "last value", "gradient norm", "last half"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for s in diagnosis.losses:
-        cells = (s.first, s.last, s.norm, s.norm_late)
-        table.add_row(s.name, *(f"{v:.3g}" for v in cells))
-    return table
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        # as text: names may look like markup
+        table.add_row(*map(Text, row))
+    return Padding(table, (1, 0, 0, 2), expand=False)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..adapters.design import AdapterDesign, Placement, Routing
-from ..core.aggregator import Aggregator, Reweighting
+from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
 from ..course.options import CourseOptions, Look
 from ..registry import METHODS, make, method_class
+from ..treatment import Treatment
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class AutoSettings:
     """The parts of the plan that a diagnosis may choose.
 
     Args:
-        reweighting: name of a reweighting method, at its defaults.
+        reweighting: name of a reweighting method, at its defaults; that of the rule unless given.
         routing, rank: of the adapters, see ``AdapterDesign``.
         look: ``race`` for a second look before a plan is applied, off by evidence; its steps are
             not among the budget's, but its time is in the record. See ``CourseOptions``.
@@ -59,7 +60,7 @@ class AutoSettings:
         MethodError: a bad value.
     """
 
-    reweighting: str = "ntk"
+    reweighting: str | None = None
     routing: Routing = "shared"
     rank: int = 4
     look: Look | None = None
@@ -67,11 +68,14 @@ class AutoSettings:
     rediagnose_every: int | None = None
 
     def __post_init__(self) -> None:
-        _ = self.adapters, self.course
-        if not isinstance(self.reweighting, str):
+        _ = self.treatment, self.course
+        if self.reweighting is not None and not isinstance(self.reweighting, str):
             raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
-        if not isinstance(make(self.reweighting), Reweighting):
-            raise MethodError(f"expected a reweighting method, found '{self.reweighting}'.")
+
+    @property
+    def treatment(self) -> Treatment:
+        """How plans are reached and carried out."""
+        return Treatment(self.reweighting, self.adapters.design)
 
     @property
     def course(self) -> CourseOptions:

@@ -81,8 +81,8 @@ class MethodExpression:
             raise MethodError(f"'{text}': {error}") from None
         if made.after and whole.steps_itself:
             raise MethodError(
-                f"expected a method that can follow plain steps, found '{text}': it takes the place "
-                "of the optimizer, whose moments it does not know."
+                f"expected a method that can follow plain steps, found '{text}': it takes the "
+                "place of the optimizer, whose moments it does not know."
             )
         return made
 

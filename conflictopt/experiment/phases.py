@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
 from ..course.course import Course, Rules
-from ..course.design import design_of
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import Recorder
-from ..diagnosis.regime import Diagnosis, diagnose
-from ..diagnosis.selection import Plan, select
+from ..diagnosis.regime import Diagnosis
+from ..diagnosis.selection import Plan
 from ..registry import make
-from ..treatment import treatment
 from .budget import Budget
 from .host import RunHost
 from .members import AdapterSettings, AutoSettings
@@ -45,9 +42,8 @@ class Phases:
     def begin(self, host: RunHost) -> None:
         """Before the first step: attach the adapters that are there from it on."""
         auto, self._host = self._method.auto, host
-        treat = _treat(auto) if auto is not None else None
-        name = (auto or AutoSettings()).reweighting
-        rules = Rules(diagnose, lambda d: select(d, name), treat, name)
+        t = (auto or AutoSettings()).treatment
+        rules = Rules(t.diagnose, t.select, t.method if auto is not None else None, t.usual)
         options = auto.course if auto is not None else None
         self._course = Course(host, self._recorder, rules, options)
         self._course.trained_with.append((0, self._fixed(0).label))
@@ -109,15 +105,6 @@ class Phases:
         treated = make("sum") if plain else self._method.aggregator()
         routed = settings is not None and settings.attach <= step
         return _routed(treated, settings) if routed and settings is not None else treated
-
-
-def _treat(chosen: AutoSettings) -> Callable[[Plan], Aggregator]:
-    def treat(plan: Plan) -> Aggregator:
-        design = design_of(plan, chosen.adapters.design)
-        route = make("adapters", **design.routing_options)
-        return treatment(plan, make(chosen.reweighting), route)
-
-    return treat
 
 
 def _routed(treated: Aggregator, settings: AdapterSettings) -> Aggregator:

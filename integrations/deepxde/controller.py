@@ -16,8 +16,8 @@ from conflictopt.core.reports import Reports
 from conflictopt.course.course import Course, Rules
 from conflictopt.course.decision import Decision
 from conflictopt.diagnosis.profile import Profile
-from conflictopt.diagnosis.regime import Diagnosis, Thresholds, diagnose
-from conflictopt.diagnosis.selection import Plan, select
+from conflictopt.diagnosis.regime import Diagnosis
+from conflictopt.diagnosis.selection import Plan
 from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
@@ -49,7 +49,6 @@ class Patch:
         model: Any,
         method: Method,
         groups: Grouping,
-        thresholds: Thresholds | None,
         optimizer_options: Mapping[str, Any],
     ) -> None:
         self.model = model
@@ -65,16 +64,11 @@ class Patch:
         self._reader = LossReader(self._hook, groups, self._note)
         self._held_out = HeldOutPoints(self._hook)
         self._host = ModelHost(self, self._held_out, optimizer_options["seed"])
-        self._course = self._make_course(thresholds)
+        self._course = self._make_course()
 
-    def _make_course(self, thresholds: Thresholds | None) -> Course:
-        method = self.method
-        rules = Rules(
-            lambda profile: diagnose(profile, thresholds),
-            lambda diagnosis: select(diagnosis, method.balance_name),
-            method.of_plan if method.auto else None,
-            method.balance_name,
-        )
+    def _make_course(self) -> Course:
+        method, t = self.method, self.method.treatment
+        rules = Rules(t.diagnose, t.select, t.method if method.auto else None, t.usual)
         made = Course(self._host, method.recorder, rules, method.course, self._note)
         made.trained_with.append((0, method.start().label))
         made.on_diagnosis.append(self._diagnosed)
@@ -204,7 +198,7 @@ class Patch:
             session.names = session.names or met.names
             session.equations = met.equations or None
             if self.method.adapters and self.adapters is None:
-                self._attach_now(met.names, self.method.design)
+                self._attach_now(met.names, self.method.treatment.design)
                 objective = self._reader.read(batch, wanted)
             if self.method.course.look == "race":
                 self._held_out.check()
@@ -222,7 +216,9 @@ class Patch:
             return True
         again = self.method.course.rediagnose_every is not None
         undecided = self.method.auto and (again or self.diagnosis is None)
-        return undecided and bool(self.method.balance.needs & reads)
+        treatment = self.method.treatment
+        planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
+        return any(method.needs & reads for method in planned)
 
     # -- the decision -------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class ModelHost:
         """See ``Host``."""
         patch = self._patch
         assert patch.groups is not None
-        design = design_of(plan, patch.method.design)
+        design = design_of(plan, patch.method.treatment.design)
         return self.attach_design(patch.groups.names, design)
 
     def attach_design(self, losses: tuple[str, ...], design: AdapterDesign) -> int:

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
-from conflictopt.course.design import design_of
 from conflictopt.course.options import CourseOptions
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.selection import Plan
 from conflictopt.foreign import adopt
 from conflictopt.registry import make, to_config
-from conflictopt.treatment import treatment
+from conflictopt.treatment import Treatment
 
 
 @dataclass(frozen=True)
@@ -27,17 +25,15 @@ class Method:
         fixed: the method to train with from the start; ``None`` for ``auto``.
         recorder: takes the profile.
         record: whether a fixed method is profiled too.
-        balance, balance_name: the reweighting that plans use.
-        design: of the adapters that plans use, or that a fixed method routes to.
+        treatment: how plans are reached and carried out; its design is also that of the adapters
+            that a fixed method routes to.
         course: second look and new verdicts, of ``auto``.
     """
 
     fixed: Aggregator | None
     recorder: Recorder
     record: bool
-    balance: Aggregator
-    balance_name: str
-    design: AdapterDesign
+    treatment: Treatment
     course: CourseOptions
 
     @classmethod
@@ -46,8 +42,7 @@ class Method:
         method: Any,
         recorder: Recorder,
         record: bool,
-        reweighting: Any,
-        design: AdapterDesign,
+        treatment: Treatment,
         course: CourseOptions,
     ) -> Method:
         """Resolve names, and objects of other packages.
@@ -57,18 +52,12 @@ class Method:
                 method.
         """
         course.check_profile(recorder.steps)
-        if not isinstance(design, AdapterDesign):
-            raise MethodError(f"expected adapters as an AdapterDesign, found {design!r}.")
-        method, reweighting = _read("method", method), _read("reweighting", reweighting)
-        if isinstance(reweighting, str):
-            balance, balance_name = make(reweighting), reweighting
-        else:
-            balance, balance_name = reweighting, type(reweighting).__name__
+        method = adopted("method", method)
         fixed: Aggregator | None
         if method == "auto":
             fixed = None
         elif method == "adapters":
-            fixed = make("adapters", **design.routing_options)
+            fixed = make("adapters", **treatment.design.routing_options)
         else:
             fixed = make(method) if isinstance(method, str) else method
         if fixed is not None and course != CourseOptions():
@@ -76,7 +65,7 @@ class Method:
                 "expected look, race_steps and rediagnose_every with method 'auto', found them "
                 "with another, which is not chosen by a diagnosis."
             )
-        return cls(fixed, recorder, record, balance, balance_name, design, course)
+        return cls(fixed, recorder, record, treatment, course)
 
     @property
     def auto(self) -> bool:
@@ -108,13 +97,9 @@ class Method:
         Args:
             saved: what ``MultiLossOptimizer`` adds to a checkpoint.
         """
-        reason = "restored from a checkpoint."
-        plans = (
-            Plan("reweighting", self.balance_name, False, reason),
-            Plan("adapters + reweighting", self.balance_name, True, reason),
-        )
-        for plan in plans if self.auto else ():
-            method = self.of_plan(plan)
+        plans = self.treatment.plans("restored from a checkpoint.") if self.auto else ()
+        for plan in plans:
+            method = self.treatment.method(plan)
             if saved.get("config") is not None and to_config(method) == saved["config"]:
                 return plan, method
             observed = Chain(self.recorder, *members(method))
@@ -122,17 +107,15 @@ class Method:
                 return plan, observed
         return None
 
-    def of_plan(self, plan: Plan) -> Aggregator:
-        """The aggregator that carries out a plan."""
-        design = design_of(plan, self.design)
-        route = make("adapters", **design.routing_options)
-        return treatment(plan, self.balance, route)
 
+def adopted(what: str, method: Any) -> Any:
+    """A name or nothing as it is, anything else as an aggregator.
 
-def _read(what: str, method: Any) -> str | Aggregator:
-    """A name as it is, anything else as an aggregator."""
+    Raises:
+        MethodError: an object that is none, of any package.
+    """
     try:
-        return method if isinstance(method, str) else adopt(method)
+        return method if method is None or isinstance(method, str) else adopt(method)
     except TypeError as error:
         raise MethodError(f"as {what}: {error}") from error
 

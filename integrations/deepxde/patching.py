@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from conflictopt.adapters import AdapterDesign
@@ -11,14 +12,16 @@ from conflictopt.core.periodic import check_count
 from conflictopt.course.options import CourseOptions, Look
 from conflictopt.diagnosis.recorder import Recorder
 from conflictopt.diagnosis.regime import Thresholds
+from conflictopt.diagnosis.rule import Rule
 from conflictopt.optimizer import check_on_nonfinite
+from conflictopt.treatment import Treatment
 from conflictopt.update import UpdateMode, check_update
 
 from .attach import check_supported
 from .controller import Patch
 from .errors import PatchError
 from .groups import Grouping, check_grouping
-from .method import Method
+from .method import Method, adopted
 
 __all__ = ["Patch", "patch", "unpatch"]
 
@@ -31,11 +34,12 @@ def patch(
     profile_steps: int = 1000,
     profile_every: int | None = None,
     record: bool = False,
-    reweighting: str | Aggregator = "ntk",
+    reweighting: str | Aggregator | None = None,
     adapters: AdapterDesign | None = None,
     look: Look | None = None,
     race_steps: int = 250,
     rediagnose_every: int | None = None,
+    rule: Rule | str | Path | None = None,
     thresholds: Thresholds | None = None,
     seed: int = 0,
     engine: EngineName = "auto",
@@ -61,7 +65,7 @@ def patch(
         profile_every: steps between the profile's samples; without it, such that there are 100 of
             them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
         record: also profile the first steps of a named method; ``auto`` always does.
-        reweighting: for ``auto``, the reweighting method of the plan.
+        reweighting: for ``auto``, the reweighting method of plans; that of the rule unless given.
         adapters: design of the adapters that a plan, or the method, has; the default one unless
             given. With a method given as an object, its own routing counts.
         look: for ``auto``, ``"race"`` for a second look: before a plan is applied, it, plain
@@ -72,7 +76,9 @@ def patch(
         rediagnose_every: for ``auto``, steps from one verdict to the next, each on a profile as
             long as the first; ``None`` for one verdict only. The plan changes if the new verdict
             is decided and leads to another. Adapters stay once attached.
-        thresholds: for the diagnosis.
+        rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
+            the one that comes with conflictopt unless given.
+        thresholds: for the diagnosis; those of the rule unless given.
         seed: of the method's own random choices.
         engine: how per-loss gradients are computed. ``"auto"`` evaluates the losses of a ``PDE`` or
             ``TimePDE`` problem apart, each from its own rows (``"rows"``), where that gives the
@@ -90,6 +96,7 @@ def patch(
         PatchError: the model, its optimizer or its losses cannot be supported, and why. What
             only shows in the losses is raised at the first training step, before any update.
         MethodError: an unknown method or a bad option.
+        RuleError: a file that is no rule.
     """
     check_supported(model)
     if isinstance(getattr(model, "conflictopt", None), Patch):
@@ -101,7 +108,13 @@ def patch(
     check_count("every", every)
     recorder = Recorder(profile_steps, sampling(profile_steps, profile_every))
     course = CourseOptions(look, race_steps, rediagnose_every)
-    chosen = Method.of(method, recorder, record, reweighting, adapters or AdapterDesign(), course)
+    treatment = Treatment(
+        adopted("reweighting", reweighting),
+        adapters if adapters is not None else AdapterDesign(),
+        Rule.load(rule) if isinstance(rule, (str, Path)) else rule,
+        thresholds,
+    )
+    chosen = Method.of(method, recorder, record, treatment, course)
     options = {
         "seed": seed,
         "engine": engine,
@@ -109,7 +122,7 @@ def patch(
         "update": update,
         "on_nonfinite": on_nonfinite,
     }
-    made = Patch(model, chosen, groups, thresholds, options)
+    made = Patch(model, chosen, groups, options)
     try:
         made.start()
     except Exception:

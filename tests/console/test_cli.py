@@ -13,7 +13,16 @@ from conflictopt.registry import METHODS
 
 TRAIN = "model.train(iterations=30)"
 SHORT = ("--profile-steps", 20, "--profile-every", 2)
-REPORT = {"report.json", "pairs.csv", "losses.csv", "history.csv", "profile.npz", "profile.png"}
+REPORT = {
+    "report.json",
+    "report.html",
+    "pairs.csv",
+    "losses.csv",
+    "layers.csv",
+    "history.csv",
+    "profile.npz",
+    "profile.png",
+}
 
 
 def read(path):
@@ -28,7 +37,7 @@ def rows(path):
 def test_diagnose_prints_the_verdict_and_writes_the_report(script, invoke, tmp_path):
     done = invoke("diagnose", script(TRAIN), *SHORT)
     assert done.exit_code == 0
-    for part in ("Conflict per pair", "pde / boundary", "Regime: ", "Plan: ", "because"):
+    for part in ("Verdict: ", "What to do: ", "Why: ", "pde / boundary", "report/report.html"):
         assert part in done.stdout
     folder = tmp_path / "report"
     assert {p.name for p in folder.iterdir()} == REPORT
@@ -38,6 +47,13 @@ def test_diagnose_prints_the_verdict_and_writes_the_report(script, invoke, tmp_p
     assert report["plan"]["kind"] in ("none", "reweighting", "adapters + reweighting")
     assert [(r["first"], r["second"]) for r in rows(folder / "pairs.csv")] == [("pde", "boundary")]
     assert [r["name"] for r in rows(folder / "losses.csv")] == ["pde", "boundary"]
+    assert [r["method"] for r in report["replays"]] == [
+        "Sum",
+        "PCGrad",
+        "ConFIG",
+        "GradNormBalance",
+    ]
+    assert report["rule"]["plans"].keys() >= {"persistent", "magnitude", "benign", "too_close"}
     assert Profile.load(folder / "profile.npz").steps.tolist() == list(range(0, 20, 2))
     assert (folder / "profile.png").read_bytes().startswith(b"\x89PNG")
 

@@ -15,8 +15,8 @@ def test_diagnose_sets_the_backend_and_opens_no_window(command, script, monkeypa
     )
     done = command("diagnose", script(start + TRAIN), *SHORT, "--", "word")
     assert done.returncode == 0, done.stderr
-    assert "Regime: " in done.stdout
-    assert "Plan: " in done.stdout
+    assert "Verdict: " in done.stdout
+    assert "What to do: " in done.stdout
     assert (tmp_path / "report/profile.png").is_file()
 
 

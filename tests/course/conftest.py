@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from conflictopt import MultiLossOptimizer, Thresholds, attach, diagnose, make, select
+from conflictopt import MultiLossOptimizer, Thresholds, attach, diagnose, select
 from conflictopt.adapters import attached
 from conflictopt.course.course import Course, Rules
 from conflictopt.course.host import HeldOut
 from conflictopt.course.options import CourseOptions
 from conflictopt.course.snapshot import Snapshot
 from conflictopt.diagnosis.recorder import Recorder
-from conflictopt.treatment import treatment
+from conflictopt.treatment import Treatment
 
 
 class Net(nn.Module):
@@ -179,7 +179,7 @@ def course_of(loop, treat=None, thresholds=None, verdicts=None, steps=60, **opti
     def treated(plan):
         if treat is not None:
             return treat[plan.kind]
-        return treatment(plan, make("softadapt"), make("adapters"))
+        return Treatment("softadapt").method(plan)
 
     planned = iter(verdicts or ())
 

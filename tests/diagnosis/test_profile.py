@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 
@@ -35,6 +36,40 @@ def test_cosines_stay_within_one_and_norms_are_real():
 
 
 # -- files -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def layered(profile):
+    """The same with Gramians of two layers, whose names no encoding may change."""
+    part = profile.gramians / 3
+    both = np.stack([part, profile.gramians - part], axis=1)
+    blocks = ("network/0", "décodeur/1")
+    return dataclasses.replace(profile, blocks=blocks, block_gramians=both)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_round_trip_with_layers_is_exact(suffix, layered, tmp_path):
+    loaded = Profile.load(layered.save(tmp_path / f"profile{suffix}"))
+    assert loaded.blocks == layered.blocks
+    assert loaded.block_gramians.dtype == np.float64
+    assert np.array_equal(loaded.block_gramians, layered.block_gramians)
+    assert set(layered.to_json()) == {f.name for f in dataclasses.fields(Profile)}
+
+
+def test_a_layer_is_a_profile_of_its_own(layered, profile):
+    first = layered.of_block("network/0")
+    assert (first.names, first.blocks) == (profile.names, ())
+    assert np.array_equal(first.gramians, layered.block_gramians[:, 0])
+    with pytest.raises(ProfileError, match=r"one of the blocks \('network/0', .*found 'trunk'"):
+        layered.of_block("trunk")
+    with pytest.raises(ProfileError, match=r"one of the blocks \(\), found 'network/0'"):
+        profile.of_block("network/0")
+
+
+def test_layers_and_their_gramians_come_together(layered):
+    for change in ({"blocks": ()}, {"block_gramians": None}, {"blocks": ("a", "b", "c")}):
+        with pytest.raises(ProfileError, match="or neither of both"):
+            dataclasses.replace(layered, **change)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".json"])

@@ -95,6 +95,7 @@ CHANGED = {
     "persistent_cosine": (MILD, 1.0, -0.4, "persistent", "benign"),
     "magnitude_ratio": ([0.5] * 60, 5.0, 4.0, "benign", "magnitude"),
     "enough_samples": ([0.5] * 60, 1.0, 61, False, True),
+    "enough_confidence": ([0.3, -0.4] * 30 + [-0.4] * 10, 1.0, 0.0, True, False),
 }
 
 
@@ -102,7 +103,7 @@ CHANGED = {
 def test_each_threshold_changes_the_verdict(name, profile_of_pair):
     cosines, ratio, value, default, changed = CHANGED[name]
     profile = profile_of_pair(cosines, ratio)
-    verdict = "too_short" if name == "enough_samples" else "regime"
+    verdict = {"enough_samples": "too_short", "enough_confidence": "too_close"}.get(name, "regime")
     assert getattr(diagnose(profile), verdict) == default
     thresholds = Thresholds(**{name: value})
     assert getattr(diagnose(profile, thresholds), verdict) == changed
@@ -133,6 +134,7 @@ def test_diagnosis_is_plain_data(profile_of_rows, profile_of_pair):
         data = json.loads(json.dumps(d.to_json(), allow_nan=False))
         assert data["regime"] == d.regime
         assert data["too_short"] is d.too_short
+        assert data["too_close"] is d.too_close
         assert data["steps"] == [0, 10 * (len(profile.steps) - 1)]
         assert data["samples"] == len(profile.steps)
         assert data["checks"] == [dataclasses.asdict(c) for c in d.checks]

@@ -83,7 +83,7 @@ def test_options_are_those_given_and_the_defaults():
     assert parse("wide+none").options == {"wide": {"placement": "last", "rank": 4}, "none": {}}
     assert parse("auto").options == {
         "auto": {
-            "reweighting": "ntk",
+            "reweighting": None,
             "routing": "shared",
             "rank": 4,
             "look": None,
@@ -106,7 +106,7 @@ def test_objects_of_an_expression():
     assert parse("wide+ntk").adapters is None
     assert (parse("ntk").after, parse("ntk+after").after) == (0, 1000)
     assert parse("ntk+after:steps=7").after == 7
-    assert parse("auto:rank=2").auto == AutoSettings("ntk", "shared", 2)
+    assert parse("auto:rank=2").auto == AutoSettings(None, "shared", 2)
     assert parse("auto").aggregator() == parse("none").aggregator() == make("sum")
 
 
@@ -162,7 +162,7 @@ def test_expressions_can_be_keys_and_travel_to_workers():
         ("auto+adapters", "expected auto alone"),
         ("auto:reweighting=ntkk", "unknown method 'ntkk'. Did you mean 'ntk'"),
         ("auto:reweighting=pcgrad", "expected a reweighting method, found 'pcgrad'"),
-        ("auto:reweighting=3", "expected reweighting as a name, found 3"),
+        ("auto:reweighting=3", "expected reweighting as a name or a method, found 3"),
         ("auto:rank=0", "expected rank as a whole number >= 1, found 0"),
         ("auto:routing=mine", "expected routing among 'shared', 'exclusive', 'mixed', found"),
         ("pcgrad+ntk", "'pcgrad+ntk': expected reweighting methods, those of points first, then"),

@@ -1,11 +1,15 @@
 """``auto``: profile, diagnose, select, attach, go on."""
 
+import dataclasses
+
 import deepxde as dde
 import numpy as np
 import pytest
 import torch
 
-from conflictopt import AdapterDesign, Chain, make
+from conflictopt import AdapterDesign, Chain, MethodError, Thresholds, make
+from conflictopt.diagnosis.rule import Rule
+from conflictopt.diagnosis.template import PlanTemplate
 from conflictopt.integrations.deepxde import patch
 
 SHORT = {"profile_steps": 20, "profile_every": 2}
@@ -220,3 +224,19 @@ def test_a_profile_under_lbfgs_leads_to_a_plan_under_lbfgs(auto, lbfgs):
     assert all((u != 0).any() for u in made.adapters.up)
     losses = np.sum(model.losshistory.loss_train, axis=1)
     assert losses[-1] <= losses[0]
+
+
+def test_a_rule_of_ones_own_decides(conflicting, adam, tmp_path):
+    usual = Rule.default()
+    template = PlanTemplate("reweighting", "softadapt")
+    plans = dict.fromkeys(usual.plans, template)
+    path = dataclasses.replace(usual, plans=plans, evidence={}).save(tmp_path / "rule.json")
+    model = conflicting()
+    patch(model, "auto", rule=path, profile_steps=60, profile_every=1)
+    adam(model, 70)
+    assert model.conflictopt.optimizer.aggregator == make("softadapt")
+
+
+def test_a_rule_beside_thresholds_is_refused(conflicting):
+    with pytest.raises(MethodError, match="a rule or thresholds, found both"):
+        patch(conflicting(), "auto", rule=Rule.default(), thresholds=Thresholds())

@@ -206,7 +206,7 @@ def test_option_changes_the_outcome(name, option, outcome):
         ("softadapt", {"variant": "soft"}, "variant='original', 'normalized' or 'loss_weighted'"),
         ("uncertainty", {"start": math.inf}, r"expected start in \[-100, 100\], found inf"),
         ("uncertainty", {"cap": 0.1}, r"cap of at least the first weight, 0\.5, found 0\.1"),
-        ("adapters", {"routing": "own"}, "expected routing='shared', 'exclusive' or 'mixed', found"),
+        ("adapters", {"routing": "own"}, "routing='shared', 'exclusive' or 'mixed', found 'own'"),
         ("adapters", {"routing": "mixed", "share": 1.5}, "expected share in .0, 1., found 1.5"),
         ("adapters", {"share": 0.5}, "expected routing='mixed' with share=0.5, found 'shared'"),
     ],

@@ -1,0 +1,104 @@
+"""Prints the verdict on a script and writes its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..core.errors import ConflictOptError
+from ..diagnosis.advice import Script
+from ..diagnosis.findings import Findings
+from ..diagnosis.profile import Profile
+from ..diagnosis.replay import Replay, replay
+from ..diagnosis.report import write_report
+from ..diagnosis.text import print_report
+from ..registry import make
+
+REPLAYED = ("sum", "pcgrad", "config", "grad_norm")
+"""The plain step, two kinds of surgery, and reweighting."""
+
+
+def report(
+    console: Console,
+    made: Any,
+    folder: Path,
+    script: Script,
+    outcome: Mapping[str, Any] | None = None,
+) -> None:
+    """Print what was found about a model, and write it down.
+
+    Args:
+        made: the patch of the model.
+        folder: of the report.
+        script: that was run.
+        outcome: what the training came to; ``None`` if the script was stopped after the profile.
+    """
+    complete = made.diagnosis is not None
+    made.conclude()
+    replays, notes = _replays(made.profile) if made.diagnosis.pairs else ((), ())
+    found = Findings(
+        made.diagnosis,
+        # that of the first verdict, which is the one reported; later ones are told in `done`
+        made.decisions[0].after if made.decisions else made.plan,
+        script=script,
+        done="" if outcome is None else _done(made, complete, outcome["method"]),
+        replays=replays,
+        notes=notes,
+    )
+    console.print()
+    print_report(console, found)
+    about: dict[str, Any] = {"script": script.path, "arguments": list(script.arguments)}
+    write_report(folder, found, about if outcome is None else {**about, "outcome": outcome})
+    console.print(
+        f"\nReport: [bold]{escape(str(folder))}/report.html[/] (for a browser; explains the words, "
+        "has figures and all numbers)\n"
+        "Beside it: report.json, profile.png, profile.npz, *.csv",
+        soft_wrap=True,
+    )
+
+
+def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What the trainings came to, side by side."""
+    table = Table(title="Outcome", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    results = list(columns.values())
+    table.add_row("steps", *(str(r["steps"]) for r in results))
+    table.add_row("wall time, s", *(f"{r['wall_time_s']:.1f}" for r in results))
+    for section, label in (("train_loss", "train loss"), ("metrics", "metric")):
+        for key in results[-1][section]:
+            cells = (r[section].get(key) for r in results)
+            table.add_row(
+                f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
+            )
+    return table
+
+
+def _done(made: Any, complete: bool, method: str) -> str:
+    """What the run did with the plan."""
+    if not made.method.auto:
+        return f"trained with {method} from the start; the profile is of that, not of a plain run."
+    if not made.plan_applied:
+        why = "a checkpoint decided" if complete else "training ended before the profile did"
+        return f"The plan was not applied: {why}."
+    used = "; ".join(f"{label} from step {step} on" for step, label in made.trained_with[1:])
+    later = "".join(f" At step {d.step} {d}" for d in made.decisions[1:])
+    return f"the plan was applied: {used}.{later}"
+
+
+def _replays(profile: Profile) -> tuple[tuple[Replay, ...], tuple[str, ...]]:
+    """What each method would have chosen, and why it could not be told."""
+    found, notes = [], []
+    for name in REPLAYED:
+        try:
+            found.append(replay(profile, make(name)))
+        except ConflictOptError as error:
+            notes.append(f"what '{name}' would have chosen: {error}")
+    return tuple(found), tuple(notes)

@@ -1,0 +1,226 @@
+"""What to do next: in words, as a command, and as a line of code."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ..adapters.design import AdapterDesign
+from ..core.aggregator import Needs
+from .regime import Diagnosis
+from .rule import Rule
+from .selection import Plan
+
+_STEPS = 1000
+"""Of a profile, unless asked otherwise."""
+_SAMPLES = 100
+"""Of a profile that is long enough."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """The script that was profiled, to be run again.
+
+    Attributes:
+        path: as it was given.
+        arguments: its own command line.
+        profile_steps: asked for.
+        options: further words for ``conflictopt``, ``("--groups", "each")``.
+    """
+
+    path: str
+    arguments: tuple[str, ...] = ()
+    profile_steps: int = _STEPS
+    options: tuple[str, ...] = ()
+
+    def command(self, *words: str, steps: int | None = None) -> str:
+        """``conflictopt WORD SCRIPT WORDS``, with the options of this profile."""
+        steps = self.profile_steps if steps is None else steps
+        length = ("--profile-steps", str(steps)) if steps != _STEPS else ()
+        own = ("--", *self.arguments) if self.arguments else ()
+        first, *others = words
+        line = ("conflictopt", first, self.path, *others, *length, *self.options, *own)
+        return shlex.join(line)
+
+    @property
+    def plain(self) -> str:
+        """The script without conflictopt."""
+        return shlex.join(("python", self.path, *self.arguments))
+
+
+class Line(NamedTuple):
+    """Something to copy."""
+
+    label: str
+    text: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do next.
+
+    Attributes:
+        action: in a sentence.
+        lines: commands and code that do it.
+        basis: what the choice rests on, in sentences.
+    """
+
+    action: str
+    lines: tuple[Line, ...]
+    basis: str
+
+
+def advise(
+    diagnosis: Diagnosis, plan: Plan, rule: Rule | None = None, script: Script | None = None
+) -> Advice:
+    """What to do about a diagnosis.
+
+    Args:
+        plan: of the diagnosis.
+        rule: which chose it, for its evidence; the default one without.
+        script: for commands; without it there are lines of code only.
+    """
+    if diagnosis.too_short and diagnosis.pairs:
+        return Advice(_longer(diagnosis, script), (_again(diagnosis, script),), _basis(plan))
+    action, lines = _action(plan), _lines(plan, script)
+    if diagnosis.too_close and diagnosis.pairs:
+        action = f"Profile longer to be sure, or take the choice meant for this case. {action}"
+        lines = (_again(diagnosis, script), *lines)
+    return Advice(action, lines, _basis(plan, evidence_of(diagnosis, rule)))
+
+
+def situation(diagnosis: Diagnosis) -> str | None:
+    """The entry of a rule that a diagnosis leads to; ``None`` where no rule is asked."""
+    if diagnosis.too_short or not diagnosis.pairs:
+        return None
+    return "too_close" if diagnosis.too_close else diagnosis.regime
+
+
+def _action(plan: Plan) -> str:
+    if plan.kind == "none":
+        return "Nothing needs to be changed; train as you do now."
+    weights = f"let '{plan.reweighting}' weight the losses ({_summary(plan.reweighting)})"
+    if plan.adapters:
+        return f"Give each loss a small adapter of its own in the network, and {weights}."
+    return f"{_capital(weights)}."
+
+
+def _lines(plan: Plan, script: Script | None) -> tuple[Line, ...]:
+    if plan.kind == "none":
+        return (Line("Run", script.plain),) if script is not None else ()
+    if script is None:
+        return (_patch(plan), *_loop(plan))
+    auto = ("run", "--method", "auto")
+    return (
+        Line("Run", script.command(*auto), "profiles, then does this"),
+        Line(
+            "Compare",
+            script.command(*auto, "--against", "none"),
+            "trains without it too: does it help?",
+        ),
+        _patch(plan),
+    )
+
+
+def _patch(plan: Plan) -> Line:
+    """The plan from the first step on, under DeepXDE."""
+    design = _words(plan.design)[2:]
+    adapters = f", adapters=AdapterDesign({design})" if design else ""
+    return Line(
+        "DeepXDE", f"patch(model, {_method(plan)}{adapters})", "the same, from the first step on"
+    )
+
+
+def _loop(plan: Plan) -> list[Line]:
+    """The plan from the first step on, in a training loop."""
+    lines = [Line("Torch", f"opt = MultiLossOptimizer(optimizer, {_method(plan)})")]
+    if plan.adapters:
+        lines.append(Line("", f"opt.add_adapters(attach(net, losses{_words(plan.design)}))"))
+    if _reads_residuals(plan.reweighting):
+        lines.append(Line("", "opt.step(losses, residuals)", "in every step"))
+    return lines
+
+
+def _method(plan: Plan) -> str:
+    if not plan.adapters:
+        return f'"{plan.reweighting}"'
+    default = AdapterDesign().routing_options
+    options = AdapterDesign.from_json(plan.design).routing_options.items()
+    routing = _words({k: v for k, v in options if v != default.get(k)})
+    return f'Chain(make("{plan.reweighting}"), make("adapters"{routing}))'
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    return "".join(f", {k}={v!r}" for k, v in options.items())
+
+
+def _again(diagnosis: Diagnosis, script: Script | None) -> Line:
+    """A profile of about 100 samples if there were too few, else one twice as long."""
+    first, last = diagnosis.steps
+    span = last - first + 1
+    if script is None:
+        steps = max(_STEPS, 2 * span)
+        return Line("Again", f"Recorder(steps={steps}, every={steps // 100})")
+    kept = dict(zip(script.options[::2], script.options[1::2], strict=True))
+    kept.pop("--profile-every", None)
+    steps = 2 * script.profile_steps
+    if diagnosis.too_short and (span >= _SAMPLES or _ended_early(diagnosis, script)):
+        # more steps are not to be had, or not needed: look at more of them
+        steps = script.profile_steps
+        kept["--profile-every"] = str(max(1, span // _SAMPLES))
+    elif diagnosis.too_short:
+        steps = max(_STEPS, steps)
+    words = tuple(word for item in kept.items() for word in item)
+    return Line("Again", replace(script, profile_steps=steps, options=words).command("diagnose"))
+
+
+def _ended_early(diagnosis: Diagnosis, script: Script) -> bool:
+    """Whether training stopped before the profile was complete."""
+    steps = diagnosis.profile.steps
+    interval = int(steps[1] - steps[0]) if len(steps) > 1 else 1
+    return diagnosis.steps[1] + interval < script.profile_steps
+
+
+def _longer(diagnosis: Diagnosis, script: Script | None) -> str:
+    enough, now = diagnosis.thresholds.enough_samples, "Until then train as you do now."
+    steps = diagnosis.steps[1] - diagnosis.steps[0] + 1
+    if script is not None and steps < enough and _ended_early(diagnosis, script):
+        return f"Let the script train for at least {enough} steps, and take a sample in each. {now}"
+    return f"Take a profile with more samples. {now}"
+
+
+def evidence_of(diagnosis: Diagnosis, rule: Rule | None = None) -> str:
+    """What justifies the rule's plan for a diagnosis; empty where no rule is asked."""
+    return (rule or Rule.default()).evidence.get(f"plans.{situation(diagnosis)}", "")
+
+
+def _basis(plan: Plan, evidence: str = "") -> str:
+    text = _capital(plan.reason)
+    if evidence and evidence not in text:
+        text += f" Evidence for the choice: {evidence}"
+    if plan.kind != "none":
+        text += " Whether it helps on this problem only a comparison with the plain run tells."
+    return text
+
+
+def _summary(name: str | None) -> str:
+    # late: the registry is asked, no method imported
+    from ..registry import METHODS, describe
+
+    if name not in METHODS:
+        return "a method of your own"
+    found = next(str(row["summary"]) for row in describe() if row["name"] == name)
+    return found[0].lower() + found[1:].rstrip(".")
+
+
+def _reads_residuals(name: str | None) -> bool:
+    from ..registry import METHODS, method_class
+
+    return name in METHODS and bool(method_class(name).needs & Needs.RESIDUALS)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

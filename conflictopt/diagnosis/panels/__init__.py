@@ -1,0 +1,1 @@
+"""The parts of the figure: each draws on axes that it is given."""

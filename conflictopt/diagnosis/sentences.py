@@ -1,0 +1,99 @@
+"""The verdict in plain sentences."""
+
+from __future__ import annotations
+
+from .meaning import REGIMES, counted, factor, share
+from .odds import odds
+from .pairs import PairStatistics, is_persistent
+from .regime import Diagnosis
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """The verdict in a few words."""
+    if not diagnosis.pairs:
+        return "only one loss"
+    if diagnosis.too_short:
+        return "too short to tell"
+    return "too close to call" if diagnosis.too_close else REGIMES[diagnosis.regime]
+
+
+def explanation(diagnosis: Diagnosis) -> str:
+    """The verdict in one or two sentences that need no knowledge of gradients."""
+    if not diagnosis.pairs:
+        return "There is only one loss, so nothing can conflict."
+    found = _found(diagnosis)
+    if diagnosis.too_short:
+        enough = diagnosis.thresholds.enough_samples
+        return (
+            f"The profile has {counted(diagnosis.samples, 'sample')}, and fewer than {enough} "
+            f"decide nothing. As far as they go: {found}"
+        )
+    if diagnosis.too_close:
+        likely = sorted(odds(diagnosis).items(), key=lambda item: -item[1])[:2]
+        said = " and ".join(f"{share(value)} say '{REGIMES[name]}'" for name, value in likely)
+        return (
+            "The numbers lie so near to a threshold that the verdict could be another one: of the "
+            f"profile's random resamplings {said}. As measured: {found}"
+        )
+    return found
+
+
+def _found(diagnosis: Diagnosis) -> str:
+    """What was measured, whatever it is worth."""
+    if diagnosis.regime == "persistent":
+        return _persistent(diagnosis)
+    ratio = factor(diagnosis.norm_ratio)
+    if diagnosis.regime == "magnitude":
+        pulling = [s for s in diagnosis.losses if s.norm > 0]
+        strong, weak = (f(pulling, key=lambda s: s.norm) for f in (max, min))
+        text = (
+            f"your losses pull with very different strength: the strongest gradient is {ratio} "
+            f"times as long as the weakest, so '{strong.name}' dominates the training and "
+            f"'{weak.name}' hardly has a say. No two losses keep pulling against each other."
+        )
+    else:
+        text = (
+            "no two of your losses keep pulling the network in opposite directions, and they pull "
+            f"with similar strength (the strongest gradient is {ratio} times as long as the "
+            "weakest)."
+        )
+    text += _faded(diagnosis.transient_pairs)
+    return _sentence(text, diagnosis)
+
+
+def _persistent(diagnosis: Diagnosis) -> str:
+    worst, t = diagnosis.worst_pair, diagnosis.thresholds
+    assert worst is not None
+    held = [p for p in diagnosis.pairs if is_persistent(p.conflict_late, p.cosine_late, t)]
+    others = [p for p in held if p is not worst]
+    who = "two of your losses" if len(diagnosis.losses) > 2 else "your two losses"
+    often = f"in {worst.conflict_late:.0%} of the samples of {late_steps(diagnosis)}"
+    text = (
+        f"{who}, '{worst.first}' and '{worst.second}', pull the network in opposite directions "
+        f"{often}: a step that served only one would harm the other."
+    )
+    if len(others) == 1:
+        text += f" The same holds for '{others[0].first}' and '{others[0].second}'."
+    elif others:
+        text += f" The same holds for {len(others)} of the other {len(diagnosis.pairs) - 1} pairs."
+    return _sentence(text, diagnosis)
+
+
+def late_steps(diagnosis: Diagnosis) -> str:
+    """The half of the profile that decides, by its steps."""
+    steps = diagnosis.profile.steps
+    first, last = int(steps[len(steps) // 2]), int(steps[-1])
+    return f"steps {first} to {last}" if last > first else f"step {first}"
+
+
+def _faded(pairs: tuple[PairStatistics, ...]) -> str:
+    if not pairs:
+        return ""
+    names = [f"'{p.first}' and '{p.second}'" for p in pairs[:2]]
+    more = f", and {counted(len(pairs) - 2, 'more pair')}," if len(pairs) > 2 else ""
+    return f" Early on {'; '.join(names)}{more} did, but no longer."
+
+
+def _sentence(text: str, diagnosis: Diagnosis) -> str:
+    # after "As measured: " it goes on in lower case
+    return text if diagnosis.too_short or diagnosis.too_close else text[0].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""Training problems whose regime is known by construction."""

@@ -1,0 +1,107 @@
+"""What the report tells to copy can be copied."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+import conflictopt
+from conflictopt import Plan, Profile, diagnose
+from conflictopt.console.commands import Profiling
+from conflictopt.console.verdict import REPLAYED, _replays
+from conflictopt.diagnosis.advice import Script, advise
+from conflictopt.integrations.deepxde import patch
+
+from .conftest import MODEL
+
+TRAIN = "model.train(iterations=80)"
+PROFILE = ("--profile-steps", 60, "--profile-every", 1)
+
+
+def read(folder):
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def lines(report):
+    return {line["label"]: line["text"] for line in report["advice"]["lines"]}
+
+
+def words(line):
+    program, *others = shlex.split(line)
+    assert program == "conflictopt"
+    return others
+
+
+def pulling(way):
+    """The two losses want u = 1 at the walls, and u = ``way`` inside."""
+    return f"model.data.pde = lambda x, u: u - {way}\n" + TRAIN
+
+
+def test_the_commands_for_conflict_run_as_they_are(script, invoke, tmp_path):
+    path = script(pulling(-1), name="with space.py")
+    assert invoke("diagnose", path, *PROFILE, "--groups", "each", "--", "-x").exit_code == 0
+    said = lines(read(tmp_path / "report"))
+    done = invoke(*words(said["Run"]))
+    assert done.exit_code == 0, done.output
+    report = read(tmp_path / "report")
+    assert report["arguments"] == ["-x"]
+    assert report["verdict"]["headline"] == "persistent conflict"
+    assert report["outcome"]["plan_applied"] is True
+    assert report["advice"]["done"].endswith("from step 60 on.")
+    assert "This run: " in done.stdout
+    assert "The plan: " in done.stdout
+    assert "--against none" in said["Compare"]
+
+
+def test_without_conflict_there_is_nothing_to_change(script, invoke, tmp_path):
+    path = script(pulling(1), name="with space.py")
+    done = invoke("diagnose", path, *PROFILE, "--", "-x")
+    assert done.exit_code == 0, done.output
+    assert lines(read(tmp_path / "report")) == {"Run": shlex.join(["python", str(path), "-x"])}
+    assert "Nothing needs to be changed; train as you do now." in done.stdout
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan("reweighting", "grad_norm", False, ""),
+        Plan("adapters + reweighting", "ntk", True, ""),
+        Plan("adapters + reweighting", "ntk", True, "", {"rank": 2, "routing": "exclusive"}),
+    ],
+)
+def test_the_line_for_deepxde_trains(plan):
+    sample = Profile(("a", "b"), np.arange(60), np.ones((60, 2)), np.tile(np.eye(2), (60, 1, 1)))
+    advice = advise(diagnose(sample), plan, script=Script("heat.py"))
+    line = next(line.text for line in advice.lines if line.label == "DeepXDE")
+    names = {**vars(conflictopt), "patch": patch}
+    exec(MODEL, names)
+    exec(line, names)
+    names["model"].train(iterations=3)
+    method = names["model"].conflictopt.trained_with[0][1]
+    assert ("Adapter" in method) == plan.adapters
+
+
+def test_a_method_of_ones_own_is_told(script, invoke, tmp_path):
+    done = invoke("run", script(TRAIN), "--method", "pcgrad", *PROFILE)
+    expected = "trained with pcgrad from the start; the profile is of that, not of a plain run."
+    assert read(tmp_path / "report")["advice"]["done"] == expected
+    assert f"This run: {expected}" in done.stdout
+
+
+def test_what_cannot_be_replayed_is_told():
+    odd = Profile(("a", "b"), np.arange(60), np.full((60, 2), np.inf), np.ones((60, 2, 2)))
+    found, notes = _replays(odd)
+    assert found == ()
+    assert [
+        n.startswith(f"what '{m}' would have chosen: ")
+        for n, m in zip(notes, REPLAYED, strict=True)
+    ]
+
+
+def test_a_script_remembers_how_it_was_profiled(tmp_path):
+    plain = Profiling(1000, None, "kind", "auto", tmp_path)
+    assert plain.script(tmp_path / "a.py", []).options == ()
+    other = Profiling(300, 2, "each", "graph", tmp_path).script(tmp_path / "a.py", ["x"])
+    expected = ("--profile-every", "2", "--groups", "each", "--engine", "graph")
+    assert (other.options, other.profile_steps, other.arguments) == (expected, 300, ("x",))

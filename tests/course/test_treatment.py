@@ -1,0 +1,86 @@
+"""A treatment: whose rule, thresholds, reweighting and design a run follows."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from conflictopt import AdapterDesign, Chain, MethodError, Thresholds, make
+from conflictopt.diagnosis.profile import Profile
+from conflictopt.diagnosis.rule import Rule
+from conflictopt.diagnosis.template import PlanTemplate
+from conflictopt.treatment import Treatment
+
+
+@pytest.fixture
+def opposed():
+    """A profile of two opposed gradients."""
+    g = torch.tensor([[1.0, -0.9], [-0.9, 1.0]], dtype=torch.float64).numpy()
+    gramians = torch.tensor(g).expand(100, 2, 2).numpy().copy()
+    steps = torch.arange(100).numpy()
+    return Profile(("pde", "bc"), steps, torch.ones(100, 2).double().numpy(), gramians)
+
+
+@pytest.fixture
+def rule():
+    """A rule with a design and a reweighting of its own."""
+    template = PlanTemplate("adapters + reweighting", "softadapt", {"rank": 2, "scale": "sum"})
+    usual = Rule.default()
+    return dataclasses.replace(
+        usual,
+        thresholds=dataclasses.replace(usual.thresholds, persistent_cosine=-0.5),
+        plans={**usual.plans, "persistent": template},
+        evidence={},
+    )
+
+
+def routed(name, **options):
+    return Chain(make(name), make("adapters", **options))
+
+
+def test_the_rule_decides(opposed, rule):
+    treatment = Treatment(rule=rule)
+    diagnosis = treatment.diagnose(opposed)
+    assert diagnosis.thresholds == rule.thresholds
+    plan = treatment.select(diagnosis)
+    assert (plan.kind, plan.reweighting) == ("adapters + reweighting", "softadapt")
+    assert plan.design == {"rank": 2, "scale": "sum"}
+    assert treatment.method(plan) == routed("softadapt")
+
+
+def test_what_the_user_chose_wins(opposed, rule):
+    treatment = Treatment("dwa", AdapterDesign(routing="exclusive"), rule)
+    plan = treatment.select(treatment.diagnose(opposed))
+    assert plan.reweighting == treatment.usual == "dwa"
+    assert treatment.method(plan) == routed("dwa", routing="exclusive")
+    given = make("softadapt", beta=0.5)
+    assert Treatment(given, rule=rule).method(plan).members[0] is given
+
+
+def test_thresholds_decide_without_a_rule(opposed):
+    strict = Thresholds(persistent_cosine=-0.95)
+    assert Treatment(thresholds=strict).diagnose(opposed).regime == "benign"
+    assert Treatment().diagnose(opposed).regime == "persistent"
+
+
+def test_every_plan_that_can_come_about(rule):
+    kinds = {(p.kind, p.reweighting) for p in Treatment(rule=rule).plans("why")}
+    assert ("adapters + reweighting", "softadapt") in kinds
+    assert all(
+        name == "dwa"
+        for _, name in {(p.kind, p.reweighting) for p in Treatment("dwa", rule=rule).plans("why")}
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reweighting": "pcgrad"}, "expected a reweighting method, found 'pcgrad'"),
+        ({"reweighting": 3}, "expected reweighting as a name or a method, found 3"),
+        ({"design": "shared"}, "expected adapters as an AdapterDesign, found 'shared'"),
+        ({"rule": Rule.default(), "thresholds": Thresholds()}, "a rule or thresholds, found both"),
+    ],
+)
+def test_refusals(options, message):
+    with pytest.raises(MethodError, match=message):
+        Treatment(**options)

@@ -1,0 +1,106 @@
+"""The report folder: everything that was found, readable by machines."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from conflictopt import Profile, diagnose, select
+from conflictopt.diagnosis.findings import Findings, Table
+from conflictopt.diagnosis.report import write_report
+
+from .reporting import cases, findings, profile
+
+FILES = {
+    "report.json",
+    "report.html",
+    "pairs.csv",
+    "losses.csv",
+    "layers.csv",
+    "history.csv",
+    "profile.npz",
+    "profile.png",
+}
+
+
+def rows(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read(path):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_json_has_everything(tmp_path):
+    table = Table("Kernel", ("block", "share"), (("pde", "1"),))
+    found = findings(cases()["persistent"], tables=(table,), notes=("one thing.",), done="did.")
+    write_report(tmp_path / "a" / "b", found, {"outcome": {"steps": 3}})
+    assert {p.name for p in (tmp_path / "a/b").iterdir()} == FILES
+    report = read(tmp_path / "a/b/report.json")
+    diagnosis = report["diagnosis"]
+    assert diagnosis["confidence"] == found.diagnosis.confidence
+    assert diagnosis["margin"] == found.diagnosis.margin
+    assert [c["low"] for c in diagnosis["checks"]] == [c.low for c in found.diagnosis.checks]
+    assert [b["name"] for b in diagnosis["blocks"]] == ["layer0", "layer1"]
+    assert "profile" not in diagnosis
+    assert report["verdict"]["headline"] == "persistent conflict"
+    assert report["verdict"]["odds"]["persistent"] == 1
+    assert report["verdict"]["situation"] == "persistent"
+    assert report["plan"] == found.plan.to_json()
+    evidence = report["rule"]["plans"]["persistent"]["evidence"]
+    assert evidence == found.rule.evidence["plans.persistent"]
+    assert [r["method"] for r in report["replays"]] == [r.method for r in found.replays]
+    assert report["advice"]["done"] == "did."
+    assert report["advice"]["lines"][0]["text"].startswith("conflictopt run")
+    assert (report["notes"], report["tables"][0]["title"]) == (["one thing."], "Kernel")
+    assert report["outcome"] == {"steps": 3}
+
+
+def test_tables(tmp_path):
+    found = findings(cases()["many"])
+    write_report(tmp_path, found)
+    assert len(rows(tmp_path / "pairs.csv")) == 15
+    assert len(rows(tmp_path / "losses.csv")) == 6
+    layers = rows(tmp_path / "layers.csv")
+    assert len(layers) == 2 * 15
+    pair = found.diagnosis.blocks[1].pairs[0]
+    assert float(layers[15]["cosine_late"]) == pair.cosine_late
+    assert (layers[15]["layer"], layers[15]["first"]) == ("layer1", pair.first)
+    assert len(rows(tmp_path / "history.csv")) == 60
+    kept = Profile.load(tmp_path / "profile.npz")
+    assert np.array_equal(kept.gramians, found.diagnosis.profile.gramians)
+
+
+def test_an_earlier_report_is_replaced(tmp_path):
+    write_report(tmp_path, findings(cases()["many"]))
+    write_report(tmp_path, findings(cases()["benign"]))
+    assert rows(tmp_path / "layers.csv") == []
+    assert len(rows(tmp_path / "losses.csv")) == 3
+
+
+@pytest.mark.parametrize("case", ["close", "one", "single sample"])
+def test_every_kind_of_verdict_has_a_report(tmp_path, case):
+    write_report(tmp_path, findings(cases()[case]))
+    assert {p.name for p in tmp_path.iterdir()} == FILES
+    assert read(tmp_path / "report.json")["verdict"]["headline"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_numbers_that_are_none(tmp_path):
+    broken = profile(("pde", "boundary", "never"), -0.5)
+    gramians, losses = broken.gramians.copy(), broken.losses.copy()
+    gramians[:, 2], gramians[:, :, 2], gramians[3], losses[3] = 0, 0, np.inf, np.nan
+    losses[-1, 0] = np.inf
+    found = dataclasses.replace(broken, gramians=gramians, losses=losses)
+    diagnosis = diagnose(found)
+    write_report(tmp_path, Findings(diagnosis, select(diagnosis)))
+    assert read(tmp_path / "report.json")["diagnosis"]["losses"][0]["last"] == "inf"
+    assert (tmp_path / "report.html").stat().st_size > 10_000

@@ -1,0 +1,150 @@
+"""What to do next: lines that work when they are copied."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import torch
+
+import conflictopt
+from conflictopt import diagnose, select
+from conflictopt.diagnosis.advice import Script, advise, situation
+from conflictopt.diagnosis.odds import odds
+from conflictopt.diagnosis.rule import Rule
+
+from .reporting import SCRIPT, cases, findings, plan, profile
+
+
+def advice(case, script=SCRIPT):
+    diagnosis = diagnose(cases()[case])
+    return advise(diagnosis, select(diagnosis), script=script)
+
+
+def codes(found):
+    return [line.text for line in found.lines]
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (plan("none", None), None),
+        (plan("reweighting", "grad_norm"), 'patch(model, "grad_norm")'),
+        (
+            plan("adapters + reweighting"),
+            'patch(model, Chain(make("ntk"), make("adapters")))',
+        ),
+        (
+            plan("adapters + reweighting", rank=8, routing="exclusive"),
+            'patch(model, Chain(make("ntk"), make("adapters", routing=\'exclusive\')), '
+            "adapters=AdapterDesign(rank=8, routing='exclusive'))",
+        ),
+    ],
+)
+def test_the_line_of_code_is_that_of_the_plan(made, line):
+    found = advise(diagnose(cases()["persistent"]), made, script=SCRIPT)
+    assert [t for t in codes(found) if t.startswith("patch")] == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        plan("reweighting", "grad_norm"),
+        plan("reweighting", "ntk"),
+        plan("adapters + reweighting", "ntk", rank=2, routing="exclusive"),
+    ],
+)
+def test_the_lines_for_a_torch_loop_run(made):
+    lines = codes(advise(diagnose(cases()["persistent"]), made))
+    loop = [t for t in lines if not t.startswith("patch")]
+    generator = torch.Generator().manual_seed(0)
+    layers = [torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 4), torch.nn.Tanh()]
+    net = torch.nn.Sequential(*layers, torch.nn.Linear(4, 1))
+    names = {**vars(conflictopt), "net": net, "losses": ["a", "b"]}
+    names["optimizer"] = torch.optim.SGD(net.parameters(), lr=1e-3)
+    steps = [t for t in loop if t.startswith("opt.step")]
+    for line in loop:
+        if line not in steps:
+            exec(line, names)
+    x = torch.rand(6, 1, generator=generator)
+    names["residuals"] = {"a": net(x), "b": net(x[:2]) - 1}
+    names["losses"] = {k: r.square().mean() for k, r in names["residuals"].items()}
+    exec(steps[0] if steps else "opt.step(losses)", names)
+    assert names["opt"].last.names == ("a", "b")
+
+
+def test_nothing_to_do_is_the_script_itself():
+    found = advice("benign", Script("a b.py", ("--n", "3")))
+    assert codes(found) == ["python 'a b.py' --n 3"]
+    assert found.action == "Nothing needs to be changed; train as you do now."
+
+
+def test_commands_keep_the_profile_and_the_arguments():
+    script = Script("heat.py", ("--n", "3"), 300, ("--groups", "each"))
+    first = codes(advice("persistent", script))[0]
+    expected = "conflictopt run heat.py --method auto --profile-steps 300 --groups each -- --n 3"
+    assert first == expected
+
+
+def test_too_close_profiles_longer_first():
+    lines = codes(advice("close"))
+    assert shlex.split(lines[0])[1:] == ["diagnose", "my script.py", "--profile-steps", "2000"]
+    assert any(line.startswith("conflictopt run") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("samples", "steps", "words"),
+    [
+        # a complete profile of few steps: more of them
+        (5, 50, []),
+        # enough steps, of which too few were looked at
+        (20, 200, ["--profile-steps", "200", "--profile-every", "1"]),
+        # training ended before the profile did
+        (3, 1000, ["--profile-every", "1"]),
+    ],
+)
+def test_too_short_says_how_to_have_more_samples(samples, steps, words):
+    diagnosis = diagnose(profile(("pde", "boundary"), samples=samples))
+    found = advise(diagnosis, select(diagnosis), script=Script("heat.py", (), steps))
+    assert shlex.split(codes(found)[0])[1:] == ["diagnose", "heat.py", *words]
+    if steps == 1000:
+        assert found.action.startswith("Let the script train for at least 50 steps")
+
+
+def test_the_evidence_is_told_once():
+    found = findings(cases()["persistent"])
+    evidence = found.rule.evidence["plans.persistent"]
+    assert found.advice.basis.count(evidence) == 1
+    said = advise(found.diagnosis, plan("reweighting"), found.rule).basis
+    assert said.count(evidence) == 1
+
+
+def test_another_rule_has_its_own_evidence():
+    default = Rule.default()
+    rule = Rule(default.thresholds, default.plans, {"plans.persistent": "Seen twice."})
+    diagnosis = diagnose(cases()["persistent"])
+    assert "Seen twice." in advise(diagnosis, select(diagnosis), rule).basis
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("persistent", "persistent"),
+        ("magnitude", "magnitude"),
+        ("benign", "benign"),
+        ("close", "too_close"),
+        ("short", None),
+        ("one", None),
+    ],
+)
+def test_which_entry_of_the_rule_applied(case, expected):
+    assert situation(diagnose(cases()[case])) == expected
+
+
+@pytest.mark.parametrize("case", ["persistent", "close", "benign", "one"])
+def test_the_odds_are_those_of_the_confidence(case):
+    diagnosis = diagnose(cases()[case])
+    shares = odds(diagnosis)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares[diagnosis.regime] == diagnosis.confidence
+    assert odds(diagnose(cases()["single sample"])) == {}
