@@ -9,9 +9,10 @@ import numpy as np
 
 from ..core.errors import LayoutError, LossError
 from ..core.layout import TRUNK, Block
+from ..diagnosis.defaults import default_thresholds
 from .tangent import ADAPTERS, TangentKernel
 
-CONFLICT = -0.05
+CONFLICT: float = default_thresholds()["conflict_below"]
 """Two losses are said to conflict below this cosine: above, noise decides the sign."""
 SAME = 1e-4
 """Change of the gradients' inner products, relative to their norms, up to which two kernels are
