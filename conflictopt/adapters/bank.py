@@ -71,7 +71,10 @@ class AdapterBank(nn.Module):
         """All down-projections in one ``[in, K r]``, all up-projections times s ``[K r, out]``."""
         down = torch.cat(list(self.down), dim=1)
         if self.design.orthogonal:
-            down = torch.linalg.qr(down).Q
+            q, r = torch.linalg.qr(down)
+            # a QR decomposition is free in the signs of its columns, and LAPACK's flip where a
+            # pivot crosses zero; with R's diagonal positive, Q follows D continuously
+            down = q * r.diagonal().sign()
         return down, torch.cat(list(self.up), dim=0) * self.scale
 
     def forward(self, x: Tensor) -> Tensor:

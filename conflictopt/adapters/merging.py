@@ -20,7 +20,8 @@ def merge(module: nn.Module) -> None:
     parameters, which have no effect any more.
 
     Raises:
-        LayoutError: no adapters attached, or adapters that are not linear; nothing is changed.
+        LayoutError: no adapters attached, adapters that are not linear, or a layer whose weight is
+            computed (weight normalisation) or shared with another layer; nothing is changed.
     """
     adapters = attached(module)
     if adapters is None:
@@ -32,6 +33,8 @@ def merge(module: nn.Module) -> None:
             "them attached; the network saves and loads with them."
         )
     for name in adapters.layers:
+        _check_own(module, name)
+    for name in adapters.layers:
         layer = module.get_submodule(name)
         assert isinstance(layer, nn.Linear)
         bank = adapters_of(layer)
@@ -39,6 +42,18 @@ def merge(module: nn.Module) -> None:
         with torch.no_grad():
             layer.weight.copy_(_merged(layer.weight, bank))
     detach(module)
+
+
+def _check_own(module: nn.Module, name: str) -> None:
+    weight = module.get_submodule(name)._parameters.get("weight")
+    uses = sum(p is weight for _, p in module.named_parameters(remove_duplicate=False))
+    if weight is not None and uses == 1:
+        return
+    found = "computed from other parameters" if weight is None else "shared with another layer"
+    raise LayoutError(
+        f"expected layers with weights of their own, found that of '{name}' {found}. Undo that "
+        "first, or keep the adapters attached; the network saves and loads with them."
+    )
 
 
 def _merged(weight: Tensor, bank: AdapterBank) -> Tensor:

@@ -45,7 +45,13 @@ def places(module: nn.Module, design: AdapterDesign) -> dict[str, nn.Linear]:
 
 
 def _named(every: list[str], patterns: tuple[str, ...]) -> list[str]:
-    empty = [p for p in patterns if not any(fnmatchcase(n, p) for n in every)]
+    found = {p: _matches(every, p) for p in patterns}
+    empty = [p for p, names in found.items() if not names]
     if empty:
         raise LayoutError(f"expected layers among {tuple(every)}, found {empty}.")
-    return [n for n in every if any(fnmatchcase(n, p) for p in patterns)]
+    return [n for n in every if any(n in names for names in found.values())]
+
+
+def _matches(every: list[str], pattern: str) -> list[str]:
+    """A layer's own name is no pattern, whatever characters are in it."""
+    return [pattern] if pattern in every else [n for n in every if fnmatchcase(n, pattern)]

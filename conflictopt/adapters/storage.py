@@ -49,7 +49,7 @@ def load_adapters(module: nn.Module, path: str | Path) -> Adapters:
         for prefix, bank in banks.items():
             own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             bank.load_state_dict(own)
-    except RuntimeError as error:
+    except (RuntimeError, LayoutError) as error:
         detach(module)
         raise LayoutError(f"the adapters in '{path}' do not fit this network: {error}") from error
     return adapters

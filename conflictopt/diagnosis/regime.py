@@ -104,7 +104,7 @@ class Diagnosis:
             path: where to write it too.
             plan: to explain; that of ``select`` without.
         """
-        from .html import page
+        from .html.page import page
 
         made = page(self._findings(plan))
         if path is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from .advice import situation
 from .figure import save_figure
 from .findings import Findings
-from .html import page
+from .html.page import page
 from .odds import odds
 from .profile import Profile
 from .sentences import explanation, headline

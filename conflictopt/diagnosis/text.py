@@ -82,7 +82,6 @@ def _numbers(findings: Findings) -> Iterator[RenderableType]:
     yield _loss_table(diagnosis)
     if diagnosis.pairs:
         yield Text(agreement_sentence(diagnosis))
-    yield Text()
     for note in findings.notes:
         yield Text(f"Left out: {note}")
 

@@ -47,12 +47,8 @@ def test_diagnose_prints_the_verdict_and_writes_the_report(script, invoke, tmp_p
     assert report["plan"]["kind"] in ("none", "reweighting", "adapters + reweighting")
     assert [(r["first"], r["second"]) for r in rows(folder / "pairs.csv")] == [("pde", "boundary")]
     assert [r["name"] for r in rows(folder / "losses.csv")] == ["pde", "boundary"]
-    assert [r["method"] for r in report["replays"]] == [
-        "Sum",
-        "PCGrad",
-        "ConFIG",
-        "GradNormBalance",
-    ]
+    methods = ["Sum", "PCGrad", "ConFIG", "GradNormBalance"]
+    assert [r["method"] for r in report["replays"]] == methods
     assert report["rule"]["plans"].keys() >= {"persistent", "magnitude", "benign", "too_close"}
     assert Profile.load(folder / "profile.npz").steps.tolist() == list(range(0, 20, 2))
     assert (folder / "profile.png").read_bytes().startswith(b"\x89PNG")

@@ -93,10 +93,9 @@ def test_what_cannot_be_replayed_is_told():
     odd = Profile(("a", "b"), np.arange(60), np.full((60, 2), np.inf), np.ones((60, 2, 2)))
     found, notes = _replays(odd)
     assert found == ()
-    assert [
-        n.startswith(f"what '{m}' would have chosen: ")
-        for n, m in zip(notes, REPLAYED, strict=True)
-    ]
+    assert len(notes) == len(REPLAYED)
+    for name, note in zip(REPLAYED, notes, strict=True):
+        assert note.startswith(f"what '{name}' would have chosen: ")
 
 
 def test_a_script_remembers_how_it_was_profiled(tmp_path):

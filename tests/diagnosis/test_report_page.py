@@ -14,7 +14,7 @@ import pytest
 from conflictopt import diagnose
 from conflictopt.diagnosis.figure import images
 from conflictopt.diagnosis.findings import Table
-from conflictopt.diagnosis.html import page
+from conflictopt.diagnosis.html.page import page
 from conflictopt.diagnosis.meaning import terms
 
 from .reporting import cases, findings, profile

@@ -18,7 +18,10 @@ TEXTS = {
         "Your two losses, 'pde' and 'boundary', pull the network in opposite directions in 100%",
         "samples in conflict, 2nd half",
     ),
-    "magnitude": ("'initial' dominates the training and 'pde' hardly has a say", "the strongest gradient is 1,000 times as long"),
+    "magnitude": (
+        "'initial' dominates the training and 'pde' hardly has a say",
+        "the strongest gradient is 1,000 times as long",
+    ),
     "benign": ("What to do: Nothing needs to be changed; train as you do now.",),
     "short": ("fewer than 50 decide nothing", "Take a profile with more samples"),
     "close": ("Profile longer to be sure, or take the choice meant for this case.",),

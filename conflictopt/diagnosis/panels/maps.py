@@ -42,7 +42,7 @@ def draw_layers(axes: Axes, diagnosis: Diagnosis) -> None:
     known = [{(p.first, p.second): p.cosine_late for p in block.pairs} for block in blocks]
     table = np.array([[layer[p.first, p.second] for layer in known] for p in rows])
     axes.imshow(table, vmin=-1, vmax=1, cmap=DIVERGING, aspect="auto")
-    _write(axes, table, "{:+.2f}", dark=np.abs(table) > 0.7)
+    _write(axes, table, "{:+.2f}", dark=np.abs(table) > 0.55)
     labels = [f"{short(b.name, _NAME)}\n{b.share:.0%}" for b in blocks]
     axes.set_xticks(range(len(blocks)), labels)
     axes.set_yticks(range(len(rows)), [pair_name(p.first, p.second, _NAME) for p in rows])

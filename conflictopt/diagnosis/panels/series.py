@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PAIRS_SHOWN = 5
 """More curves are unreadable; the map of conflicts has all pairs."""
+_LOWEST = -1.2
+"""Of the axis of cosines: beyond -1 there is room for words."""
 _SMOOTHED = 20
 """Running means are over this part of the profile."""
 
@@ -37,7 +39,7 @@ def draw_cosines(axes: Axes, diagnosis: Diagnosis) -> None:
     shown = by_conflict(diagnosis)[:PAIRS_SHOWN]
     places = {p: k for k, p in enumerate(combinations(profile.names, 2))}
     first, second = np.triu_indices(len(profile.names), 1)
-    axes.axhspan(-1.05, limit, color=CONFLICT, alpha=0.08, lw=0)
+    axes.axhspan(_LOWEST, limit, color=CONFLICT, alpha=0.08, lw=0)
     axes.axhline(0, color="0.6", lw=0.8)
     for number, pair in enumerate(shown):
         k = places[pair.first, pair.second]
@@ -51,7 +53,7 @@ def draw_cosines(axes: Axes, diagnosis: Diagnosis) -> None:
     hidden = len(diagnosis.pairs) - len(shown)
     more = f" ({len(shown)} of {len(diagnosis.pairs)} pairs)" if hidden else ""
     title(axes, f"Do the gradients agree?{more}")
-    axes.set(ylim=(-1.05, 1.05), ylabel="cosine")
+    axes.set(ylim=(_LOWEST, -_LOWEST), ylabel="cosine", yticks=np.linspace(-1, 1, 5))
     _over_steps(axes, diagnosis)
 
 
