@@ -149,6 +149,9 @@ class MultiLossOptimizer(OptimizerWrapper):
     def add_adapters(self, adapters: Adapters) -> None:
         """Train per-loss adapters too, by the settings and the schedule of the first group.
 
+        Parameters that a group holds already, because the optimizer was made after attaching, stay
+        in it.
+
         Checkpoints from before this call still load afterwards, except those of methods with
         moments of their own (``m_config``, ``multi_adam``), which start afresh.
 
@@ -156,7 +159,9 @@ class MultiLossOptimizer(OptimizerWrapper):
             MethodError: a learning rate of their own under an optimizer that searches lines.
         """
         self._check_rate(adapters.design.learning_rate)
-        linesearch.append_parameters(self.inner, list(adapters.parameters()))
+        held = {id(p) for g in self.param_groups for p in g["params"]}
+        fresh = [p for p in adapters.parameters() if id(p) not in held]
+        linesearch.append_parameters(self.inner, fresh)
         self.blocks.update(adapters.blocks())
         self.rates.update(dict.fromkeys(adapters.blocks(), adapters.design.learning_rate))
 

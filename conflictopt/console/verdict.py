@@ -14,11 +14,13 @@ from rich.table import Table
 from ..core.errors import ConflictOptError
 from ..diagnosis.advice import Script
 from ..diagnosis.findings import Findings
+from ..diagnosis.findings import Table as TableRows
 from ..diagnosis.profile import Profile
 from ..diagnosis.replay import Replay, replay
 from ..diagnosis.report import write_report
 from ..diagnosis.text import print_report
 from ..registry import make
+from .kernel import kernel_tables
 
 REPLAYED = ("sum", "pcgrad", "config", "grad_norm")
 """The plain step, two kinds of surgery, and reweighting."""
@@ -42,6 +44,7 @@ def report(
     complete = made.diagnosis is not None
     made.conclude()
     replays, notes = _replays(made.profile) if made.diagnosis.pairs else ((), ())
+    tables, why = _kernel(made) if made.diagnosis.pairs else ((), ())
     found = Findings(
         made.diagnosis,
         # that of the first verdict, which is the one reported; later ones are told in `done`
@@ -49,7 +52,8 @@ def report(
         script=script,
         done="" if outcome is None else _done(made, complete, outcome["method"]),
         replays=replays,
-        notes=notes,
+        notes=(*notes, *why),
+        tables=tables,
     )
     console.print()
     print_report(console, found)
@@ -91,6 +95,15 @@ def _done(made: Any, complete: bool, method: str) -> str:
     used = "; ".join(f"{label} from step {step} on" for step, label in made.trained_with[1:])
     later = "".join(f" At step {d.step} {d}" for d in made.decisions[1:])
     return f"the plan was applied: {used}.{later}"
+
+
+def _kernel(made: Any) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
+    """The tangent kernel as it is now, or why there is none."""
+    try:
+        kernel = made.tangent_kernel()
+    except ConflictOptError as error:
+        return (), (f"the tangent kernel: {error}",)
+    return kernel_tables(kernel, made.steps), ()
 
 
 def _replays(profile: Profile) -> tuple[tuple[Replay, ...], tuple[str, ...]]:

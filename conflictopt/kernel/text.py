@@ -84,23 +84,57 @@ def _loss_table(kernel: TangentKernel) -> Table:
     return table
 
 
-def _pair_table(kernel: TangentKernel) -> Table:
-    table = _table("Pairs of losses")
-    table.add_column("pair", no_wrap=True)
-    headings = ("coupling", "mostly through", "cosine", "mostly through")
-    for heading, justify in zip(headings, ("right", "left", "right", "left"), strict=True):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+PAIR_HEADINGS = ("coupling", "mostly through", "cosine", "mostly through")
+
+
+def pair_rows(kernel: TangentKernel) -> list[tuple[str, ...]]:
+    """Every pair: its names, then what ``PAIR_HEADINGS`` says, as text."""
     coupling, cosine = kernel.coupling(), kernel.cosines()
     shares = kernel.coupling_shares()
     parts = np.stack([kernel.cosines(b) for b in kernel.blocks])
-    for k, j in combinations(range(len(kernel.names)), 2):
-        table.add_row(
-            escape(f"{kernel.names[k]} / {kernel.names[j]}"),
+    return [
+        (
+            f"{kernel.names[k]} / {kernel.names[j]}",
             f"{coupling[k, j]:.2f}",
             _largest(kernel.blocks, shares[:, k, j], "{:.0%}"),
             f"{cosine[k, j]:+.2f}",
             _largest(kernel.blocks, parts[:, k, j], "{:+.2f}"),
         )
+        for k, j in combinations(range(len(kernel.names)), 2)
+    ]
+
+
+def block_rows(kernel: TangentKernel) -> list[tuple[str, ...]]:
+    """Every block: its name, then its shares in trace and squared gradient norm of each loss."""
+    traces, norms = kernel.trace(), kernel.gramian().diagonal()
+    rows = []
+    for b, block in enumerate(kernel.blocks):
+        own = kernel.gramians[b].diagonal()
+        cells = [
+            f"{_share(kernel.traces[b, k], traces[k])} | {_share(own[k], norms[k])}"
+            for k in range(len(kernel.names))
+        ]
+        rows.append((block, *cells))
+    return rows
+
+
+def _pair_table(kernel: TangentKernel) -> Table:
+    table = _table("Pairs of losses")
+    table.add_column("pair", no_wrap=True)
+    for heading, justify in zip(PAIR_HEADINGS, ("right", "left", "right", "left"), strict=True):
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in pair_rows(kernel):
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _block_table(kernel: TangentKernel) -> Table:
+    table = _table("Blocks of parameters")
+    table.add_column("block", no_wrap=True)
+    for name in kernel.names:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for row in block_rows(kernel):
+        table.add_row(*map(escape, row))
     return table
 
 
@@ -109,23 +143,7 @@ def _largest(blocks: Sequence[str], parts: Array, form: str) -> str:
     if not np.nan_to_num(parts).any():
         return "-"
     b = int(np.nanargmax(np.abs(parts)))
-    return escape(f"{blocks[b]} ({form.format(parts[b])})")
-
-
-def _block_table(kernel: TangentKernel) -> Table:
-    table = _table("Blocks of parameters")
-    table.add_column("block", no_wrap=True)
-    for name in kernel.names:
-        table.add_column(escape(name), justify="right", no_wrap=True)
-    traces, norms = kernel.trace(), kernel.gramian().diagonal()
-    for b, block in enumerate(kernel.blocks):
-        own = kernel.gramians[b].diagonal()
-        cells = [
-            f"{_share(kernel.traces[b, k], traces[k])} | {_share(own[k], norms[k])}"
-            for k in range(len(kernel.names))
-        ]
-        table.add_row(escape(block), *cells)
-    return table
+    return f"{blocks[b]} ({form.format(parts[b])})"
 
 
 def _change_table(comparison: Comparison) -> Table:

@@ -18,6 +18,7 @@ from conflictopt.course.decision import Decision
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.regime import Diagnosis
 from conflictopt.diagnosis.selection import Plan
+from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
 from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
@@ -234,6 +235,26 @@ class Patch:
     def conclude(self) -> Diagnosis | None:
         """Diagnose from the samples there are; ``None`` without any."""
         return self._course.conclude() if self.optimizer is not None else None
+
+    def tangent_kernel(self, rows: int | None = 32) -> TangentKernel:
+        """The tangent kernel between the losses, at the present parameters and the last batch.
+
+        Changes nothing in the model; one backward pass for each row.
+
+        Args:
+            rows: residual entries per loss, drawn at random where a loss has more; ``None`` for
+                all of them.
+
+        Raises:
+            PatchError: before the first step, or with losses that are not mean squares.
+        """
+        batch = self._host.batch
+        if self.optimizer is None or batch is None:
+            raise PatchError("expected at least one training step before a tangent kernel.")
+        losses = self._reader.read(batch, True).together(residuals=True)
+        check_mean_square(losses)
+        blocks = blocks_of_layout(self.optimizer.layout())
+        return tangent_kernel(losses.residuals, blocks, rows=rows)
 
     def _note(self, message: str) -> None:
         self.log.append(f"step {self.steps}: {message}")

@@ -7,7 +7,13 @@ import itertools
 import pytest
 import torch
 
-from conflictopt import LineSearchError, MethodError, MultiLossOptimizer, attach, make
+from conflictopt import (
+    LineSearchError,
+    MethodError,
+    MultiLossOptimizer,
+    attach,
+    make,
+)
 from conflictopt.adapters import AdapterDesign
 
 from .networks import LOSSES, Mlp, losses_of, network, points, total_of, trunk_of
@@ -160,6 +166,17 @@ def test_a_learning_rate_is_that_of_a_group_of_its_own(every):
             schedule.step()
     for a, b in zip(plain.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_adapters_that_the_optimizer_holds_already_are_not_stepped_twice():
+    """Attached before the optimizer was built from ``net.parameters()``."""
+    net = network(lambda: Mlp(2, 8, 8, 1))
+    adapters = attach(net, LOSSES)
+    opt = MultiLossOptimizer(torch.optim.SGD(net.parameters(), lr=1e-2), "sum")
+    opt.add_adapters(adapters)
+    assert set(adapters.blocks()) <= set(opt.blocks)
+    held = [id(p) for group in opt.param_groups for p in group["params"]]
+    assert len(set(held)) == len(held)
 
 
 def test_the_rate_of_a_design_is_that_of_its_blocks():

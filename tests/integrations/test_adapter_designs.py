@@ -91,7 +91,10 @@ def test_the_method_adapters_trains_every_design(placement, build, adam):
     assert list(found.layers) == expected_layers(build, placement)
     for field in ("placement", "rank", "activation", "routing", "learning_rate", "orthogonal"):
         assert getattr(found.design, field) == getattr(design, field)
-    assert all(u.any() for u in found.up)
+    moved = {n: [u.any() for u in block[1::2]] for n, block in found.blocks().items()}
+    assert all(moved["adapter/pde"])
+    # conditions are on the first output: theirs alone do not reach a part of the second's own
+    assert all(map(any if design.routing == "exclusive" else all, moved.values()))
     assert made.optimizer.rates == dict.fromkeys(found.blocks(), design.learning_rate)
     history = model.losshistory.loss_train
     assert np.sum(history[-1]) < np.sum(history[0])
