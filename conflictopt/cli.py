@@ -66,6 +66,10 @@ ProfileEvery = Annotated[
     int | None,
     typer.Option("--profile-every", min=1, help="steps between samples; without it 100 samples"),
 ]
+RuleFile = Annotated[
+    Path | None,
+    typer.Option("--rule", help="rule for the plan, of 'conflictopt calibrate'; ours without it"),
+]
 PerLoss = Annotated[
     Engine,
     typer.Option("--engine", help="how per-loss gradients are computed; auto unless measured"),
@@ -100,10 +104,11 @@ def diagnose(
     profile_every: ProfileEvery = None,
     groups: GroupBy = Groups.kind,
     engine: PerLoss = Engine.auto,
+    rule: RuleFile = None,
     out: Out = Path("report"),
 ) -> None:
     """Profile an unmodified DeepXDE script, print the verdict, stop."""
-    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
+    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
     _guarded(lambda: commands.diagnose(script, arguments or [], profiling))
 
 
@@ -130,10 +135,11 @@ def run(
     profile_every: ProfileEvery = None,
     groups: GroupBy = Groups.kind,
     engine: PerLoss = Engine.auto,
+    rule: RuleFile = None,
     out: Out = Path("report"),
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
-    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, out)
+    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
     training = commands.Training(
         method, option or [], seed, every, update.value, on_nonfinite.value, against
     )

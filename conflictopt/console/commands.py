@@ -40,6 +40,7 @@ class Profiling:
     every: int | None
     groups: str
     engine: str
+    rule: Path | None
     out: Path
 
     def patch_options(self) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class Profiling:
             "profile_every": self.every,
             "groups": self.groups,
             "engine": self.engine,
+            "rule": self.rule,
             "record": True,
         }
 
@@ -57,7 +59,8 @@ class Profiling:
         every = ("--profile-every", str(self.every)) if self.every is not None else ()
         groups = ("--groups", self.groups) if self.groups != "kind" else ()
         engine = ("--engine", self.engine) if self.engine != "auto" else ()
-        return (*every, *groups, *engine)
+        rule = ("--rule", str(self.rule)) if self.rule is not None else ()
+        return (*every, *groups, *engine, *rule)
 
     def script(self, path: Path, arguments: Sequence[str]) -> Script:
         """A script profiled so."""

@@ -18,6 +18,7 @@ from ..diagnosis.findings import Table as TableRows
 from ..diagnosis.profile import Profile
 from ..diagnosis.replay import Replay, replay
 from ..diagnosis.report import write_report
+from ..diagnosis.rule import Rule
 from ..diagnosis.text import print_report
 from ..registry import make
 from .kernel import kernel_tables
@@ -49,6 +50,7 @@ def report(
         made.diagnosis,
         # that of the first verdict, which is the one reported; later ones are told in `done`
         made.decisions[0].after if made.decisions else made.plan,
+        rule=made.method.treatment.rule or Rule.default(),
         script=script,
         done="" if outcome is None else _done(made, complete, outcome["method"]),
         replays=replays,

@@ -9,6 +9,7 @@ import pytest
 
 from conflictopt import Profile
 from conflictopt._version import __version__
+from conflictopt.diagnosis.rule import Rule
 from conflictopt.registry import METHODS
 
 TRAIN = "model.train(iterations=30)"
@@ -140,6 +141,29 @@ def test_options_of_auto_choose_the_parts_of_the_plan(script, invoke, tmp_path):
     done = invoke("run", script(TRAIN), *words, *SHORT)
     assert done.exit_code == 0
     assert read(tmp_path / "report/report.json")["plan"]["reweighting"] in ("grad_norm", None)
+
+
+@pytest.mark.parametrize("command", ["diagnose", "run"])
+def test_a_rule_of_ones_own_decides_and_is_shown(command, script, invoke, tmp_path):
+    usual = Rule.default()
+    content = usual.to_json()
+    content["thresholds"]["enough_samples"]["value"] = 5
+    for plan in content["plans"].values():
+        plan.update(kind="reweighting", reweighting="softadapt", evidence="A record of ours.")
+        plan.pop("adapters", None)
+    (tmp_path / "own.json").write_text(json.dumps(content), encoding="utf-8")
+    done = invoke(command, script(TRAIN), "--rule", tmp_path / "own.json", *SHORT)
+    assert done.exit_code == 0
+    assert read(tmp_path / "report/report.json")["plan"]["reweighting"] == "softadapt"
+    assert "A record of ours." in done.stdout
+    assert f"--rule {tmp_path / 'own.json'}" in done.stdout
+
+
+def test_a_file_that_is_no_rule_is_refused(script, invoke, tmp_path):
+    (tmp_path / "own.json").write_text("{}", encoding="utf-8")
+    done = invoke("diagnose", script(TRAIN), "--rule", tmp_path / "own.json", *SHORT)
+    assert done.exit_code == 2
+    assert "is no rule: rule: expected thresholds, plans" in done.stderr.replace("\n", " ")
 
 
 def test_each_model_of_a_script_has_its_report(script, invoke, tmp_path):
