@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint docs bench bench-full bench-suite clean
+.PHONY: demo test test-deepxde lint docs bench bench-full bench-suite ablation regimes clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -40,6 +40,15 @@ bench: .venv/bench-installed
 # What a run of each problem of the suite takes: about 10 minutes.
 bench-suite: .venv/bench-installed
 	$(BIN)/python benchmarks/suite_cost.py
+
+# The runs behind docs/adapters.md that have no record yet, and its tables: hours without records.
+ablation: .venv/installed
+	$(BIN)/python benchmarks/adapter_ablation.py
+
+# How often synthetic problems are diagnosed as they were built, and the figure of docs/diagnosis.md.
+regimes: .venv/installed
+	$(BIN)/python benchmarks/synthetic_regimes.py
+	$(BIN)/python benchmarks/synthetic_regimes.py --figure
 
 # The numbers and figures of the documents: about 45 minutes on an otherwise idle machine.
 bench-full: .venv/bench-installed

@@ -83,7 +83,7 @@ def test_an_unknown_method_to_compare_with(fails, script, tmp_path):
         ("ntk", "momentum=high", "momentum"),
         ("ntk", "momentum", "expected --option key=value, found 'momentum'"),
         ("none", "a=1", "has no option ['a']"),
-        ("auto", "a=1", "method 'auto' has no option ['a']; its options: reweighting, placement"),
+        ("auto", "a=1", "method 'auto' has no option ['a']; its options: reweighting, look"),
         ("auto", "reweighting=nkt", "unknown method 'nkt'. Did you mean 'ntk'"),
         ("auto", "reweighting=3", "reweighting"),
         ("auto", "routing=private", "expected routing among 'shared', 'exclusive', 'mixed'"),

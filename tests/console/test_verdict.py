@@ -99,8 +99,8 @@ def test_what_cannot_be_replayed_is_told():
 
 
 def test_a_script_remembers_how_it_was_profiled(tmp_path):
-    plain = Profiling(1000, None, "kind", "auto", tmp_path)
+    plain = Profiling(1000, None, "kind", "auto", None, tmp_path)
     assert plain.script(tmp_path / "a.py", []).options == ()
-    other = Profiling(300, 2, "each", "graph", tmp_path).script(tmp_path / "a.py", ["x"])
+    other = Profiling(300, 2, "each", "graph", None, tmp_path).script(tmp_path / "a.py", ["x"])
     expected = ("--profile-every", "2", "--groups", "each", "--engine", "graph")
     assert (other.options, other.profile_steps, other.arguments) == (expected, 300, ("x",))

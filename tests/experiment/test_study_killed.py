@@ -73,7 +73,7 @@ def test_only_runs_in_flight_are_lost_to_a_kill(start, when_done, training, tmp_
 
 
 def test_an_interrupt_from_the_terminal_stops_cleanly(start, when_done, training, tmp_path):
-    process = start(0.2, workers=2)
+    process = start(0.6, workers=2)
     when_done(3)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -254,5 +254,5 @@ def test_refused_recorder_options(options):
     ],
 )
 def test_refused_thresholds(options):
-    with pytest.raises(MethodError, match=r"expected cosines in \[-1, 0\], a fraction in \(0, 1\]"):
+    with pytest.raises(MethodError, match=r"expected cosines in \[-1, 0\], fractions in \(0, 1\]"):
         Thresholds(**options)
