@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from adapterablation.grid import LONG, LONG_STEPS, STAGES, STEPS, Stage
+from adapterablation.grid import STAGES, STEPS
 from adapterablation.tables import read_study, sections
 
 from conflictopt.experiment.budget import budget
@@ -21,23 +21,22 @@ from conflictopt.experiment.tasks import Result, Task
 from conflictopt.problems.suite import load_suite
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
-RECORDS, LONG_RECORDS = RESULTS / "adapter_ablation", RESULTS / "adapter_ablation_long"
+RECORDS = ROOT / "benchmarks" / "results" / "adapter_ablation"
 DOCUMENT = ROOT / "docs" / "adapters.md"
 END = "\n<!-- end -->"
 
 
-def run(name: str, stage: Stage, steps: int, folder: Path, workers: int) -> None:
+def run(name: str, workers: int) -> None:
     """Do the runs of a stage that are not done yet, seed by seed."""
-    suite, limit = load_suite(), budget("cpu", steps)
-    for problems, methods, seed in stage.rounds():
+    suite, limit = load_suite(), budget("cpu", STEPS)
+    for problems, methods, seed in STAGES[name].rounds():
         tasks = [
             Task(suite[problem], MethodExpression.parse(method), seed, limit)
             for problem in problems
             for method in methods
         ]
         print(f"{name}, seed {seed}: {len(tasks)} runs", flush=True)
-        run_study(tasks, folder, workers=workers, on_progress=_tell)
+        run_study(tasks, RECORDS, workers=workers, on_progress=_tell)
 
 
 def _tell(result: Result) -> None:
@@ -47,8 +46,7 @@ def _tell(result: Result) -> None:
 def document() -> str:
     """docs/adapters.md with its tables as the records have them now."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    long = read_study(LONG_RECORDS) if LONG_RECORDS.exists() else None
-    for name, table in sections(read_study(RECORDS), long):
+    for name, table in sections(read_study(RECORDS)):
         begin = f"<!-- {name}: made by benchmarks/adapter_ablation.py -->\n"
         before, found, rest = text.partition(begin)
         if not found:
@@ -62,18 +60,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--stage", action="append", choices=[*STAGES, "long"])
+    parser.add_argument("--stage", action="append", choices=list(STAGES))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tables", action="store_true", help="write the tables, run nothing")
     parser.add_argument("--check", action="store_true", help="fail if the tables are stale")
     options = parser.parse_args()
     if options.check:
         sys.exit(int(document() != DOCUMENT.read_text(encoding="utf-8")))
-    for name in [] if options.tables else options.stage or [*STAGES, "long"]:
-        if name == "long":
-            run(name, LONG, LONG_STEPS, LONG_RECORDS, options.workers)
-        else:
-            run(name, STAGES[name], STEPS, RECORDS, options.workers)
+    for name in [] if options.tables else options.stage or STAGES:
+        run(name, options.workers)
     if options.tables or not options.stage:
         DOCUMENT.write_text(document(), encoding="utf-8")
 

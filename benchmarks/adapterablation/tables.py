@@ -11,7 +11,7 @@ from conflictopt.experiment.report.statistics.pairing import counted_error, geom
 from conflictopt.experiment.report.study import Study, study_of
 
 from .compare import Compared, corrected, over_problems, over_seeds
-from .grid import BASELINES, CONFIRMED, LATER, LONG, PROBLEMS, SCREENED, STAGES, VARIANTS
+from .grid import BASELINES, CONFIRMED, LATER, PROBLEMS, SCREENED, STAGES, VARIANTS
 
 
 def read_study(folder: Path) -> Study:
@@ -19,7 +19,7 @@ def read_study(folder: Path) -> Study:
     return study_of(load(folder))
 
 
-def sections(main: Study, long: Study | None) -> Iterator[tuple[str, str]]:
+def sections(main: Study) -> Iterator[tuple[str, str]]:
     """Per part of the ablation its name and its tables."""
     study = _seeds(main, STAGES["confirm"].seeds)
     methods = (*BASELINES, *CONFIRMED, *LATER)
@@ -27,9 +27,8 @@ def sections(main: Study, long: Study | None) -> Iterator[tuple[str, str]]:
     yield "ratios", _ratios(study, methods[1:], PROBLEMS, ("none", "ntk", "wide+ntk"))
     yield "later", _ratios(study, LATER, PROBLEMS, ("none", *LATER[:2]))
     yield "designs", _ratios(study, (LATER[3], *VARIANTS), SCREENED, LATER[:2])
-    yield "decide", _by_problem(main, STAGES["decide"].problems)
-    if long is not None:
-        yield "long", _errors(long, LONG.methods, LONG.problems)
+    decide = STAGES["decide"]
+    yield "decide", _by_problem(_seeds(main, decide.seeds), decide.problems)
 
 
 def _seeds(study: Study, seeds: Sequence[int]) -> Study:
@@ -70,8 +69,7 @@ def _ratios(
 
 
 def _by_problem(study: Study, problems: Sequence[str]) -> str:
-    pairs = [("adapters+ntk", "ntk"), ("adapters+ntk", "wide+ntk")]
-    pairs += [(LATER[3], other) for other in LATER[:2]]
+    pairs = [(LATER[3], LATER[0]), (LATER[3], LATER[1]), (LATER[1], LATER[0])]
     cases = [(problem, *pair) for problem in problems for pair in pairs]
     found = [over_seeds(study, m, o, p) for p, m, o in cases]
     heads = ["problem", "method", "over", "ratio", "lower", "p (Holm)"]

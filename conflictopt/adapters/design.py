@@ -93,6 +93,12 @@ class AdapterDesign:
         options: dict[str, Any] = {"routing": self.routing}
         return {**options, "share": self.share} if self.routing == "mixed" else options
 
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The options that are not at their defaults, as plain data."""
+        usual = AdapterDesign().to_json()
+        return {k: v for k, v in self.to_json().items() if v != usual[k]}
+
     def to_json(self) -> dict[str, Any]:
         """The design as plain data."""
         return {**asdict(self), "layers": list(self.layers)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,12 @@ def load_adapters(module: nn.Module, path: str | Path) -> Adapters:
             network has adapters already; nothing is changed.
         OSError: no such file.
     """
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise LayoutError(
+            f"expected adapters in '{path}', found a file of another kind."
+        ) from error
     found = saved_adapters(state) if isinstance(state, dict) else None
     if found is None:
         raise LayoutError(f"expected adapters in '{path}', found none.")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..adapters.design import AdapterDesign
 from ..core.aggregator import Reweighting
 from ..core.errors import MethodError
 from ..diagnosis.template import PlanTemplate
-from ..experiment.members import AdapterSettings
 from ..experiment.methods import MethodExpression
 
 PLAIN = "none"
@@ -44,15 +40,9 @@ def template_of(label: str) -> PlanTemplate | str:
         return "plans take a method at its defaults"
     if body is None:
         return PlanTemplate("reweighting", rest[0].name)
-    return PlanTemplate("adapters + reweighting", rest[0].name, _design(body))
+    return PlanTemplate("adapters + reweighting", rest[0].name, body.design.changes)
 
 
 def follows(label: str) -> bool:
     """Whether a method begins after plain steps, as a plan does."""
     return label == PLAIN or MethodExpression.parse(label).after > 0
-
-
-def _design(settings: AdapterSettings) -> dict[str, Any]:
-    """The options that are not at their defaults, as JSON holds them."""
-    made, usual = settings.design.to_json(), AdapterDesign().to_json()
-    return {k: v for k, v in made.items() if v != usual[k]}

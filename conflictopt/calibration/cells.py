@@ -12,17 +12,13 @@ from ..diagnosis.thresholds import Thresholds
 from .evidence import Evidence
 
 TOO_SHORT = "too_short"
-"""The situation of a run whose profile decides nothing: no treatment, whatever the rule."""
+"""The situation of a run of which no rule is asked (see ``Diagnosis.situation``): no treatment."""
 
 
 def situations(evidence: Evidence, thresholds: Thresholds) -> tuple[str, ...]:
     """Per run the situation that a diagnosis by these thresholds sees."""
-    found = []
-    for profile in evidence.profiles:
-        diagnosis = diagnose(profile, thresholds)
-        close = "too_close" if diagnosis.too_close else diagnosis.regime
-        found.append(TOO_SHORT if diagnosis.too_short else close)
-    return tuple(found)
+    found = (diagnose(profile, thresholds).situation for profile in evidence.profiles)
+    return tuple(situation or TOO_SHORT for situation in found)
 
 
 def cells(evidence: Evidence, where: Sequence[str], situation: str) -> NDArray[np.float64]:

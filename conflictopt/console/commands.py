@@ -1,4 +1,4 @@
-"""The three commands."""
+"""The commands ``diagnose``, ``run`` and ``methods``."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ class Profiling:
         rule = ("--rule", str(self.rule)) if self.rule is not None else ()
         return (*every, *groups, *engine, *rule)
 
-    def script(self, path: Path, arguments: Sequence[str]) -> Script:
-        """A script profiled so."""
-        return Script(str(path), tuple(arguments), self.steps, self.words())
+    def script(self, path: Path, arguments: Sequence[str], auto: tuple[str, ...] = ()) -> Script:
+        """A script profiled so, and trained with these options of ``auto``."""
+        return Script(str(path), tuple(arguments), self.steps, self.words(), auto)
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ class Training:
     update: str
     on_nonfinite: str
     against: str | None
+
+    def auto_words(self) -> tuple[str, ...]:
+        """The options of ``auto`` as they were asked for; none of another method."""
+        options = self.options if self.method == "auto" else ()
+        return tuple(word for option in options for word in ("--option", option))
 
     def patch_options(self) -> dict[str, Any]:
         """Keyword arguments for ``patch``.
@@ -126,10 +131,9 @@ def list_methods(as_json: bool) -> None:
     for family in ("reweighting", "surgery", "routing"):
         table.add_section()
         table.add_row(f"[bold]{family}[/]")
-        for row in rows:
-            if row["family"] == family:
-                needs = ", ".join(row["needs"])
-                table.add_row(row["name"], needs, escape(row["summary"]), escape(row["claim"]))
+        for row in (r for r in rows if r["family"] == family):
+            needs = ", ".join(row["needs"])
+            table.add_row(row["name"], needs, escape(row["summary"]), escape(row["claim"]))
     Console().print(table, "Sources, cost per step and options: conflictopt methods --json")
 
 
@@ -164,16 +168,16 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
             assert task is not None
             folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
             result = task.outcome(made, training.method, seconds)
-            report(console, made, folder, profiling.script(script, arguments), result)
+            again = profiling.script(script, arguments, training.auto_words())
+            report(console, made, folder, again, result)
             columns = {training.method: result}
             if training.against is not None and number == 1:
                 columns = {training.against: reference, **columns}
                 write_json(folder / "comparison.json", columns)
             console.print(outcome_table(columns))
-            for kind, heard in made.reports.items():
-                console.print(
-                    Text(f"{kind}, {heard.count} steps, last {heard.last}: {heard.message}")
-                )
+            for kind, told in made.reports.items():
+                line = f"{kind}, {told.count} steps, last {told.last}: {told.message}"
+                console.print(Text(line))
 
 
 def _run_apart(
@@ -185,11 +189,9 @@ def _run_apart(
     command += ["--method", str(training.against), "--out", str(folder)]
     command += ["--profile-steps", str(profiling.steps), *profiling.words()]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
-    command += ["--update", training.update]
-    command += ["--on-nonfinite", training.on_nonfinite]
+    command += ["--update", training.update, "--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:
         raise ConflictOptError(f"the run with --method {training.against} failed; see above.")
     written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    result: dict[str, Any] = written["outcome"]
-    return result
+    return dict(written["outcome"])

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..core.errors import ConflictOptError
+from ..diagnosis.meaning import counted
 from .selection import Pool, read_seeds
 from .study_progress import counts_text, line, study_progress
 
@@ -75,7 +76,7 @@ class Execution:
         """Where runs are run, for messages."""
         if self.scheduler is not None:
             return f"dask at {self.scheduler}"
-        count = _number(self.number(), "worker")
+        count = counted(self.number(), "worker")
         return f"dask, {count}" if self.backend == "dask" else count
 
     def context(self) -> AbstractContextManager[None]:
@@ -134,7 +135,7 @@ def _print_plan(console: Console, planned: Sequence[Any], todo: int, execution: 
     counts = [len(set(column)) for column in zip(*found, strict=True)]
     nouns = zip(counts, ("problem", "method", "seed"), strict=True)
     console.print(
-        f"{' x '.join(_number(n, noun) for n, noun in nouns)} = {_number(len(planned), 'run')}, "
+        f"{' x '.join(counted(n, noun) for n, noun in nouns)} = {counted(len(planned), 'run')}, "
         f"budget {planned[0].task.budget.name}: {len(planned) - todo} done already, {todo} to do "
         f"({execution.place}).",
         soft_wrap=True,
@@ -152,11 +153,7 @@ def _print_summary(
     counts = counts_text(Counter(r.status for r in results))
     out = escape(str(execution.out))
     console.print(
-        f"{_number(len(results), 'run')}: {counts}; {done} of them now, in {seconds:.1f} s.\n"
+        f"{counted(len(results), 'run')}: {counts}; {done} of them now, in {seconds:.1f} s.\n"
         f"Records: {out}/\nReport: [bold]conflictopt suite report {out}[/]",
         soft_wrap=True,
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

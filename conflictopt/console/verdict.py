@@ -17,8 +17,9 @@ from ..diagnosis.findings import Findings
 from ..diagnosis.findings import Table as TableRows
 from ..diagnosis.profile import Profile
 from ..diagnosis.replay import Replay, replay
-from ..diagnosis.report import write_report
+from ..diagnosis.report import write_json, write_report
 from ..diagnosis.rule import Rule
+from ..diagnosis.selection import Plan
 from ..diagnosis.text import print_report
 from ..registry import make
 from .kernel import kernel_tables
@@ -42,8 +43,12 @@ def report(
         script: that was run.
         outcome: what the training came to; ``None`` if the script was stopped after the profile.
     """
-    complete = made.diagnosis is not None
     made.conclude()
+    about: dict[str, Any] = {"script": script.path, "arguments": list(script.arguments)}
+    about |= {} if outcome is None else {"outcome": outcome}
+    if made.diagnosis is None:
+        _report_no_verdict(console, made.plan, folder, about)
+        return
     replays, notes = _replays(made.profile) if made.diagnosis.pairs else ((), ())
     tables, why = _kernel(made) if made.diagnosis.pairs else ((), ())
     found = Findings(
@@ -52,21 +57,31 @@ def report(
         made.decisions[0].after if made.decisions else made.plan,
         rule=made.method.treatment.rule or Rule.default(),
         script=script,
-        done="" if outcome is None else _done(made, complete, outcome["method"]),
+        done="" if outcome is None else _done(made, outcome["method"]),
         replays=replays,
         notes=(*notes, *why),
         tables=tables,
     )
     console.print()
     print_report(console, found)
-    about: dict[str, Any] = {"script": script.path, "arguments": list(script.arguments)}
-    write_report(folder, found, about if outcome is None else {**about, "outcome": outcome})
+    write_report(folder, found, about)
     console.print(
         f"\nReport: [bold]{escape(str(folder))}/report.html[/] (for a browser; explains the words, "
         "has figures and all numbers)\n"
         "Beside it: report.json, profile.png, profile.npz, *.csv",
         soft_wrap=True,
     )
+
+
+def _report_no_verdict(
+    console: Console, plan: Plan | None, folder: Path, about: Mapping[str, Any]
+) -> None:
+    """Of a run without a profile: it was restored after its decision, or skipped every step."""
+    why = f"the checkpoint brought its plan, {plan.kind}." if plan else "no step was sampled."
+    content = {"plan": plan.to_json() if plan else None, **about}
+    write_json(folder / "report.json", content)
+    path = escape(str(folder / "report.json"))
+    console.print(f"\nNo verdict: {why}\nReport: [bold]{path}[/]", soft_wrap=True)
 
 
 def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -87,13 +102,15 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _done(made: Any, complete: bool, method: str) -> str:
+def _done(made: Any, method: str) -> str:
     """What the run did with the plan."""
-    if not made.method.auto:
+    fixed = made.method.fixed
+    if fixed is not None and fixed.plain:
+        return "trained plainly; the plan was not applied."
+    if fixed is not None:
         return f"trained with {method} from the start; the profile is of that, not of a plain run."
     if not made.plan_applied:
-        why = "a checkpoint decided" if complete else "training ended before the profile did"
-        return f"The plan was not applied: {why}."
+        return "the plan was not applied: training ended before the profile did."
     used = "; ".join(f"{label} from step {step} on" for step, label in made.trained_with[1:])
     later = "".join(f" At step {d.step} {d}" for d in made.decisions[1:])
     return f"the plan was applied: {used}.{later}"

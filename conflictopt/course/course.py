@@ -89,13 +89,14 @@ class Course:
         self.decisions: list[Decision] = []
         self.trained_with: list[tuple[int, str]] = []
         self.on_diagnosis: list[Callable[[], None]] = []
+        self._decided = False
         self._next: int | None = None
 
     def after_step(self) -> None:
         """Conclude a profile that is complete, begin one that is due."""
         optimizer = self._host.optimizer
         fixed = self._rules.treat is None
-        if is_complete(optimizer, self._recorder) and not (fixed and self.diagnosis is not None):
+        if not (fixed and self._decided) and is_complete(optimizer, self._recorder):
             self._decide()
         every = self._options.rediagnose_every
         if fixed or every is None or observing(optimizer.aggregator):
@@ -139,6 +140,7 @@ class Course:
         if self.applied:
             self._decide_again()
             return
+        self._decided = True
         # a verdict on a part of the profile may have been asked for before
         self.diagnosis = None
         diagnosis = self.conclude()
@@ -189,8 +191,7 @@ class Course:
             self._options.race_steps,
             lambda found: relative_loss_sum(found, reference),
         )
-        cost = f"{outcome.extra_steps} extra steps, {outcome.seconds:.1f} s"
-        self._note(f"second look: {outcome.reason} Cost: {cost}.")
+        self._note(f"second look: {outcome.reason} Cost: {outcome.cost}.")
         if outcome.winner is plan:
             return plan, outcome
         return replace(outcome.winner, reason=outcome.reason), outcome
@@ -211,7 +212,7 @@ class Course:
         """Take a plan up in a race: the one in force goes on as it is."""
         assert self._rules.treat is not None
         if self.applied and self.plan is not None and same_plan(plan, self.plan):
-            unobserve(self._host.optimizer)
+            unobserve(self._host.optimizer, copied=True)
             return
         if plan.adapters:
             self._host.attach(plan)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-
 from ..adapters.design import AdapterDesign
 from ..diagnosis.selection import Plan
 
@@ -15,7 +13,7 @@ def design_of(plan: Plan, chosen: AdapterDesign) -> AdapterDesign:
         plan: of a diagnosis.
         chosen: by the user.
     """
-    usual = AdapterDesign()
-    given = {f.name: getattr(chosen, f.name) for f in fields(AdapterDesign)}
-    own = {k: v for k, v in given.items() if v != getattr(usual, k)}
-    return replace(AdapterDesign.from_json(plan.design), **own)
+    own = chosen.changes
+    # a share belongs to the routing that it was chosen with
+    planned = {k: v for k, v in plan.design.items() if k != "share" or "routing" not in own}
+    return AdapterDesign.from_json({**planned, **own})

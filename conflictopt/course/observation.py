@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from ..core.aggregator import Aggregator, State, members
 from ..core.chain import Chain
 from ..diagnosis.profile import Profile
@@ -61,9 +63,14 @@ def observe(optimizer: MultiLossOptimizer, recorder: Recorder) -> None:
     _continue(optimizer, Chain(recorder, *parts), state)
 
 
-def unobserve(optimizer: MultiLossOptimizer) -> None:
-    """End a profile that ``observe`` began; the method goes on with its state."""
+def unobserve(optimizer: MultiLossOptimizer, copied: bool = False) -> None:
+    """End a profile that ``observe`` began; the method goes on with its state.
+
+    Args:
+        copied: whether a copy of the method goes on, so that what it holds itself stays as it is.
+    """
     method, state = treated(optimizer.aggregator), optimizer.session.state
+    method = copy.deepcopy(method) if copied else method
     if state is not None:
         own = {_earlier(k): v for k, v in state.items() if not k.startswith("0.")}
         chain = isinstance(method, Chain)

@@ -44,6 +44,11 @@ class Branch:
     conditions: float
     losses: Mapping[str, float]
 
+    @property
+    def name(self) -> str:
+        """The plan with its method: two plans of a race may be of one kind."""
+        return self.plan + (f" ({self.reweighting})" if self.reweighting else "")
+
 
 @dataclass(frozen=True)
 class RaceOutcome:
@@ -64,6 +69,11 @@ class RaceOutcome:
     extra_steps: int
     seconds: float
     reason: str
+
+    @property
+    def cost(self) -> str:
+        """Steps and time, in words."""
+        return f"{self.extra_steps} extra steps, {self.seconds:.1f} s"
 
     def to_json(self) -> dict[str, Any]:
         """The outcome as plain data."""
@@ -155,9 +165,9 @@ def _best(branches: Sequence[Branch], margin: float) -> Branch:
 def _reason(branches: Sequence[Branch], best: Branch) -> str:
     def told(b: Branch) -> str:
         if b.status == "diverged":
-            return f"'{b.plan}' diverged"
+            return f"'{b.name}' diverged"
         veto = ", vetoed by its conditions" if b.status == "vetoed" else ""
-        return f"'{b.plan}' {b.score:.3g}{veto}"
+        return f"'{b.name}' {b.score:.3g}{veto}"
 
     listed = "; ".join(map(told, branches))
-    return f"'{best.plan}' won the race (log of the relative held-out losses: {listed})."
+    return f"'{best.name}' won the race (log of the relative held-out losses: {listed})."

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import Needs
+from .meaning import capital
 from .regime import Diagnosis
 from .rule import Rule
 from .selection import Plan
@@ -28,12 +29,14 @@ class Script:
         arguments: its own command line.
         profile_steps: asked for.
         options: further words for ``conflictopt``, ``("--groups", "each")``.
+        auto: further words for ``conflictopt run --method auto`` alone.
     """
 
     path: str
     arguments: tuple[str, ...] = ()
     profile_steps: int = _STEPS
     options: tuple[str, ...] = ()
+    auto: tuple[str, ...] = ()
 
     def command(self, *words: str, steps: int | None = None) -> str:
         """``conflictopt WORD SCRIPT WORDS``, with the options of this profile."""
@@ -92,20 +95,13 @@ def advise(
     return Advice(action, lines, _basis(plan, evidence_of(diagnosis, rule)))
 
 
-def situation(diagnosis: Diagnosis) -> str | None:
-    """The entry of a rule that a diagnosis leads to; ``None`` where no rule is asked."""
-    if diagnosis.too_short or not diagnosis.pairs:
-        return None
-    return "too_close" if diagnosis.too_close else diagnosis.regime
-
-
 def _action(plan: Plan) -> str:
     if plan.kind == "none":
         return "Nothing needs to be changed; train as you do now."
     weights = f"let '{plan.reweighting}' weight the losses ({_summary(plan.reweighting)})"
     if plan.adapters:
         return f"Give each loss a small adapter of its own in the network, and {weights}."
-    return f"{_capital(weights)}."
+    return f"{capital(weights)}."
 
 
 def _lines(plan: Plan, script: Script | None) -> tuple[Line, ...]:
@@ -113,7 +109,7 @@ def _lines(plan: Plan, script: Script | None) -> tuple[Line, ...]:
         return (Line("Run", script.plain),) if script is not None else ()
     if script is None:
         return (_patch(plan), *_loop(plan))
-    auto = ("run", "--method", "auto")
+    auto = ("run", "--method", "auto", *script.auto)
     return (
         Line("Run", script.command(*auto), "profiles, then does this"),
         Line(
@@ -145,12 +141,16 @@ def _loop(plan: Plan) -> list[Line]:
 
 
 def _method(plan: Plan) -> str:
+    from ..registry import METHODS
+
+    name, known = plan.reweighting, plan.reweighting in METHODS
     if not plan.adapters:
-        return f'"{plan.reweighting}"'
+        return f'"{name}"' if known else f"{name}(...)"
     default = AdapterDesign().routing_options
     options = AdapterDesign.from_json(plan.design).routing_options.items()
     routing = _words({k: v for k, v in options if v != default.get(k)})
-    return f'Chain(make("{plan.reweighting}"), make("adapters"{routing}))'
+    balance = f'make("{name}")' if known else f"{name}(...)"
+    return f'Chain({balance}, make("adapters"{routing}))'
 
 
 def _words(options: Mapping[str, Any]) -> str:
@@ -194,11 +194,11 @@ def _longer(diagnosis: Diagnosis, script: Script | None) -> str:
 
 def evidence_of(diagnosis: Diagnosis, rule: Rule | None = None) -> str:
     """What justifies the rule's plan for a diagnosis; empty where no rule is asked."""
-    return (rule or Rule.default()).evidence.get(f"plans.{situation(diagnosis)}", "")
+    return (rule or Rule.default()).evidence.get(f"plans.{diagnosis.situation}", "")
 
 
 def _basis(plan: Plan, evidence: str = "") -> str:
-    text = _capital(plan.reason)
+    text = capital(plan.reason)
     if evidence and evidence not in text:
         text += f" Evidence for the choice: {evidence}"
     if plan.kind != "none":
@@ -220,7 +220,3 @@ def _reads_residuals(name: str | None) -> bool:
     from ..registry import METHODS, method_class
 
     return name in METHODS and bool(method_class(name).needs & Needs.RESIDUALS)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

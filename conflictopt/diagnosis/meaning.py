@@ -174,3 +174,8 @@ def factor(value: float) -> str:
 def counted(number: int, noun: str) -> str:
     """``1 sample``, ``2 samples``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def capital(words: str) -> str:
+    """With a capital first letter."""
+    return words[:1].upper() + words[1:]

@@ -72,6 +72,16 @@ class Diagnosis:
         return self.confidence < self.thresholds.enough_confidence
 
     @property
+    def situation(self) -> str | None:
+        """The entry of a rule that this leads to; ``None`` where no rule is asked: nothing is done.
+
+        That is so of one loss, and of a profile that is too short.
+        """
+        if self.too_short or not self.pairs:
+            return None
+        return "too_close" if self.too_close else self.regime
+
+    @property
     def worst_pair(self) -> PairStatistics | None:
         """The pair nearest to persistent conflict: persistent ones first, then by mean cosine."""
         nearest = _nearest_to_persistent(self.pairs, self.thresholds)

@@ -10,14 +10,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from .advice import situation
+from .blocks import BlockStatistics
 from .figure import save_figure
 from .findings import Findings
 from .html.page import page
+from .losses import LossStatistics, norm_ratio
 from .odds import odds
+from .pairs import PairStatistics
 from .profile import Profile
 from .sentences import explanation, headline
-from .statistics import BlockStatistics, LossStatistics, PairStatistics, norm_ratio
 
 _LAYER = ("layer", "share", "norm_ratio", "cancellation_late", "alignment_late")
 
@@ -59,7 +60,7 @@ def _content(findings: Findings) -> dict[str, Any]:
             "headline": headline(diagnosis),
             "explanation": explanation(diagnosis),
             "odds": odds(diagnosis),
-            "situation": situation(diagnosis),
+            "situation": diagnosis.situation,
         },
         "advice": {
             "action": advice.action,

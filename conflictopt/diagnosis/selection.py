@@ -84,7 +84,8 @@ def select(
         enough = diagnosis.thresholds.enough_samples
         reason = f"a profile of {diagnosis.samples} samples decides nothing; {enough} are needed."
         return Plan("none", None, False, reason)
-    situation = "too_close" if diagnosis.too_close else diagnosis.regime
+    situation = diagnosis.situation
+    assert situation is not None
     template = chosen.plans[situation]
     reason = _numbers(diagnosis) + _departure(situation, template, chosen)
     method = template.reweighting and (reweighting or template.reweighting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .meaning import REGIMES, counted, factor, share
+from .meaning import REGIMES, capital, counted, factor, share
 from .odds import odds
 from .pairs import PairStatistics, is_persistent
 from .regime import Diagnosis
@@ -96,4 +96,4 @@ def _faded(pairs: tuple[PairStatistics, ...]) -> str:
 
 def _sentence(text: str, diagnosis: Diagnosis) -> str:
     # after "As measured: " it goes on in lower case
-    return text if diagnosis.too_short or diagnosis.too_close else text[0].upper() + text[1:]
+    return text if diagnosis.too_short or diagnosis.too_close else capital(text)

@@ -46,7 +46,8 @@ class PlanTemplate:
                 "expected adapters as options of an AdapterDesign, with kind "
                 f"'adapters + reweighting', found {self.design!r} with kind '{self.kind}'."
             )
-        AdapterDesign.from_json(self.design)
+        # in one form, so that equal templates are
+        object.__setattr__(self, "design", AdapterDesign.from_json(self.design).changes)
 
     @property
     def adapters(self) -> bool:

@@ -21,6 +21,7 @@ from .meaning import (
     check_rows,
     counted,
 )
+from .panels.style import short
 from .regime import Diagnosis
 from .sentences import explanation, headline
 
@@ -94,7 +95,7 @@ def _pair_table(diagnosis: Diagnosis) -> RenderableType:
     order = by_conflict(diagnosis)
     rows = [
         (
-            f"{_short(p.first)} / {_short(p.second)}",
+            f"{short(p.first, _NAME)} / {short(p.second, _NAME)}",
             f"{p.conflict:.0%} | {p.conflict_late:4.0%}",
             f"{p.cosine:+.2f} | {p.cosine_late:+.2f}",
             f"{p.severity:.2f}",
@@ -111,7 +112,7 @@ def _pair_table(diagnosis: Diagnosis) -> RenderableType:
 def _loss_table(diagnosis: Diagnosis) -> RenderableType:
     rows = [
         (
-            _short(s.name),
+            short(s.name, _NAME),
             f"{s.first:.3g}",
             f"{s.last:.3g}",
             f"{s.norm:.3g} | {s.norm_late:8.3g}" if s.norm else "no gradient",
@@ -119,12 +120,6 @@ def _loss_table(diagnosis: Diagnosis) -> RenderableType:
         for s in diagnosis.losses
     ]
     return _table(_LOSSES, rows)
-
-
-def _short(name: str) -> str:
-    """Long names give way before numbers do; beginning and end tell names apart."""
-    half = (_NAME - 1) // 2
-    return name if len(name) <= _NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _table(

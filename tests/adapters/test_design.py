@@ -89,3 +89,10 @@ def test_options_change_a_given_design(mlp):
 def test_bad_values_are_refused(options):
     with pytest.raises(MethodError, match=r"expected .*, found"):
         AdapterDesign(**options)
+
+
+def test_changes_are_what_is_not_at_its_default():
+    assert AdapterDesign(rank=4).changes == {}
+    design = AdapterDesign(rank=2, layers="a.*")
+    assert design.changes == {"rank": 2, "layers": ["a.*"]}
+    assert AdapterDesign.from_json(design.changes) == design

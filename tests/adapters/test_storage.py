@@ -103,3 +103,11 @@ def test_a_missing_file_and_a_network_without_adapters(mlp, tmp_path):
     with pytest.raises(LayoutError, match="no adapters to save"):
         save_adapters(mlp, tmp_path / "none.pt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"not a file of torch"])
+def test_a_file_of_another_kind(content, mlp, tmp_path):
+    (tmp_path / "adapters.pt").write_bytes(content)
+    with pytest.raises(LayoutError, match="found a file of another kind"):
+        load_adapters(mlp, tmp_path / "adapters.pt")
+    assert attached(mlp) is None

@@ -231,7 +231,7 @@ def test_diagnosis_needs_no_residuals(script, invoke, tmp_path):
 def test_a_plan_that_came_too_late_is_not_reported_as_carried_out(script, invoke, tmp_path):
     done = invoke("run", script(TRAIN), "--method", "auto", "--profile-steps", 100)
     assert done.exit_code == 0
-    assert "The plan was not applied: training ended before the profile did." in done.stdout
+    assert "the plan was not applied: training ended before the profile did." in done.stdout
     outcome = read(tmp_path / "report/report.json")["outcome"]
     assert outcome["plan_applied"] is False
     assert outcome["trained_with"] == [{"from_step": 0, "method": "Recorder"}]

@@ -54,6 +54,15 @@ def test_the_commands_for_conflict_run_as_they_are(script, invoke, tmp_path):
     assert "--against none" in said["Compare"]
 
 
+def test_the_command_for_a_plan_keeps_the_options_of_auto(script, invoke, tmp_path):
+    path, chosen = script(pulling(-1)), ("--option", "reweighting=softadapt", "--option", "rank=2")
+    assert invoke("run", path, "--method", "auto", *chosen, *PROFILE).exit_code == 0
+    report = read(tmp_path / "report")
+    assert report["plan"]["reweighting"] == "softadapt"
+    assert words(lines(report)["Run"])[4:8] == list(chosen)
+    assert words(lines(report)["Compare"])[4:8] == list(chosen)
+
+
 def test_without_conflict_there_is_nothing_to_change(script, invoke, tmp_path):
     path = script(pulling(1), name="with space.py")
     done = invoke("diagnose", path, *PROFILE, "--", "-x")
@@ -87,6 +96,25 @@ def test_a_method_of_ones_own_is_told(script, invoke, tmp_path):
     expected = "trained with pcgrad from the start; the profile is of that, not of a plain run."
     assert read(tmp_path / "report")["advice"]["done"] == expected
     assert f"This run: {expected}" in done.stdout
+
+
+def test_a_plain_run_is_told(script, invoke, tmp_path):
+    done = invoke("run", script(TRAIN), "--method", "none", *PROFILE)
+    assert done.exit_code == 0, done.output
+    said = read(tmp_path / "report")["advice"]["done"]
+    assert said == "trained plainly; the plan was not applied."
+
+
+def test_a_run_restored_after_its_decision_has_an_outcome(script, invoke, tmp_path):
+    first = script(pulling(-1) + "\nmodel.save('saved')", name="first.py")
+    assert invoke("run", first, *PROFILE).exit_code == 0
+    second = script("model.restore('saved-80.pt')\nmodel.train(iterations=20)", name="second.py")
+    done = invoke("run", second, *PROFILE)
+    assert done.exit_code == 0, done.output
+    assert "No verdict: the checkpoint brought its plan, adapters + reweighting." in done.stdout
+    report = read(tmp_path / "report")
+    assert report["plan"]["kind"] == "adapters + reweighting"
+    assert report["outcome"]["steps"] == 100
 
 
 def test_what_cannot_be_replayed_is_told():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from conflictopt import MethodError, Thresholds, make
+from conflictopt import MethodError, Needs, Reweighting, Thresholds, make
 from conflictopt.adapters import attached
 from conflictopt.course.observation import observing
 
@@ -68,7 +68,7 @@ def test_a_race_without_a_switch_leaves_no_trace(loops):
         ends.append((loop.everything(), course.plan.kind))
     assert ends[1][1] == "reweighting"
     assert loops.same(*(end for end, _ in ends))
-    assert log[1].startswith("second look: 'reweighting' won the race (log of the relative")
+    assert log[1].startswith("second look: 'reweighting (softadapt)' won the race (log")
     assert "Cost: 30 extra steps, " in log[1]
     assert course.decisions[0].race.extra_steps == 30
 
@@ -242,6 +242,41 @@ def test_a_verdict_on_a_part_of_the_profile_does_not_replace_that_on_all_of_it(l
     loop.run(50, course)
     assert course.diagnosis.samples == 60
     assert course.applied
+
+
+def test_nor_does_it_under_a_fixed_method(loops):
+    loop = loops.Loop()
+    course, _ = loops.course_of(loop)
+    course._rules = replace(course._rules, treat=None)
+    loop.run(10, course)
+    assert course.conclude().samples == 10
+    loop.run(60, course)
+    assert course.diagnosis.samples == 60
+
+
+class _Counting(Reweighting):
+    """A method that holds state of its own, as those of other packages may."""
+
+    needs, source, claim = Needs.LOSSES, "", ""
+
+    def __init__(self):
+        self.calls = 0
+
+    def update(self, view, state):
+        self.calls += 1
+        return view.ones(), state
+
+
+def test_a_race_leaves_the_method_in_force_as_it_was(loops):
+    loop, counting = loops.Loop(), _Counting()
+    treat = {**TREAT, "reweighting": counting}
+    verdicts = [verdict("magnitude"), verdict("benign")]
+    course, _ = loops.course_of(loop, treat=treat, verdicts=verdicts, rediagnose_every=60)
+    loop.run(60, course)
+    course._options = replace(course._options, look="race", race_steps=25)
+    loop.run(60, course)
+    assert [b.plan for b in course.decisions[1].race.branches] == ["none", "reweighting"]
+    assert counting.calls == 60
 
 
 def test_an_adopted_plan_is_rediagnosed_too(loops):

@@ -9,7 +9,7 @@ import torch
 
 import conflictopt
 from conflictopt import diagnose, select
-from conflictopt.diagnosis.advice import Script, advise, situation
+from conflictopt.diagnosis.advice import Script, advise
 from conflictopt.diagnosis.odds import odds
 from conflictopt.diagnosis.rule import Rule
 
@@ -138,7 +138,7 @@ def test_another_rule_has_its_own_evidence():
     ],
 )
 def test_which_entry_of_the_rule_applied(case, expected):
-    assert situation(diagnose(cases()[case])) == expected
+    assert diagnose(cases()[case]).situation == expected
 
 
 @pytest.mark.parametrize("case", ["persistent", "close", "benign", "one"])
@@ -148,3 +148,14 @@ def test_the_odds_are_those_of_the_confidence(case):
     assert sum(shares.values()) == pytest.approx(1)
     assert shares[diagnosis.regime] == diagnosis.confidence
     assert odds(diagnose(cases()["single sample"])) == {}
+
+
+def test_a_method_of_ones_own_is_no_name_of_ours():
+    diagnosis = diagnose(cases()["magnitude"])
+    for kind, shown in (
+        ("reweighting", "(model, Own(...))"),
+        ("adapters + reweighting", "Own(...),"),
+    ):
+        text = " ".join(line.text for line in advise(diagnosis, plan(kind, "Own")).lines)
+        assert shown in text
+        assert '"Own"' not in text

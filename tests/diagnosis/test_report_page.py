@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import pytest
 
-from conflictopt import diagnose
+from conflictopt import Thresholds, diagnose, select
 from conflictopt.diagnosis.figure import images
-from conflictopt.diagnosis.findings import Table
+from conflictopt.diagnosis.findings import Findings, Table
 from conflictopt.diagnosis.html.page import page
 from conflictopt.diagnosis.meaning import terms
 
@@ -138,3 +138,11 @@ def test_the_profile_is_no_part_of_what_is_compared_or_shown():
     assert diagnosis.profile is profile_
     assert "Profile(" not in repr(diagnosis)
     assert "profile" not in diagnosis.to_json()
+
+
+def test_evidence_is_told_of_the_value_that_it_justifies():
+    other = diagnose(cases()["magnitude"], Thresholds(magnitude_ratio=20.0))
+    _, words = read(page(Findings(other, select(other))))
+    assert "chosen for this run; the rule has 10" in words
+    _, words = read(page(findings(cases()["magnitude"])))
+    assert "chosen for this run" not in words

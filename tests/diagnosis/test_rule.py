@@ -133,3 +133,9 @@ def test_rules_made_in_code_are_checked():
 def test_a_template_reads_as_text():
     assert str(PlanTemplate("none")) == "none"
     assert str(PlanTemplate("reweighting", "ntk")) == "reweighting (ntk)"
+
+
+def test_a_template_has_one_form():
+    kind = "adapters + reweighting"
+    assert PlanTemplate(kind, "ntk", {"rank": 4}) == PlanTemplate(kind, "ntk")
+    assert PlanTemplate(kind, "ntk", {"rank": 2, "scale": "mean"}).design == {"rank": 2}

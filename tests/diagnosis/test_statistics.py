@@ -13,13 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from conflictopt import Thresholds
-from conflictopt.diagnosis.statistics import (
-    agreement,
-    loss_statistics,
-    mean_norm_ratio,
-    norm_ratio,
-    pair_statistics,
-)
+from conflictopt.diagnosis.alignment import agreement
+from conflictopt.diagnosis.losses import loss_statistics, mean_norm_ratio, norm_ratio
+from conflictopt.diagnosis.pairs import pair_statistics
 
 few = settings(max_examples=50, deadline=None, derandomize=True)
 gradients = hnp.arrays(

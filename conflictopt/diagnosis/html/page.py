@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..figure import images
 from ..findings import Findings
-from ..meaning import terms
+from ..meaning import capital, terms
 from ..sentences import explanation, headline
 from . import parts
 from .replays import replayed
@@ -51,7 +51,7 @@ def _verdict(findings: Findings) -> str:
     diagnosis, advice = findings.diagnosis, findings.advice
     decided = not (diagnosis.too_short or diagnosis.too_close)
     inside = (
-        f'<p class="title">{parts.text(_capital(headline(diagnosis)))}</p>',
+        f'<p class="title">{parts.text(capital(headline(diagnosis)))}</p>',
         parts.paragraph(explanation(diagnosis)),
         parts.labelled("This run:", findings.done) if findings.done else "",
         parts.labelled("The plan:" if findings.done else "What to do:", advice.action),
@@ -66,7 +66,3 @@ def _verdict(findings: Findings) -> str:
 def _words(findings: Findings) -> str:
     found = parts.definitions(terms(findings.diagnosis))
     return f"<details><summary>What the words mean</summary>\n{found}\n</details>"
-
-
-def _capital(words: str) -> str:
-    return words[0].upper() + words[1:]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..advice import situation
 from ..findings import Findings
 from ..meaning import REGIMES
+from ..rule import Rule
 from . import parts
 
 _SITUATIONS = {**REGIMES, "too_close": "too close to call"}
@@ -12,10 +12,10 @@ _SITUATIONS = {**REGIMES, "too_close": "too close to call"}
 
 def rests(findings: Findings) -> str:
     """Each entry of the rule with its evidence; the one that applied is marked."""
-    rule, applied = findings.rule, situation(findings.diagnosis)
+    rule, applied = findings.rule, findings.diagnosis.situation
     limits = vars(findings.diagnosis.thresholds)
     thresholds = [
-        (name.replace("_", " "), f"{value:g}", rule.evidence.get(f"thresholds.{name}", ""))
+        (name.replace("_", " "), f"{value:g}", _evidence(rule, name, value))
         for name, value in limits.items()
     ]
     plans = [
@@ -37,3 +37,11 @@ def rests(findings: Findings) -> str:
         parts.table(("verdict", "plan", "evidence"), plans, words=(0, 1, 2)),
         parts.table(("threshold", "value", "evidence"), thresholds, words=(0, 2)),
     )
+
+
+def _evidence(rule: Rule, name: str, value: float) -> str:
+    """What justifies a threshold; the rule's evidence is for the rule's value."""
+    own = getattr(rule.thresholds, name)
+    if value != own:
+        return f"chosen for this run; the rule has {own:g}"
+    return rule.evidence.get(f"thresholds.{name}", "")

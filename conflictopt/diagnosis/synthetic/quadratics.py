@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..thresholds import Thresholds
 from .case import Case
 from .noise import autoregressive
 
@@ -104,7 +105,9 @@ def _ratio_and_cosine(
     agree, oppose = random.uniform(0.2, 0.8), random.uniform(-0.9, -0.5)
     small, large = 10 ** random.uniform(0.0, 0.4), 10 ** random.uniform(1.7, 4.0)
     toward_conflict, either = bool(random.integers(2)), bool(random.integers(2))
-    edge_ratio, edge_cosine = 10.0, -0.1 * (1 + spread**2)
+    limits = Thresholds()
+    edge_ratio = limits.magnitude_ratio
+    edge_cosine = limits.persistent_cosine * (1 + spread**2)
     d = case.difficulty
     if case.regime == "persistent":
         other = large if either else small
