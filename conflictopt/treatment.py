@@ -23,8 +23,8 @@ class Treatment:
     """How ``auto`` reaches its plans and carries them out; all of it can be chosen.
 
     Args:
-        reweighting: name of the reweighting method of plans, or the method; that of the rule
-            unless given.
+        reweighting: name of the reweighting method of plans, or any method as an object; that of
+            the rule unless given.
         design: of the adapters of plans; its fields at their defaults are the rule's.
         rule: what to do in which regime; the one that comes with conflictopt unless given.
         thresholds: of the regimes; those of the rule unless given.
@@ -77,10 +77,9 @@ class Treatment:
                 yield Plan(template.kind, name, template.adapters, reason, design)
 
     @property
-    def usual(self) -> str:
-        """The name of the reweighting that stands for all plans of that kind."""
-        named = (p.reweighting for p in self.plans("") if p.reweighting is not None)
-        return self._name or next(named, "ntk")
+    def usual(self) -> str | None:
+        """The name of the reweighting that stands for all plans of that kind, if there are any."""
+        return next((p.reweighting for p in self.plans("")), None)
 
     @property
     def _name(self) -> str | None:

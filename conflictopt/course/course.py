@@ -29,13 +29,13 @@ class Rules:
         diagnose: a profile's verdict.
         select: a verdict's plan.
         treat: a plan's method; ``None`` where the method is fixed and the plan only told.
-        reweighting: the name of the reweighting that plans use, for the races.
+        reweighting: the name of the reweighting that plans use, for the races, if they use any.
     """
 
     diagnose: Callable[[Profile], Diagnosis]
     select: Callable[[Diagnosis], Plan]
     treat: Callable[[Plan], Aggregator] | None
-    reweighting: str
+    reweighting: str | None
 
 
 class Course:

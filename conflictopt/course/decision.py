@@ -64,24 +64,24 @@ class Decision:
         }
 
 
-def plausible(plan: Plan, present: Plan | None, reweighting: str) -> tuple[Plan, ...]:
-    """The plans of a race, the selected one first.
+def plausible(plan: Plan, present: Plan | None, reweighting: str | None) -> tuple[Plan, ...]:
+    """The plans of a race; the first wins ties: the one in force, else the selected one.
 
-    Plain training is always among them, the measure of the veto, and so is reweighting, the best
-    fixed choice on average; adapters only where they were selected or are in force.
+    Plain training is always among them, the measure of the veto, and so is reweighting, where plans
+    have any; adapters only where they were selected or are in force.
 
     Args:
         plan: selected.
         present: in force.
-        reweighting: name of the reweighting that plans use.
+        reweighting: name of the reweighting that plans use, if they use any.
     """
-    beside = (
-        *((present,) if present is not None else ()),
-        Plan("none", None, False, "the plain branch of a second look."),
-        Plan("reweighting", reweighting, False, "the reweighting branch of a second look."),
-    )
-    found = [plan]
-    for candidate in beside:
+    candidates = [] if present is None else [present]
+    candidates += [plan, Plan("none", None, False, "the plain branch of a second look.")]
+    if reweighting is not None:
+        reason = "the reweighting branch of a second look."
+        candidates.append(Plan("reweighting", reweighting, False, reason))
+    found: list[Plan] = []
+    for candidate in candidates:
         if not any(same_plan(candidate, known) for known in found):
             found.append(candidate)
     return tuple(found)

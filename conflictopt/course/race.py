@@ -77,7 +77,8 @@ class RaceOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """The outcome as plain data."""
-        return {**asdict(self), "winner": self.winner.kind}
+        won = {"kind": self.winner.kind, "reweighting": self.winner.reweighting}
+        return {**asdict(self), "winner": won}
 
 
 def race(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from conflictopt.core.aggregator import Needs
 from conflictopt.core.reports import Reports
 from conflictopt.course.course import Course, Rules
 from conflictopt.course.decision import Decision
+from conflictopt.course.randomness import RandomStates
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.diagnosis.regime import Diagnosis
 from conflictopt.diagnosis.selection import Plan
@@ -251,7 +253,11 @@ class Patch:
         batch = self._host.batch
         if self.optimizer is None or batch is None:
             raise PatchError("expected at least one training step before a tangent kernel.")
-        losses = self._reader.read(batch, True).together(residuals=True)
+        before = RandomStates()
+        try:
+            losses = self._reader.read(batch, True).together(residuals=True)
+        finally:
+            before.restore()
         check_mean_square(losses)
         blocks = blocks_of_layout(self.optimizer.layout())
         return tangent_kernel(losses.residuals, blocks, rows=rows)
@@ -270,7 +276,9 @@ class Patch:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
-            self._attach_now(*found)
+            losses, design = found
+            rate = self.method.treatment.design.learning_rate
+            self._attach_now(losses, replace(design, learning_rate=rate))
         extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}
         planned = self.method.planned(extras) if self.diagnosis is None else None
         if planned is not None:

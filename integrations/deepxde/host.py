@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from conflictopt.adapters import AdapterDesign, attach, attached
 from conflictopt.course.design import design_of
@@ -62,7 +59,7 @@ class ModelHost:
         net = self._patch.model.net
         if attached(net) is not None:
             return 0
-        adapters = attach(net, losses, layers_of(net, design), seed=self._seed)
+        adapters = attach(net, losses, design, seed=self._seed)
         self.optimizer.add_adapters(adapters)
         return sum(adapters.count_parameters().values())
 
@@ -81,22 +78,3 @@ class ModelHost:
         """See ``RacingHost``."""
         assert self._patch.groups is not None
         return self._held_out.losses(self._patch.groups)
-
-
-def layers_of(net: Any, design: AdapterDesign) -> AdapterDesign:
-    """A design with the names of the layers it means, in a network with one head per output (PFNN).
-
-    Other networks have one first and one last layer, which ``conflictopt.attach`` finds itself.
-    """
-    levels: Any = getattr(net, "layers", None)
-    parallel = isinstance(levels, torch.nn.ModuleList) and len(levels) > 1
-    if design.layers or not parallel or not isinstance(levels[-1], torch.nn.ModuleList):
-        return design
-    names = [
-        [f"layers.{i}"]
-        if isinstance(level, torch.nn.Linear)
-        else [f"layers.{i}.{j}" for j in range(len(level))]
-        for i, level in enumerate(levels)
-    ]
-    meant = {"hidden": names[1:], "weights": names[1:-1]}.get(design.placement, names[-1:])
-    return replace(design, layers=tuple(n for level in meant for n in level))

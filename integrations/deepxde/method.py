@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
@@ -65,6 +66,8 @@ class Method:
                 "expected look, race_steps and rediagnose_every with method 'auto', found them "
                 "with another, which is not chosen by a diagnosis."
             )
+        if fixed is not None:
+            _check_used(treatment, method == "adapters" or uses_adapters(fixed), record)
         return cls(fixed, recorder, record, treatment, course)
 
     @property
@@ -106,6 +109,23 @@ class Method:
             if saved.get("config") is None and saved.get("method") == observed.label:
                 return plan, observed
         return None
+
+
+def _check_used(treatment: Treatment, routes: bool, record: bool) -> None:
+    """Check that a fixed method leaves no option without effect."""
+    given = {
+        "reweighting": treatment.reweighting,
+        "rule": treatment.rule,
+        "thresholds": treatment.thresholds,
+    }
+    unused = [name for name, value in given.items() if value is not None and not record]
+    if treatment.design != AdapterDesign() and not routes:
+        unused.append("adapters")
+    if unused:
+        raise MethodError(
+            f"expected {', '.join(unused)} with method 'auto', found them with a method that has "
+            "no use for them (record=True makes a diagnosis beside it)."
+        )
 
 
 def adopted(what: str, method: Any) -> Any:

@@ -180,3 +180,13 @@ def test_the_seed_decides_the_down_projections(build):
     assert identical(downs[0], downs[1])
     assert not any(torch.equal(a, b) for a, b in zip(downs[0], downs[2], strict=True))
     assert not torch.equal(downs[0][0], downs[0][1])
+
+
+def test_projections_that_are_never_called_are_no_layers():
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.head = nn.Linear(2, 8), nn.Linear(8, 1)
+            self.attention = nn.MultiheadAttention(8, 2)
+
+    assert attach(network(Attending), LOSSES).layers == ("head",)

@@ -187,7 +187,7 @@ def test_a_switch_must_win_its_race(loops):
         loop, treat=treat, verdicts=verdicts, rediagnose_every=60, look="race", race_steps=60
     )
     loop.run(121, course)
-    assert [b.plan for b in course.decisions[1].race.branches] == ["reweighting", "none"]
+    assert [b.plan for b in course.decisions[1].race.branches] == ["none", "reweighting"]
     assert course.plan.kind == "none"
     assert log[-1].endswith("but in the second look none stays.")
 
@@ -275,7 +275,7 @@ def test_a_race_leaves_the_method_in_force_as_it_was(loops):
     loop.run(60, course)
     course._options = replace(course._options, look="race", race_steps=25)
     loop.run(60, course)
-    assert [b.plan for b in course.decisions[1].race.branches] == ["none", "reweighting"]
+    assert [b.plan for b in course.decisions[1].race.branches] == ["reweighting", "none"]
     assert counting.calls == 60
 
 

@@ -180,7 +180,7 @@ def test_an_error_of_the_host_leaves_the_run_as_it_was(loops):
 def test_the_outcome_is_plain_data(loops):
     host = Told(loops.Loop(), ends((0.5, 0.5), (0.3, 0.3)))
     content = json.loads(json.dumps(host.race(NONE, WEIGHTS).to_json()))
-    assert content["winner"] == "reweighting"
+    assert content["winner"]["kind"] == "reweighting"
     assert [b["plan"] for b in content["branches"]] == ["none", "reweighting"]
 
 

@@ -43,13 +43,13 @@ def test_a_race_costs_no_steps_and_leaves_no_trace():
     assert found["extra_steps"] == 6 * len(found["branches"])
     assert {b["plan"] for b in found["branches"]} >= {"none", "reweighting"}
     assert set(found["branches"][0]["losses"]) == set(load_suite()["heat_1d"].loss_names)
-    assert found["winner"] == decision["after"] == raced._phases.plan.kind
+    assert found["winner"]["kind"] == decision["after"] == raced._phases.plan.kind
     assert raced._optimizer.completed == SHORT.steps
     expression = {
         "none": "none",
         "reweighting": "ntk+after:steps=50",
         "adapters + reweighting": "adapters:attach=50+ntk+after:steps=50",
-    }[found["winner"]]
+    }[found["winner"]["kind"]]
     plain = trained(expression)
     assert len(ends(raced)) == len(ends(plain))
     assert all(map(torch.equal, ends(raced), ends(plain)))

@@ -145,7 +145,7 @@ def test_a_model_is_restored_into_a_freshly_patched_one(placement, build, adam, 
 
 
 def test_the_saved_design_is_restored_where_the_patch_has_another(heat, adam, tmp_path):
-    """What adapters compute comes from the file: anything else would not be the saved model."""
+    """What adapters compute comes from the file; how fast they learn, from the patch."""
     first, second = heat(net=fnn()), heat(net=fnn())
     patch(first, "adapters", adapters=DESIGNS["hidden"])
     patch(second, "adapters")
@@ -156,7 +156,7 @@ def test_the_saved_design_is_restored_where_the_patch_has_another(heat, adam, tm
     assert np.array_equal(before, second.predict(POINTS))
     found = second.conflictopt
     assert found.adapters.design.placement == "hidden"
-    assert found.optimizer.rates == dict.fromkeys(found.adapters.blocks(), 0.1)
+    assert found.optimizer.rates == dict.fromkeys(found.adapters.blocks(), 1.0)
 
 
 def test_named_layers(heat, adam):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import conflictopt
-from conflictopt import MethodError, MultiLossOptimizer
+from conflictopt import AdapterDesign, MethodError, MultiLossOptimizer
 from conflictopt.integrations.deepxde import PatchError, patch
 
 
@@ -120,6 +120,8 @@ def test_a_patched_model(heat):
         ),
         ("auto", {"profile_steps": 0}, "expected steps as a positive integer, found 0"),
         ("auto", {"profile_every": 0}, "expected every as a positive integer, found 0"),
+        ("pcgrad", {"reweighting": "ntk"}, "expected reweighting with method 'auto', found them"),
+        ("pcgrad", {"adapters": AdapterDesign(rank=2)}, "expected adapters with method 'auto'"),
         ("sum", {"on_nonfinite": "ignore"}, "expected on_nonfinite='raise' or 'skip'"),
     ],
 )
