@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adapterablation.grid import STAGES, STEPS
 from adapterablation.tables import read_study, sections
+from sections import refreshed
 
 from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
@@ -23,7 +24,6 @@ from conflictopt.problems.suite import load_suite
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results" / "adapter_ablation"
 DOCUMENT = ROOT / "docs" / "adapters.md"
-END = "\n<!-- end -->"
 
 
 def run(name: str, workers: int) -> None:
@@ -45,14 +45,7 @@ def _tell(result: Result) -> None:
 
 def document() -> str:
     """docs/adapters.md with its tables as the records have them now."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for name, table in sections(read_study(RECORDS)):
-        begin = f"<!-- {name}: made by benchmarks/adapter_ablation.py -->\n"
-        before, found, rest = text.partition(begin)
-        if not found:
-            raise SystemExit(f"expected the line {begin.strip()!r} in {DOCUMENT}.")
-        text = before + begin + table + END + rest.partition(END)[2]
-    return text
+    return refreshed(DOCUMENT, "benchmarks/adapter_ablation.py", sections(read_study(RECORDS)))
 
 
 def main() -> None:

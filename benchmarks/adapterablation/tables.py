@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sections import table
+
 from conflictopt.experiment.records import load
 from conflictopt.experiment.report.statistics.pairing import counted_error, geometric_mean
 from conflictopt.experiment.report.study import Study, study_of
@@ -45,7 +47,7 @@ def _errors(study: Study, methods: Sequence[str], problems: Sequence[str]) -> st
             errors = [counted_error(study, r) for r in runs]
             cells.append(f"{geometric_mean(errors):.2g}" if errors else "-")
         rows.append([f"`{method}`", *cells])
-    return _table(["method", *(f"`{p}`" for p in problems)], rows)
+    return table(["method", *(f"`{p}`" for p in problems)], rows)
 
 
 def _ratios(
@@ -65,7 +67,7 @@ def _ratios(
         for other in against:
             row += _cells(columns[other][i], p_values[other][i])
         rows.append(row)
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _by_problem(study: Study, problems: Sequence[str]) -> str:
@@ -77,7 +79,7 @@ def _by_problem(study: Study, problems: Sequence[str]) -> str:
     for (problem, method, other), made, p in zip(cases, found, corrected(found), strict=True):
         ratio, _, lower, shown = _cells(made, p)
         rows.append([f"`{problem}`", f"`{method}`", f"`{other}`", ratio, lower, shown])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _cells(made: Compared | None, p: float | None) -> list[str]:
@@ -87,8 +89,3 @@ def _cells(made: Compared | None, p: float | None) -> list[str]:
     shown = "-" if p is None else f"{p:.2g}"
     ratio = f"{made.ratio:.2f}{interval}"
     return [ratio, f"{made.worst:.2f}", f"{made.lower}/{made.pairs}", shown]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)

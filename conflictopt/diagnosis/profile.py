@@ -36,7 +36,7 @@ class Profile:
         block_gramians: ``[T, B, K, K]`` the same over one layer each; ``None`` without layers.
 
     Raises:
-        ProfileError: shapes that do not fit together, or no sample.
+        ProfileError: shapes that do not fit together, no sample, or inf or NaN.
     """
 
     names: tuple[str, ...]
@@ -50,6 +50,12 @@ class Profile:
         t, k = len(self.steps), len(self.names)
         if t == 0 or k == 0:
             raise ProfileError(f"expected at least one sample of one loss, found T={t}, K={k}.")
+        finite = np.isfinite(self.losses).all() and np.isfinite(self.gramians).all()
+        if not finite:
+            raise ProfileError(
+                "expected finite losses and Gramians, found inf or NaN. Leave those samples out: "
+                "a run does not go on from them."
+            )
         if (np.diff(self.steps) <= 0).any():
             raise ProfileError("expected increasing steps.")
         if self.losses.shape != (t, k) or self.gramians.shape != (t, k, k):

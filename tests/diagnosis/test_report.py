@@ -11,6 +11,7 @@ import pytest
 
 from conflictopt import Profile, diagnose, select
 from conflictopt.diagnosis.findings import Findings, Table
+from conflictopt.diagnosis.profile import ProfileError
 from conflictopt.diagnosis.report import write_report
 
 from .reporting import cases, findings, profile
@@ -93,14 +94,21 @@ def test_every_kind_of_verdict_has_a_report(tmp_path, case):
     assert read(tmp_path / "report.json")["verdict"]["headline"]
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")
-def test_numbers_that_are_none(tmp_path):
-    broken = profile(("pde", "boundary", "never"), -0.5)
-    gramians, losses = broken.gramians.copy(), broken.losses.copy()
-    gramians[:, 2], gramians[:, :, 2], gramians[3], losses[3] = 0, 0, np.inf, np.nan
-    losses[-1, 0] = np.inf
-    found = dataclasses.replace(broken, gramians=gramians, losses=losses)
-    diagnosis = diagnose(found)
+def test_a_loss_without_any_gradient(tmp_path):
+    silent = profile(("pde", "boundary", "never"), -0.5)
+    gramians = silent.gramians.copy()
+    gramians[:, 2], gramians[:, :, 2] = 0, 0
+    diagnosis = diagnose(dataclasses.replace(silent, gramians=gramians))
     write_report(tmp_path, Findings(diagnosis, select(diagnosis)))
-    assert read(tmp_path / "report.json")["diagnosis"]["losses"][0]["last"] == "inf"
+    assert read(tmp_path / "report.json")["diagnosis"]["losses"][2]["norm"] == 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("entry", ["losses", "gramians"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_profiles_with_other_than_numbers_are_refused(entry, value):
+    broken = profile(("pde", "boundary"), -0.5)
+    values = getattr(broken, entry).copy()
+    values[3] = value
+    with pytest.raises(ProfileError, match="expected finite losses and Gramians"):
+        dataclasses.replace(broken, **{entry: values})

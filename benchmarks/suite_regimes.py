@@ -1,0 +1,87 @@
+"""In which regime the problems of the calibration half are, by the diagnosis of their first steps.
+
+``python benchmarks/suite_regimes.py`` profiles 1000 steps of each at the budget ``cpu`` (about ten
+minutes on two cores; finished runs are kept) and writes the table of docs/diagnosis.md; ``--table``
+writes the table from the records alone, ``--check`` fails if it is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from sections import refreshed, table
+
+from conflictopt import Diagnosis, Profile, diagnose
+from conflictopt.experiment.budget import budget
+from conflictopt.experiment.methods import MethodExpression
+from conflictopt.experiment.records import load
+from conflictopt.experiment.study import run_study
+from conflictopt.experiment.tasks import Task
+from conflictopt.problems.halves import problems_of
+from conflictopt.problems.suite import load_suite
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "benchmarks" / "results" / "suite_regimes"
+DOCUMENT = ROOT / "docs" / "diagnosis.md"
+STEPS = 1001
+SITUATIONS = {
+    "persistent": "persistent conflict",
+    "magnitude": "magnitude imbalance",
+    "benign": "benign",
+    "too_close": "too close to call",
+}
+
+
+def run(workers: int) -> None:
+    """Profile what has no record yet."""
+    suite, limit = load_suite(), budget("cpu", STEPS)
+    plain = MethodExpression.parse("none")
+    tasks = [Task(suite[p], plain, 0, limit) for p in problems_of("calibration")]
+    run_study(tasks, RECORDS, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
+
+
+def sections() -> Iterator[tuple[str, str]]:
+    """The table: per family and in all, the verdicts and two medians."""
+    found: dict[str, list[Diagnosis]] = defaultdict(list)
+    for record in load(RECORDS):
+        raw = record["profile"]
+        arrays = (np.asarray(raw[k]) for k in ("steps", "losses", "gramians"))
+        found[record["family"]].append(diagnose(Profile(tuple(raw["names"]), *arrays)))
+    every = [d for members in found.values() for d in members]
+    rows = [_row(f"`{family}`", members) for family, members in sorted(found.items())]
+    heads = ["family", *SITUATIONS.values(), "median norm ratio", "median cancellation, last half"]
+    yield "regimes", table(heads, [*rows, _row("all", every)])
+
+
+def _row(name: str, members: list[Diagnosis]) -> list[str]:
+    counts = [str(sum(d.situation == s for d in members)) for s in SITUATIONS]
+    ratio = statistics.median(d.norm_ratio for d in members)
+    left = statistics.median(d.agreement.cancellation_late for d in members)
+    return [name, *counts, f"{ratio:.1f}", f"{left:.2f}"]
+
+
+def main() -> None:
+    """Run, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="write the table, run nothing")
+    parser.add_argument("--check", action="store_true", help="fail if the table is stale")
+    options = parser.parse_args()
+    if not (options.table or options.check):
+        run(options.workers)
+    text = refreshed(DOCUMENT, "benchmarks/suite_regimes.py", sections())
+    if options.check:
+        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
+    DOCUMENT.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
