@@ -18,7 +18,23 @@ def headline(diagnosis: Diagnosis) -> str:
 
 
 def explanation(diagnosis: Diagnosis) -> str:
-    """The verdict in one or two sentences that need no knowledge of gradients."""
+    """The verdict in a few sentences that need no knowledge of gradients."""
+    return _verdict(diagnosis) + _silent(diagnosis)
+
+
+def _silent(diagnosis: Diagnosis) -> str:
+    """What to look at where a loss never moves the network."""
+    names = [f"'{s.name}'" for s in diagnosis.losses if s.norm == 0]
+    if not names:
+        return ""
+    return (
+        f" No gradient ever reached the network from {', '.join(names)}: either it was exactly "
+        "satisfied all along, or its graph is cut (detach, no_grad, a tensor made anew). Check "
+        "that before anything else."
+    )
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
     if not diagnosis.pairs:
         return "There is only one loss, so nothing can conflict."
     found = _found(diagnosis)
