@@ -89,5 +89,5 @@ STAGES = {
     "confirm": Stage(PROBLEMS, (*BASELINES, *CONFIRMED), (0, 1, 2)),
     "later": Stage(PROBLEMS, LATER, (0, 1, 2)),
     "decide": Stage(DECIDING, (*LATER[:2], LATER[3]), tuple(range(3, 13))),
-    "screen": Stage(SCREENED, VARIANTS, (0, 1, 2)),
+    "screen": Stage(SCREENED, VARIANTS, (0, 1)),
 }
