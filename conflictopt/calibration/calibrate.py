@@ -28,7 +28,7 @@ def calibrate(
     """Fit a rule to the records of a study.
 
     Every problem counts once, with the mean over its seeds of the logarithm of its error relative
-    to plain training's. The default is the candidate with the lowest mean over all problems; a
+    to plain training's. The default is what ``default_of`` says of all problems; a
     situation departs from it only as ``fit`` says, the thresholds from those of ``base`` only as
     ``best_setting`` says. A profile too short to decide gets no treatment.
 

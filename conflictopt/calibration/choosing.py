@@ -70,8 +70,17 @@ class Situation:
 
 
 def default_of(evidence: Evidence, problems: NDArray[np.int64]) -> int:
-    """The best single candidate over all runs of some problems: what is always done."""
-    return best(evidence.means, evidence.broken, problems)
+    """What is always done: the best single candidate if it is shown to help, else plain training.
+
+    Its mean log error relative to plain training, over at least 5 problems, must be below 0 with
+    its whole ``student_interval`` of level ``1 - (1 - LEVEL) / n``, n the candidates beside plain
+    training (Bonferroni).
+    """
+    found = best(evidence.means, evidence.broken, problems)
+    if found == 0 or len(problems) < ENOUGH_PROBLEMS:
+        return 0
+    level = 1 - (1 - LEVEL) / (len(evidence.labels) - 1)
+    return found if student_interval(evidence.means[found, problems], level).high < 0 else 0
 
 
 def fit(

@@ -44,7 +44,7 @@ def settings(evidence: Evidence, tried: Sequence[Thresholds]) -> list[Setting]:
 
 
 def always(evidence: Evidence) -> NDArray[np.float64]:
-    """``[U]`` logs of the best single candidate, chosen without the run's problem."""
+    """``[U]`` logs of the default, chosen without the run's problem."""
     every = np.arange(len(evidence.problems))
     logs = np.zeros(len(evidence.of_problem))
     for p in range(len(every)):

@@ -39,7 +39,7 @@ class Worth:
 
     Attributes:
         rule: of the rule fitted without the problem at hand.
-        always: of the best single candidate, chosen likewise.
+        always: of the default, chosen likewise.
         oracle: of the best candidate of each problem, with hindsight.
         rule_to_always: the first over the second.
     """
@@ -56,7 +56,7 @@ class Calibration:
 
     Attributes:
         rule: with its evidence; ``select`` accepts it, and the file it is saved to.
-        default: label of the best single candidate.
+        default: label of what is always done, see ``default_of``.
         situations: all that a rule has plans for.
         choices: per situation, by name.
         thresholds: a sentence on how they were chosen.

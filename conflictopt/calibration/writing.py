@@ -49,13 +49,13 @@ def situation_result(
 
 def _why(choice: Choice, best: str, default: str) -> str:
     if choice.problems == 0:
-        return f"no problem was here: {default}, the best single choice"
+        return f"no problem was here: {default}, the default"
     if best == default:
-        return f"{default}, the best single choice, is best here too"
+        return f"{default}, the default, is best here too"
     if choice.gain is None or choice.level is None:
         return (
             f"{best} is best here, on {choice.problems} problems of the {ENOUGH_PROBLEMS} that a "
-            f"test needs: {default}, the best single choice, stays"
+            f"test needs: {default}, the default, stays"
         )
     held_out = (
         f"chosen without the problem at hand, the best here has {choice.gain:.3g}"
@@ -64,7 +64,7 @@ def _why(choice: Choice, best: str, default: str) -> str:
     )
     if choice.method == choice.best:
         return f"{held_out}, so {best} takes its place"
-    return f"{best} is best here, but {held_out}, so {default}, the best single choice, stays"
+    return f"{best} is best here, but {held_out}, so {default}, the default, stays"
 
 
 def thresholds_sentence(count: int, taken: Taken) -> str:
@@ -116,7 +116,7 @@ def verdict_of(worth: Worth, default: str, results: Sequence[SituationResult]) -
     """Whether the rule beats always doing the same, and that doing nothing."""
     numbers = (
         f"On problems that had no say in it, the rule has {shown(worth.rule_to_always)} times the "
-        f"error of the best single choice, and that {shown(worth.always)} times the error of plain "
+        f"error of the default, and that {shown(worth.always)} times the error of plain "
         "training."
     )
     interval = worth.rule_to_always.interval

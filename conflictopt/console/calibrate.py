@@ -143,7 +143,7 @@ def _worth(found: Calibration) -> Table:
     table = _table(title, "choice", "error relative to plain")
     worth = found.worth
     table.add_row("the rule", *_cells(worth.rule))
-    table.add_row(f"always the best single choice ({escape(found.default)})", *_cells(worth.always))
+    table.add_row(f"always the default ({escape(found.default)})", *_cells(worth.always))
     table.add_row("the best of each problem, with hindsight", *_cells(worth.oracle))
     return table
 

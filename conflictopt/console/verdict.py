@@ -15,8 +15,7 @@ from ..core.errors import ConflictOptError
 from ..diagnosis.advice import Script
 from ..diagnosis.findings import Findings
 from ..diagnosis.findings import Table as TableRows
-from ..diagnosis.profile import Profile
-from ..diagnosis.replay import Replay, replay
+from ..diagnosis.replay import replay
 from ..diagnosis.report import write_json, write_report
 from ..diagnosis.rule import Rule
 from ..diagnosis.selection import Plan
@@ -49,8 +48,9 @@ def report(
     if made.diagnosis is None:
         _report_no_verdict(console, made.plan, folder, about)
         return
-    replays, notes = _replays(made.profile) if made.diagnosis.pairs else ((), ())
-    tables, why = _kernel(made) if made.diagnosis.pairs else ((), ())
+    several = bool(made.diagnosis.pairs)
+    replays = tuple(replay(made.profile, make(name)) for name in REPLAYED if several)
+    tables, notes = _kernel(made) if several else ((), ())
     found = Findings(
         made.diagnosis,
         # that of the first verdict, which is the one reported; later ones are told in `done`
@@ -59,7 +59,7 @@ def report(
         script=script,
         done="" if outcome is None else _done(made, outcome["method"]),
         replays=replays,
-        notes=(*notes, *why),
+        notes=notes,
         tables=tables,
     )
     console.print()
@@ -112,8 +112,10 @@ def _done(made: Any, method: str) -> str:
     if not made.plan_applied:
         return "the plan was not applied: training ended before the profile did."
     used = "; ".join(f"{label} from step {step} on" for step, label in made.trained_with[1:])
+    race = made.decisions[0].race if made.decisions else None
+    look = f" Second look: {race.reason} Cost: {race.cost}." if race is not None else ""
     later = "".join(f" At step {d.step} {d}" for d in made.decisions[1:])
-    return f"the plan was applied: {used}.{later}"
+    return f"the plan was applied: {used}.{look}{later}"
 
 
 def _kernel(made: Any) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
@@ -123,14 +125,3 @@ def _kernel(made: Any) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
     except ConflictOptError as error:
         return (), (f"the tangent kernel: {error}",)
     return kernel_tables(kernel, made.steps), ()
-
-
-def _replays(profile: Profile) -> tuple[tuple[Replay, ...], tuple[str, ...]]:
-    """What each method would have chosen, and why it could not be told."""
-    found, notes = [], []
-    for name in REPLAYED:
-        try:
-            found.append(replay(profile, make(name)))
-        except ConflictOptError as error:
-            notes.append(f"what '{name}' would have chosen: {error}")
-    return tuple(found), tuple(notes)

@@ -171,4 +171,6 @@ def _reason(branches: Sequence[Branch], best: Branch) -> str:
         return f"'{b.name}' {b.score:.3g}{veto}"
 
     listed = "; ".join(map(told, branches))
-    return f"'{best.name}' won the race (log of the relative held-out losses: {listed})."
+    lowest = min((b.score for b in branches if b.status == "ok"), default=best.score)
+    tie = ", as near to the lowest as a tie, which the plan at hand wins" * (best.score > lowest)
+    return f"'{best.name}' won the race{tie} (log of the relative held-out losses: {listed})."

@@ -80,15 +80,21 @@ class AdapterRouting(Routing):
         return self.routing == "shared"
 
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
-        if self.routing == "shared":
-            return view.ones(), state
         owned = {b.owner for b in view.layout.blocks if b.owner is not None}
+        if self.routing == "shared":
+            if not owned:
+                view.report(
+                    "adapters",
+                    "no adapters are trained, so routing changes nothing: "
+                    "conflictopt.attach makes them, add_adapters trains them.",
+                )
+            return view.ones(), state
         missing = [n for n in view.spec.names if n not in owned]
         if missing or len(owned) != view.count:
             raise MethodError(
                 f"{self.routing} routing needs one block '{ADAPTER}<loss>' for each of the losses "
                 f"{view.spec.names}, found adapters for {tuple(sorted(owned))}. Attach them with "
-                "conflictopt.adapters.attach and pass blocks=adapters.blocks()."
+                "conflictopt.attach and train them with add_adapters."
             )
         columns = [
             view.ones()

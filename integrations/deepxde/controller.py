@@ -268,6 +268,14 @@ class Patch:
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""
         self.stage_end = self.steps + iterations if iterations is not None else None
+        profile = self.method.recorder.steps
+        if not self.method.auto or self.diagnosis is not None or self._course.applied:
+            return
+        if self.stage_end is not None and self.stage_end < profile:
+            self._note(
+                f"this call of train ends at step {self.stage_end}, before the profile of "
+                f"{profile} steps: nothing is decided in it. profile_steps= makes it shorter."
+            )
 
     def restoring(self, path: str) -> None:
         """A checkpoint with adapters loads into a network that has them."""

@@ -100,8 +100,9 @@ class Method:
         Args:
             saved: what ``MultiLossOptimizer`` adds to a checkpoint.
         """
-        plans = self.treatment.plans("restored from a checkpoint.") if self.auto else ()
-        for plan in plans:
+        reason = "restored from a checkpoint."
+        plans = [Plan("none", None, False, reason), *self.treatment.plans(reason)]
+        for plan in plans if self.auto else ():
             method = self.treatment.method(plan)
             if saved.get("config") is not None and to_config(method) == saved["config"]:
                 return plan, method

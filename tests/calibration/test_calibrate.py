@@ -92,12 +92,21 @@ def test_every_entry_has_its_numbers(found):
     assert "189 records of 21 problems and 3 seeds" in found.rule.about
 
 
-def test_doing_nothing_can_win(records_of):
+def test_doing_nothing_is_the_default_until_a_method_is_shown_to_help(records_of):
     effects = {"ntk": {"persistent": 2.5, "magnitude": 0.2, "benign": 1.0}}
+    found = calibrated(gather(records_of(effects, ALL)))
+    assert found.default == "none"
+    assert (chosen(found)["persistent"], chosen(found)["magnitude"]) == ("none", "ntk")
+    assert found.rule.plans["persistent"].kind == "none"
+    harmless = calibrated(gather(records_of({"ntk": 0.999}, ALL)))
+    assert harmless.default == "none"
+
+
+def test_doing_nothing_can_win_against_a_default(records_of):
+    effects = {"ntk": {"persistent": 1.6, "magnitude": 0.2, "benign": 0.2}}
     found = calibrated(gather(records_of(effects, ALL)))
     assert found.default == "ntk"
     assert chosen(found)["persistent"] == "none"
-    assert found.rule.plans["persistent"].kind == "none"
 
 
 def test_adapters_of_a_design_become_a_plan_with_it(records_of):

@@ -50,7 +50,7 @@ def test_table_rule_and_file(invoke, folder, tmp_path):
         "persistent: relobralo; ",
         "takes its place",
         "too_close: ntk; ",
-        "always the best single choice (ntk)",
+        "always the default (ntk)",
         "with hindsight",
         "note: ntk, relobralo: from the first step on",
         "The rule beats always choosing ntk.",

@@ -9,7 +9,6 @@ import pytest
 import conflictopt
 from conflictopt import Plan, Profile, diagnose
 from conflictopt.console.commands import Profiling
-from conflictopt.console.verdict import REPLAYED, _replays
 from conflictopt.diagnosis.advice import Script, advise
 from conflictopt.integrations.deepxde import patch
 
@@ -115,15 +114,6 @@ def test_a_run_restored_after_its_decision_has_an_outcome(script, invoke, tmp_pa
     report = read(tmp_path / "report")
     assert report["plan"]["kind"] == "adapters + reweighting"
     assert report["outcome"]["steps"] == 100
-
-
-def test_what_cannot_be_replayed_is_told():
-    odd = Profile(("a", "b"), np.arange(60), np.full((60, 2), np.inf), np.ones((60, 2, 2)))
-    found, notes = _replays(odd)
-    assert found == ()
-    assert len(notes) == len(REPLAYED)
-    for name, note in zip(REPLAYED, notes, strict=True):
-        assert note.startswith(f"what '{name}' would have chosen: ")
 
 
 def test_a_script_remembers_how_it_was_profiled(tmp_path):

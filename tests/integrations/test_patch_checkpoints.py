@@ -188,3 +188,19 @@ def test_a_decided_run_goes_on_in_a_fresh_process(conflicting, forced, tmp_path)
     assert fresh.conflictopt.diagnosis is None
     for a, b in zip(model.net.parameters(), fresh.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_the_decision_to_do_nothing_is_restored(conflicting, forced, adam, tmp_path):
+    def patched():
+        model = conflicting()
+        patch(model, "auto", thresholds=forced["benign"], profile_steps=20, profile_every=2)
+        return model
+
+    first, second = patched(), patched()
+    adam(first, 25)
+    path = first.save(str(tmp_path / "model"))
+    second.compile("adam", lr=1e-3, verbose=0)
+    second.restore(path)
+    made = second.conflictopt
+    assert (made.plan.kind, made.plan_applied) == ("none", True)
+    assert made.optimizer.aggregator == make("sum")
