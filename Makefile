@@ -45,8 +45,10 @@ bench-suite: .venv/bench-installed
 ablation: .venv/installed
 	$(BIN)/python benchmarks/adapter_ablation.py
 
-# How often synthetic problems are diagnosed as they were built, and the figure of docs/diagnosis.md.
+# The studies of docs/diagnosis.md: regimes of the suite (runs that have no record yet), and how
+# often synthetic problems are diagnosed as they were built.
 regimes: .venv/installed
+	$(BIN)/python benchmarks/suite_regimes.py
 	$(BIN)/python benchmarks/synthetic_regimes.py
 	$(BIN)/python benchmarks/synthetic_regimes.py --figure
 

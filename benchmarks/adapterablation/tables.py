@@ -28,7 +28,8 @@ def sections(main: Study) -> Iterator[tuple[str, str]]:
     yield "errors", _errors(study, methods, PROBLEMS)
     yield "ratios", _ratios(study, methods[1:], PROBLEMS, ("none", "ntk", "wide+ntk"))
     yield "later", _ratios(study, LATER, PROBLEMS, ("none", *LATER[:2]))
-    yield "designs", _ratios(study, (LATER[3], *VARIANTS), SCREENED, LATER[:2])
+    screen = _seeds(main, STAGES["screen"].seeds)
+    yield "designs", _ratios(screen, (LATER[3], *VARIANTS), SCREENED, LATER[:2])
     decide = STAGES["decide"]
     yield "decide", _by_problem(_seeds(main, decide.seeds), decide.problems)
 

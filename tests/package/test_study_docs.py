@@ -1,0 +1,16 @@
+"""The tables that studies write into documents are those of the committed records."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("script", ["adapter_ablation.py", "suite_regimes.py"])
+def test_tables_are_fresh(script):
+    command = [sys.executable, f"benchmarks/{script}", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"write the tables of {script} anew\n{done.stderr}"
