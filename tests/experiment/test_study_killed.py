@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 
 import pytest
 
@@ -22,7 +23,11 @@ def start(standin, environment, tmp_path):
         words = (*WORDS, "--workers", workers, "--out", tmp_path / "results")
         line = standin.command(tmp_path / "notes.txt", *words, seconds=seconds)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(line, env=environment, start_new_session=True, **pipes)
+        # a shell starts what runs in its background with interrupts ignored, and that is inherited
+        heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen(
+            line, env=environment, start_new_session=True, preexec_fn=heed, **pipes
+        )
         began.append(process)
         return process
 
@@ -73,7 +78,7 @@ def test_only_runs_in_flight_are_lost_to_a_kill(start, when_done, training, tmp_
 
 
 def test_an_interrupt_from_the_terminal_stops_cleanly(start, when_done, training, tmp_path):
-    process = start(0.6, workers=2)
+    process = start(0.2, workers=2)
     when_done(3)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
