@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -133,7 +134,9 @@ def _table(
         caption_justify="left",
     )
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+        # in a narrow terminal words are broken, not numbers
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, no_wrap=number > 0)
     for row in rows:
         # as text: names may look like markup
         table.add_row(*map(Text, row))

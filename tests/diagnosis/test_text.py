@@ -103,3 +103,10 @@ def test_a_loss_that_never_moves_the_network_is_named():
     found = diagnose(Profile(("pde", "bc"), np.arange(60), np.ones((60, 2)), gramians))
     said = " ".join(found.text().split())
     assert "No gradient ever reached the network from 'bc'" in said
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_number_is_cut_in_a_narrow_terminal(width):
+    file = io.StringIO()
+    print_report(Console(file=file, width=width), findings(cases()["persistent"]))
+    assert "…" not in file.getvalue()
