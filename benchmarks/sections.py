@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 END = "\n<!-- end -->"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    cells = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
 def refreshed(document: Path, script: str, sections: Iterable[tuple[str, str]]) -> str:

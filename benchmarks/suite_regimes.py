@@ -14,13 +14,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from sections import refreshed, table
+from sections import refreshed
 
 from conflictopt import Diagnosis, Profile, diagnose
 from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
 from conflictopt.experiment.records import load
+from conflictopt.experiment.report.markdown import table
 from conflictopt.experiment.study import run_study
 from conflictopt.experiment.tasks import Task
 from conflictopt.problems.halves import problems_of
@@ -50,13 +50,11 @@ def sections() -> Iterator[tuple[str, str]]:
     """The table: per family and in all, the verdicts and two medians."""
     found: dict[str, list[Diagnosis]] = defaultdict(list)
     for record in load(RECORDS):
-        raw = record["profile"]
-        arrays = (np.asarray(raw[k]) for k in ("steps", "losses", "gramians"))
-        found[record["family"]].append(diagnose(Profile(tuple(raw["names"]), *arrays)))
+        found[record["family"]].append(diagnose(Profile.from_json(record["profile"])))
     every = [d for members in found.values() for d in members]
     rows = [_row(f"`{family}`", members) for family, members in sorted(found.items())]
     heads = ["family", *SITUATIONS.values(), "median norm ratio", "median cancellation, last half"]
-    yield "regimes", table(heads, [*rows, _row("all", every)])
+    yield "regimes", table(heads, [*rows, _row("all", every)], "l")
 
 
 def _row(name: str, members: list[Diagnosis]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .console import calibrate as console
-from .console.commands import print_error
+from .console.guard import guarded
 from .core.errors import ConflictOptError
 
 
@@ -47,13 +47,13 @@ def calibrate(
     With --rule, say only what that rule is worth on records it was not fitted to.
     """
     selection = console.Selection(half.value if half else None, methods, budget, mixed)
-    try:
+
+    def action() -> None:
         if rule is None:
             console.calibrate(folder, out or Path("rule.json"), selection)
         elif out is not None:
             raise ConflictOptError("expected --out or --rule, found both: --rule fits nothing.")
         else:
             console.judge(folder, rule, selection)
-    except (ConflictOptError, OSError) as error:
-        print_error(str(error))
-        raise typer.Exit(2) from None
+
+    guarded(action)

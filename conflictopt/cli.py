@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from ._version import __version__
 from .calibrate_cli import calibrate
 from .console import commands
-from .core.errors import ConflictOptError
+from .console.guard import guarded
 from .suite_cli import app as suite_app
 
 app = typer.Typer(
@@ -78,14 +77,6 @@ GroupBy = Annotated[Groups, typer.Option("--groups", help="group losses by kind,
 Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
 
 
-def _guarded(action: Callable[[], None]) -> None:
-    try:
-        action()
-    except (ConflictOptError, OSError) as error:
-        commands.print_error(str(error))
-        raise typer.Exit(2) from None
-
-
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
@@ -109,7 +100,7 @@ def diagnose(
 ) -> None:
     """Profile an unmodified DeepXDE script, print the verdict, stop."""
     profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
-    _guarded(lambda: commands.diagnose(script, arguments or [], profiling))
+    guarded(lambda: commands.diagnose(script, arguments or [], profiling))
 
 
 @app.command()
@@ -143,7 +134,7 @@ def run(
     training = commands.Training(
         method, option or [], seed, every, update.value, on_nonfinite.value, against
     )
-    _guarded(lambda: commands.run(script, arguments or [], profiling, training))
+    guarded(lambda: commands.run(script, arguments or [], profiling, training))
 
 
 @app.command()
@@ -151,7 +142,7 @@ def methods(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the methods."""
-    _guarded(lambda: commands.list_methods(as_json))
+    guarded(lambda: commands.list_methods(as_json))
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from .core.engines import EngineName
 from .core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .core.layout import ADAPTER, LayoutCache, ParameterLayout
 from .core.reports import Reports
-from .rates import RelativeRates
+from .rates import RelativeRates, check_rate
 from .session import LossForms, Residuals, Session
 from .update import UpdateMode, check_inner, check_update, watched
 from .wrapper import OptimizerWrapper, with_step_hooks
@@ -158,19 +158,12 @@ class MultiLossOptimizer(OptimizerWrapper):
         Raises:
             MethodError: a learning rate of their own under an optimizer that searches lines.
         """
-        self._check_rate(adapters.design.learning_rate)
+        check_rate(self.inner, adapters.design.learning_rate)
         held = {id(p) for g in self.param_groups for p in g["params"]}
         fresh = [p for p in adapters.parameters() if id(p) not in held]
         linesearch.append_parameters(self.inner, fresh)
         self.blocks.update(adapters.blocks())
         self.rates.update(dict.fromkeys(adapters.blocks(), adapters.design.learning_rate))
-
-    def _check_rate(self, rate: float) -> None:
-        if rate != 1 and linesearch.searches_lines(self.inner):
-            raise MethodError(
-                f"expected adapters with learning_rate=1 under {type(self.inner).__name__}, found "
-                f"{rate:g}: its line search finds one step length for all parameters."
-            )
 
     @property
     def last(self) -> LastStep | None:
@@ -197,7 +190,7 @@ class MultiLossOptimizer(OptimizerWrapper):
             optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
         )
         for rate in self.rates.values():
-            new._check_rate(rate)
+            check_rate(optimizer, rate)
         new.rates = self.rates
         new.session, new.skipped, new._update = self.session, self.skipped, self._update
         if new.update != self._update:

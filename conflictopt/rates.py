@@ -7,6 +7,22 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from .core.errors import MethodError
+from .linesearch import searches_lines
+
+
+def check_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Check that some parameters can have a learning rate of their own.
+
+    Raises:
+        MethodError: the optimizer finds one step length for all.
+    """
+    if rate != 1 and searches_lines(optimizer):
+        raise MethodError(
+            f"expected adapters with learning_rate=1 under {type(optimizer).__name__}, found "
+            f"{rate:g}: its line search finds one step length for all parameters."
+        )
+
 
 class RelativeRates:
     """Scales what one step did to some parameters: ``p <- p_before + f (p - p_before)``.

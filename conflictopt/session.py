@@ -22,7 +22,7 @@ from .core.objective import Given, Objective
 from .core.periodic import check_count
 from .core.points import PointWeights, check_same_points, point_sets
 from .core.reports import Note, Reports
-from .core.step import Spec, StepView
+from .core.step import Spec, StepView, equation_flags
 from .foreign import adopt
 from .registry import make
 
@@ -110,13 +110,7 @@ class Session:
         Raises:
             LossError: ``equations`` names a loss that does not exist.
         """
-        chosen = self.equations
-        if chosen is None:
-            chosen = tuple(n for n in names if n.startswith("pde")) or names[:1]
-        unknown = [n for n in chosen if n not in names]
-        if unknown:
-            raise LossError(f"equations names {unknown}, but the losses are {names}.")
-        equations = tuple(n in chosen for n in names)
+        equations = equation_flags(names, self.equations)
         layers = tuple(layer.name for layer in layout.layers)
         return Spec(names, equations, layout.dtype, layout.device, layout.outline, layers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,7 @@ from typing import Annotated
 import typer
 
 from .console import study, suite
-from .console.commands import print_error
-from .core.errors import ConflictOptError
+from .console.guard import guarded
 
 app = typer.Typer(help="Compare methods on a suite of 85 PDE problems.", no_args_is_help=True)
 
@@ -31,16 +29,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Records = Annotated[Path, typer.Argument(help="folder of the records", metavar="DIR")]
 
 
-def _guarded(action: Callable[[], int | None]) -> None:
-    try:
-        code = action()
-    except (ConflictOptError, OSError) as error:
-        print_error(str(error))
-        raise typer.Exit(2) from None
-    if code:
-        raise typer.Exit(code)
-
-
 @app.command("list")
 def list_problems(
     family: Annotated[str | None, typer.Option(help="only these, joined by commas")] = None,
@@ -48,7 +36,7 @@ def list_problems(
     as_json: AsJson = False,
 ) -> None:
     """List the problems of the suite, or of your files."""
-    _guarded(lambda: suite.list_problems(family, spec or [], as_json))
+    guarded(lambda: suite.list_problems(family, spec or [], as_json))
 
 
 @app.command()
@@ -58,7 +46,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a problem: equations, losses, solution, points, network."""
-    _guarded(lambda: suite.show_problems(problem, spec or [], as_json))
+    guarded(lambda: suite.show_problems(problem, spec or [], as_json))
 
 
 @app.command()
@@ -95,7 +83,7 @@ def run(
     """Train problems with methods; one record for each run. Goes on where it was stopped."""
     runs = study.Runs(problems or [], families, spec or [], methods, seeds, budget, steps)
     execution = study.Execution(out, workers, backend.value, scheduler, replace, retry_failed)
-    _guarded(lambda: study.run(runs, execution))
+    guarded(lambda: study.run(runs, execution))
 
 
 @app.command()
@@ -113,4 +101,4 @@ def report(
     ] = False,
 ) -> None:
     """Compare methods: tables, statistics and figures of a folder of records."""
-    _guarded(lambda: suite.report(folder, out, budget, baseline, mixed))
+    guarded(lambda: suite.report(folder, out, budget, baseline, mixed))

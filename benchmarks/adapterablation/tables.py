@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sections import table
-
 from conflictopt.experiment.records import load
+from conflictopt.experiment.report.markdown import table
 from conflictopt.experiment.report.statistics.pairing import counted_error, geometric_mean
 from conflictopt.experiment.report.study import Study, study_of
 
@@ -48,7 +47,7 @@ def _errors(study: Study, methods: Sequence[str], problems: Sequence[str]) -> st
             errors = [counted_error(study, r) for r in runs]
             cells.append(f"{geometric_mean(errors):.2g}" if errors else "-")
         rows.append([f"`{method}`", *cells])
-    return table(["method", *(f"`{p}`" for p in problems)], rows)
+    return table(["method", *(f"`{p}`" for p in problems)], rows, "l")
 
 
 def _ratios(
@@ -68,7 +67,7 @@ def _ratios(
         for other in against:
             row += _cells(columns[other][i], p_values[other][i])
         rows.append(row)
-    return table(heads, rows)
+    return table(heads, rows, "l")
 
 
 def _by_problem(study: Study, problems: Sequence[str]) -> str:
@@ -80,7 +79,7 @@ def _by_problem(study: Study, problems: Sequence[str]) -> str:
     for (problem, method, other), made, p in zip(cases, found, corrected(found), strict=True):
         ratio, _, lower, shown = _cells(made, p)
         rows.append([f"`{problem}`", f"`{method}`", f"`{other}`", ratio, lower, shown])
-    return table(heads, rows)
+    return table(heads, rows, "l")
 
 
 def _cells(made: Compared | None, p: float | None) -> list[str]:

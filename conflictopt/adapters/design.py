@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from ..core.errors import MethodError
+from ..core.routed import SHARE, RoutingName, check_routing
 
 Placement = Literal["last", "hidden", "weights", "head"]
-Routing = Literal["shared", "exclusive", "mixed"]
 PLACEMENTS = ("last", "hidden", "weights", "head")
 ACTIVATIONS = ("tanh", "linear")
 SCALES = ("mean", "sum")
-ROUTINGS = ("shared", "exclusive", "mixed")
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,14 @@ class AdapterDesign:
     activation: Literal["tanh", "linear"] = "tanh"
     scale: Literal["mean", "sum"] = "mean"
     orthogonal: bool = False
-    routing: Routing = "shared"
-    share: float = 0.3
+    routing: RoutingName = "shared"
+    share: float = SHARE
     learning_rate: float = 1.0
 
     def __post_init__(self) -> None:
         _among("placement", self.placement, PLACEMENTS)
         _among("activation", self.activation, ACTIVATIONS)
         _among("scale", self.scale, SCALES)
-        _among("routing", self.routing, ROUTINGS)
         if isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1:
             raise MethodError(f"expected rank as a whole number >= 1, found {self.rank!r}.")
         if not isinstance(self.orthogonal, bool):
@@ -73,12 +71,7 @@ class AdapterDesign:
         if not all(isinstance(n, str) and n for n in names):
             raise MethodError(f"expected layers as names, found {self.layers!r}.")
         object.__setattr__(self, "layers", tuple(names))
-        if not _number(self.share) or not 0 <= self.share <= 1:
-            raise MethodError(f"expected share in [0, 1], found {self.share!r}.")
-        if self.routing != "mixed" and self.share != AdapterDesign.share:
-            raise MethodError(
-                f"expected routing='mixed' with share={self.share}, found {self.routing!r}."
-            )
+        check_routing(self.routing, self.share)
         if not _number(self.learning_rate) or not 0 < self.learning_rate < float("inf"):
             raise MethodError(f"expected learning_rate > 0, found {self.learning_rate!r}.")
 

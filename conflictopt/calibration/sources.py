@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..diagnosis.profile import Profile, ProfileError
 from ..diagnosis.template import PlanTemplate
 from ..experiment.report.study import Study
@@ -117,13 +115,8 @@ def profiled(study: Study) -> tuple[Study, dict[tuple[str, int], Profile], list[
 
 def _profile(cell: tuple[str, int], raw: Any) -> Profile:
     try:
-        return Profile(
-            tuple(str(n) for n in raw["names"]),
-            np.asarray(raw["steps"], dtype=np.int64),
-            np.asarray(raw["losses"], dtype=np.float64),
-            np.asarray(raw["gramians"], dtype=np.float64),
-        )
-    except (KeyError, TypeError, ValueError, ProfileError) as error:
+        return Profile.from_json(raw)
+    except (AttributeError, KeyError, TypeError, ValueError, ProfileError) as error:
         raise CalibrationError(
             f"the record of {cell[0]}, {PLAIN}, seed {cell[1]} holds no readable profile: {error}"
         ) from None

@@ -115,12 +115,6 @@ def _method(name: str, options: dict[str, Any]) -> Aggregator:
     return make("sum" if name == "none" else name, **options)
 
 
-def print_error(message: str) -> None:
-    """One error on standard error."""
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
-
-
 def list_methods(as_json: bool) -> None:
     """The registry, as a table or as JSON."""
     rows = describe()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from .errors import LossError
 from .gradients import GradientSource
 from .layout import ParameterLayout
 from .reports import Note
@@ -41,6 +42,20 @@ class Spec:
     def size(self) -> int:
         """P, the number of parameters."""
         return sum(size for _, size in self.blocks)
+
+
+def equation_flags(names: Sequence[str], chosen: Sequence[str] | None) -> tuple[bool, ...]:
+    """Which losses are equations: those chosen, else those named ``pde...``, else the first.
+
+    Raises:
+        LossError: a chosen name that no loss has.
+    """
+    if chosen is None:
+        chosen = [n for n in names if n.startswith("pde")] or names[:1]
+    unknown = [n for n in chosen if n not in names]
+    if unknown:
+        raise LossError(f"equations names {unknown}, but the losses are {tuple(names)}.")
+    return tuple(n in chosen for n in names)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ class Profile:
         t, k = len(self.steps), len(self.names)
         if t == 0 or k == 0:
             raise ProfileError(f"expected at least one sample of one loss, found T={t}, K={k}.")
-        finite = np.isfinite(self.losses).all() and np.isfinite(self.gramians).all()
-        if not finite:
+        numbers = (self.losses, self.gramians, self.block_gramians)
+        if not all(np.isfinite(a).all() for a in numbers if a is not None):
             raise ProfileError(
                 "expected finite losses and Gramians, found inf or NaN. Leave those samples out: "
                 "a run does not go on from them."
@@ -121,6 +122,24 @@ class Profile:
         return _FIELDS + _BLOCKS if self.blocks else _FIELDS
 
     @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Profile:
+        """What ``to_json`` gave.
+
+        Raises:
+            ProfileError: a profile that is none.
+            KeyError, TypeError, ValueError: not what ``to_json`` gives.
+        """
+        blocks = tuple(str(b) for b in raw.get("blocks", ()))
+        return cls(
+            names=tuple(str(n) for n in raw["names"]),
+            steps=np.asarray(raw["steps"], dtype=np.int64),
+            losses=np.asarray(raw["losses"], dtype=np.float64),
+            gramians=np.asarray(raw["gramians"], dtype=np.float64),
+            blocks=blocks,
+            block_gramians=np.asarray(raw["block_gramians"]) if blocks else None,
+        )
+
+    @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read what ``save`` wrote.
 
@@ -137,15 +156,7 @@ class Profile:
                     raw = {key: data[key].tolist() for key in keys}
             else:
                 raw = json.loads(path.read_text(encoding="utf-8"))
-            blocks = tuple(str(b) for b in raw.get("blocks", ()))
-            return cls(
-                names=tuple(str(n) for n in raw["names"]),
-                steps=np.asarray(raw["steps"], dtype=np.int64),
-                losses=np.asarray(raw["losses"], dtype=np.float64),
-                gramians=np.asarray(raw["gramians"], dtype=np.float64),
-                blocks=blocks,
-                block_gramians=np.asarray(raw["block_gramians"]) if blocks else None,
-            )
+            return cls.from_json(raw)
         except (
             KeyError,
             TypeError,

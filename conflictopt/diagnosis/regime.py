@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Diagnosis:
         blocks: the statistics of each layer, where the profile has them.
         confidence: share of block-bootstrap resamples that come to the same regime; 0 of fewer than
             three samples, which cannot be resampled.
+        odds: share of those resamples that come to each regime; empty of fewer than three samples.
         margin: distance to the nearest other regime in standard errors, see
             ``conflictopt.diagnosis.uncertainty.margin``; 0 of fewer than three samples.
         samples: T.
@@ -55,6 +57,7 @@ class Diagnosis:
     agreement: Agreement
     blocks: tuple[BlockStatistics, ...]
     confidence: float
+    odds: Mapping[str, float]
     margin: float
     samples: int
     steps: tuple[int, int]
@@ -160,6 +163,7 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
     found = uncertainty(profile, t)
     regime = name_regime(pairs, ratio, t)
     late = np.array([(p.conflict_late, p.cosine_late) for p in pairs]).reshape(-1, 2)
+    shares = {} if found is None else {r: confidence(found, r, t) for r in get_args(Regime)}
     return Diagnosis(
         regime=regime,
         checks=_checks(pairs, nearest, ratio, found, t),
@@ -168,7 +172,8 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
         norm_ratio=ratio,
         agreement=agreement(profile),
         blocks=block_statistics(profile, t),
-        confidence=0.0 if found is None else confidence(found, regime, t),
+        confidence=shares.get(regime, 0.0),
+        odds=shares,
         margin=0.0 if found is None else margin(found, late[:, 0], late[:, 1], ratio, t),
         samples=len(profile.steps),
         steps=(int(profile.steps[0]), int(profile.steps[-1])),

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..core.aggregator import Aggregator, Needs, Routing, members
-from ..core.errors import LossError, MethodError, NonFiniteError
+from ..core.errors import MethodError, NonFiniteError
 from ..core.reports import Note
-from ..core.step import StepView
+from ..core.step import StepView, equation_flags
 from .profile import Profile
 from .recorded import RecordedStep, layout_of, spec_of
 from .replayed import Array, Replay
@@ -49,7 +49,6 @@ def replay(
     Raises:
         MethodError: a method that reads more than losses, norms and Gramians; a bad angle.
         LossError: ``equations`` names a loss that does not exist.
-        ProfileError: a sample that is not finite.
         NonFiniteError: the method chose coefficients that are not finite.
     """
     why = _unreplayable(aggregator, profile)
@@ -58,7 +57,7 @@ def replay(
     if not 0 <= angle <= 180:
         raise MethodError(f"expected angle in [0, 180] degrees, found {angle}.")
     layout = layout_of(profile, aggregator.by_layer)
-    spec = spec_of(profile, layout, _equations(profile.names, equations))
+    spec = spec_of(profile, layout, equation_flags(profile.names, equations))
     state, generator = aggregator.init(spec), torch.Generator().manual_seed(seed)
     chosen, notes = [], []
     for index, step in enumerate(profile.steps.tolist()):
@@ -103,15 +102,6 @@ def _hint() -> str:
     fits = [n for n, c in classes.items() if not c.needs & ~_KEPT and c.linear]
     fits = [n for n in fits if not issubclass(classes[n], Routing)]
     return f"Methods that can: {', '.join(fits)}."
-
-
-def _equations(names: tuple[str, ...], chosen: Sequence[str] | None) -> list[bool]:
-    if chosen is None:
-        chosen = [n for n in names if n.startswith("pde")] or names[:1]
-    unknown = [n for n in chosen if n not in names]
-    if unknown:
-        raise LossError(f"equations names {unknown}, but the losses are {names}.")
-    return [n in chosen for n in names]
 
 
 def _by_block(aggregator: Aggregator, c: Array, count: int, blocks: tuple[str, ...]) -> Array:

@@ -15,7 +15,6 @@ from .figure import save_figure
 from .findings import Findings
 from .html.page import page
 from .losses import LossStatistics, norm_ratio
-from .odds import odds
 from .pairs import PairStatistics
 from .profile import Profile
 from .sentences import explanation, headline
@@ -59,7 +58,7 @@ def _content(findings: Findings) -> dict[str, Any]:
         "verdict": {
             "headline": headline(diagnosis),
             "explanation": explanation(diagnosis),
-            "odds": odds(diagnosis),
+            "odds": dict(diagnosis.odds),
             "situation": diagnosis.situation,
         },
         "advice": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .meaning import REGIMES, capital, counted, factor, share
-from .odds import odds
 from .pairs import PairStatistics, is_persistent
 from .regime import Diagnosis
 
@@ -45,7 +44,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
             f"decide nothing. As far as they go: {found}"
         )
     if diagnosis.too_close:
-        likely = sorted(odds(diagnosis).items(), key=lambda item: -item[1])[:2]
+        likely = sorted(diagnosis.odds.items(), key=lambda item: -item[1])[:2]
         said = " and ".join(f"{share(value)} say '{REGIMES[name]}'" for name, value in likely)
         return (
             "The numbers lie so near to a threshold that the verdict could be another one: of the "

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..adapters.design import AdapterDesign, Placement, Routing
+from ..adapters.design import AdapterDesign, Placement
 from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
+from ..core.routed import RoutingName
 from ..course.options import CourseOptions, Look
 from ..registry import METHODS, make, method_class
 from ..treatment import Treatment
@@ -61,7 +62,7 @@ class AutoSettings:
     """
 
     reweighting: str | None = None
-    routing: Routing = "shared"
+    routing: RoutingName = "shared"
     rank: int = 4
     look: Look | None = None
     race_steps: int = 250

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
 from ..course.course import Course, Rules
-from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import Recorder
-from ..diagnosis.regime import Diagnosis
-from ..diagnosis.selection import Plan
 from ..registry import make
 from .budget import Budget
 from .host import RunHost
@@ -27,13 +22,16 @@ class Phases:
     Args:
         method: the expression.
         budget: of the run.
+
+    Attributes:
+        course: profiles, verdicts and plans, once the run has begun.
     """
 
     def __init__(self, method: MethodExpression, budget: Budget) -> None:
         self._method = method
         self._recorder = Recorder(budget.profile_steps, budget.profile_every)
         self._host: RunHost
-        self._course: Course
+        self.course: Course
 
     def first(self) -> Aggregator:
         """The method of the first step."""
@@ -45,8 +43,8 @@ class Phases:
         t = (auto or AutoSettings()).treatment
         rules = Rules(t.diagnose, t.select, t.method if auto is not None else None, t.usual)
         options = auto.course if auto is not None else None
-        self._course = Course(host, self._recorder, rules, options)
-        self._course.trained_with.append((0, self._fixed(0).label))
+        self.course = Course(host, self._recorder, rules, options)
+        self.course.trained_with.append((0, self._fixed(0).label))
         self._attach(0)
 
     def after(self, step: int) -> None:
@@ -58,38 +56,9 @@ class Phases:
         attached = self._attach(step)
         if attached or self._method.after == step:
             # the other method has no recorder before it
-            self._course.conclude()
-            self._course.use(self._fixed(step), "as said")
-        self._course.after_step()
-
-    def conclude(self) -> None:
-        """Diagnose from the samples there are, once."""
-        self._course.conclude()
-
-    @property
-    def profile(self) -> Profile | None:
-        """Of the first steps, once they are complete."""
-        return self._course.profile
-
-    @property
-    def diagnosis(self) -> Diagnosis | None:
-        """Of that profile."""
-        return self._course.diagnosis
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan in force, of ``auto``."""
-        return self._course.plan if self._course.applied else None
-
-    @property
-    def trained_with(self) -> list[tuple[int, str]]:
-        """The methods in use, each with the step from which on."""
-        return self._course.trained_with
-
-    @property
-    def decisions(self) -> list[dict[str, Any]]:
-        """Every verdict of ``auto`` with what became of it, races included, as plain data."""
-        return [d.to_json() for d in self._course.decisions]
+            self.course.conclude()
+            self.course.use(self._fixed(step), "as said")
+        self.course.after_step()
 
     def _attach(self, step: int) -> bool:
         settings = self._method.adapters

@@ -194,10 +194,12 @@ class _Run:
 
     def outcome(self, message: str | None) -> dict[str, Any]:
         """The rest of the record."""
-        self._phases.conclude()
+        course = self._phases.course
+        course.conclude()
         errors = self._problem.relative_l2(self._net)
         finite = all(map(math.isfinite, errors.values())) and message is None
-        profile, diagnosis = self._phases.profile, self._phases.diagnosis
+        profile, diagnosis = course.profile, course.diagnosis
+        plan = course.plan if course.applied else None
         plain = self._method.label == "none" and profile is not None
         return {
             "family": self._problem.family,
@@ -215,9 +217,9 @@ class _Run:
             "coefficients": self._curve.coefficients(),
             "conflict": conflict_of(diagnosis) if diagnosis else None,
             "diagnosis": verdict_of(diagnosis) if diagnosis else None,
-            "plan": self._phases.plan.to_json() if self._phases.plan else None,
-            "trained_with": self._phases.trained_with,
-            "decisions": self._phases.decisions,
+            "plan": plan.to_json() if plan else None,
+            "trained_with": course.trained_with,
+            "decisions": [d.to_json() for d in course.decisions],
             "reports": {
                 kind: {"count": r.count, "last": r.last, "message": r.message}
                 for kind, r in self._optimizer.reports.items()

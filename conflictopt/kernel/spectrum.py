@@ -59,9 +59,3 @@ class Spectrum:
         p = self.eigenvalues / self.trace
         p = p[p > 0]
         return float(np.exp(-(p * np.log(p)).sum()))
-
-    @property
-    def participation(self) -> float:
-        """``trace^2 / |K|_F^2``, in [1, n], at most the effective rank; 0 for a zero matrix."""
-        lam = self.eigenvalues
-        return float(self.trace**2 / (lam**2).sum()) if self.trace else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..core.aggregator import Needs, Routing, State
 from ..core.errors import MethodError
 from ..core.layout import ADAPTER, ParameterLayout
+from ..core.routed import SHARE, RoutingName, check_routing
 from ..core.step import StepView
 
 
@@ -50,8 +50,8 @@ class AdapterRouting(Routing):
     (2.0, 3.0)
     """
 
-    routing: Literal["shared", "exclusive", "mixed"] = "shared"
-    share: float = 0.3
+    routing: RoutingName = "shared"
+    share: float = SHARE
 
     needs = Needs.LOSSES
     source = "Kim, N'guessan 2026 (arXiv 2605.10136), abstract"
@@ -59,17 +59,7 @@ class AdapterRouting(Routing):
     passes = "1 if routing == 'shared' else K"
 
     def __post_init__(self) -> None:
-        if self.routing not in ("shared", "exclusive", "mixed"):
-            raise MethodError(
-                f"expected routing='shared', 'exclusive' or 'mixed', found {self.routing!r}."
-            )
-        number = isinstance(self.share, (int, float)) and not isinstance(self.share, bool)
-        if not number or not 0 <= self.share <= 1:
-            raise MethodError(f"expected share in [0, 1], found {self.share!r}.")
-        if self.routing != "mixed" and self.share != AdapterRouting.share:
-            raise MethodError(
-                f"expected routing='mixed' with share={self.share}, found {self.routing!r}."
-            )
+        check_routing(self.routing, self.share)
 
     @property
     def _others(self) -> float:

@@ -86,7 +86,7 @@ def test_an_unknown_method_to_compare_with(fails, script, tmp_path):
         ("auto", "a=1", "method 'auto' has no option ['a']; its options: reweighting, look"),
         ("auto", "reweighting=nkt", "unknown method 'nkt'. Did you mean 'ntk'"),
         ("auto", "reweighting=3", "reweighting"),
-        ("auto", "routing=private", "expected routing among 'shared', 'exclusive', 'mixed'"),
+        ("auto", "routing=private", "expected routing='shared', 'exclusive' or 'mixed'"),
         ("constant", "weights=(1, 2, 3)", "weights"),
     ],
 )

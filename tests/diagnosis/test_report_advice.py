@@ -10,7 +10,6 @@ import torch
 import conflictopt
 from conflictopt import diagnose, select
 from conflictopt.diagnosis.advice import Script, advise
-from conflictopt.diagnosis.odds import odds
 from conflictopt.diagnosis.rule import Rule
 
 from .reporting import SCRIPT, cases, findings, plan, profile
@@ -144,10 +143,10 @@ def test_which_entry_of_the_rule_applied(case, expected):
 @pytest.mark.parametrize("case", ["persistent", "close", "benign", "one"])
 def test_the_odds_are_those_of_the_confidence(case):
     diagnosis = diagnose(cases()[case])
-    shares = odds(diagnosis)
+    shares = diagnosis.odds
     assert sum(shares.values()) == pytest.approx(1)
     assert shares[diagnosis.regime] == diagnosis.confidence
-    assert odds(diagnose(cases()["single sample"])) == {}
+    assert diagnose(cases()["single sample"]).odds == {}
 
 
 def test_a_method_of_ones_own_is_no_name_of_ours():

@@ -30,6 +30,10 @@ def trained(method, problem="heat_1d", chosen=SHORT):
     return made
 
 
+def decisions_of(made):
+    return [d.to_json() for d in made._phases.course.decisions]
+
+
 def ends(made):
     return [p.detach() for p in (*made._net.parameters(), *made._unknowns.values())]
 
@@ -37,13 +41,13 @@ def ends(made):
 def test_a_race_costs_no_steps_and_leaves_no_trace():
     """The run after a race is that of its winner without one, bitwise."""
     raced = trained("auto:look=race:race_steps=6")
-    (decision,) = raced._phases.decisions
+    (decision,) = decisions_of(raced)
     found = decision["race"]
     assert found["steps"] == 6
     assert found["extra_steps"] == 6 * len(found["branches"])
     assert {b["plan"] for b in found["branches"]} >= {"none", "reweighting"}
     assert set(found["branches"][0]["losses"]) == set(load_suite()["heat_1d"].loss_names)
-    assert found["winner"]["kind"] == decision["after"] == raced._phases.plan.kind
+    assert found["winner"]["kind"] == decision["after"] == raced._phases.course.plan.kind
     assert raced._optimizer.completed == SHORT.steps
     expression = {
         "none": "none",
@@ -71,8 +75,8 @@ def test_the_race_is_judged_on_other_points_than_those_trained_on():
 
 def test_verdicts_come_again():
     once, again = trained("auto"), trained("auto:rediagnose_every=60")
-    assert [d["step"] for d in once._phases.decisions] == [50]
-    assert [(d["step"], d["steps"]) for d in again._phases.decisions] == [
+    assert [d["step"] for d in decisions_of(once)] == [50]
+    assert [(d["step"], d["steps"]) for d in decisions_of(again)] == [
         (50, [0, 49]),
         (110, [60, 109]),
     ]
@@ -80,7 +84,7 @@ def test_verdicts_come_again():
 
 def test_inverse_problems_race_with_their_unknowns():
     raced = trained("auto:look=race:race_steps=3", problem="inverse_wave_1d_noise2")
-    assert raced._phases.decisions[0]["race"] is not None
+    assert decisions_of(raced)[0]["race"] is not None
 
 
 @pytest.mark.parametrize(

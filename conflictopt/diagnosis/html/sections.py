@@ -15,7 +15,6 @@ from ..meaning import (
     check_rows,
     share,
 )
-from ..odds import odds
 from . import parts
 
 _PAIRS = (
@@ -41,7 +40,7 @@ def certainty(findings: Findings, images: Mapping[str, bytes]) -> str:
     diagnosis = findings.diagnosis
     if not diagnosis.pairs:
         return ""
-    shares = [(REGIMES[name], share(value)) for name, value in odds(diagnosis).items()]
+    shares = [(REGIMES[name], share(value)) for name, value in diagnosis.odds.items()]
     return parts.section(
         "How sure is that?",
         parts.labelled("Confidence:", certainty_sentence(diagnosis)),
