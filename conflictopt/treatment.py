@@ -58,28 +58,40 @@ class Treatment:
         """The plan for a verdict."""
         return select(diagnosis, self._name, rule=self.rule)
 
-    def method(self, plan: Plan) -> Aggregator:
-        """The method that carries out a plan."""
-        if plan.reweighting is None:
-            return make("sum")
+    def method(self, plan: Plan, searching: bool = False) -> Aggregator:
+        """The method that carries out a plan.
+
+        Args:
+            plan: of a diagnosis.
+            searching: whether an optimizer with a line search (L-BFGS) trains. Surgery rests then:
+                coefficients that suit the gradients of one point would be held for all of the
+                search, and beside the unknowns of inverse problems have no scalar objective.
+        """
         given = self.reweighting
-        balance = given if isinstance(given, Aggregator) else make(plan.reweighting)
-        if not plan.adapters:
-            return balance
-        return Chain(balance, make("adapters", **design_of(plan, self.design).routing_options))
+        parts: list[Aggregator] = []
+        if plan.reweighting is not None:
+            parts.append(given if isinstance(given, Aggregator) else make(plan.reweighting))
+        if plan.surgery is not None and not searching:
+            parts.append(make(plan.surgery))
+        if plan.adapters:
+            routing = design_of(plan, self.design).routing_options
+            parts.append(make("adapters", **routing))
+        if not parts:
+            return make("sum")
+        return parts[0] if len(parts) == 1 else Chain(*parts)
 
     def plans(self, reason: str) -> Iterator[Plan]:
         """Every plan but ``none`` that can come about."""
         for template in (self.rule or Rule.default()).plans.values():
-            if template.reweighting is not None:
-                name = self._name or template.reweighting
-                design = dict(template.design)
-                yield Plan(template.kind, name, template.adapters, reason, design)
+            if template.kind != "none":
+                name = template.reweighting and (self._name or template.reweighting)
+                design, surgery = dict(template.design), template.surgery
+                yield Plan(template.kind, name, template.adapters, reason, design, surgery)
 
     @property
     def usual(self) -> str | None:
-        """The name of the reweighting that stands for all plans of that kind, if there are any."""
-        return next((p.reweighting for p in self.plans("")), None)
+        """The name of the reweighting that stands for all plans with one, if there are any."""
+        return next((p.reweighting for p in self.plans("") if p.reweighting), None)
 
     @property
     def _name(self) -> str | None:

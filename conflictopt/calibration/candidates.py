@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ..core.aggregator import Reweighting
+from typing import cast
+
 from ..core.errors import MethodError
-from ..diagnosis.template import PlanTemplate
+from ..core.pointwise import PointReweighting
+from ..diagnosis.template import PlanKind, PlanTemplate
 from ..experiment.methods import MethodExpression
+from ..registry import method_class
 
 PLAIN = "none"
 """Label of the unmodified run: what ratios are to, and where profiles are from."""
@@ -16,8 +19,9 @@ _BESIDE = ("adapters", "after")
 def template_of(label: str) -> PlanTemplate | str:
     """The plan that does what a method of a study does.
 
-    ``none`` is no treatment; the name of a reweighting method is that method; ``adapters...+NAME``
-    is adapters of that design with it; ``after`` and ``attach`` say when, which a plan does not.
+    ``none`` is no treatment; the name of a reweighting or surgery method, or one of each, is that;
+    ``adapters...+NAME`` is adapters of that design with it; ``after`` and ``attach`` say when,
+    which a plan does not.
 
     Returns:
         The template, or why there is none.
@@ -34,13 +38,20 @@ def template_of(label: str) -> PlanTemplate | str:
     rest = [m for m in expression.members if m.name not in _BESIDE]
     if rest[0].name == PLAIN:
         return PlanTemplate("none") if body is None else "no plan has adapters alone"
-    if len(rest) > 1 or not isinstance(expression.aggregator(), Reweighting):
-        return "no plan has surgery or a chain of methods"
-    if rest[0].given:
+    if any(m.given for m in rest):
         return "plans take a method at its defaults"
-    if body is None:
-        return PlanTemplate("reweighting", rest[0].name)
-    return PlanTemplate("adapters + reweighting", rest[0].name, body.design.changes)
+    methods = {method_class(m.name).family: m.name for m in rest}
+    if len(methods) < len(rest) or not methods.keys() <= {"reweighting", "surgery"}:
+        return "a plan has one reweighting and one surgery at most"
+    if issubclass(method_class(rest[0].name), PointReweighting):
+        return "no plan weights points"
+    parts = ["adapters"] * (body is not None) + sorted(methods)
+    design = body.design.changes if body is not None else {}
+    kind = cast(PlanKind, " + ".join(parts))
+    try:
+        return PlanTemplate(kind, methods.get("reweighting"), design, methods.get("surgery"))
+    except MethodError as error:
+        return f"no plan can carry it out: {error}"
 
 
 def follows(label: str) -> bool:

@@ -89,7 +89,7 @@ class Chain(Aggregator):
         total: PointWeights | None = None
         after: State = {}
         for i, member in enumerate(self.members):
-            weights, own = member.weigh(spec, sets, _part(state, i), report)
+            weights, own = member.weigh(spec, sets, member_state(state, i), report)
             after.update({f"{i}.{k}": v for k, v in own.items()})
             for n, ws in (weights or {}).items():
                 total = {} if total is None else total
@@ -108,7 +108,7 @@ class Chain(Aggregator):
             # Past surgery only routing follows, and routing does not read gradients.
             seen = view if i == 0 or total.ndim == 2 else view.scaled(total)
             seen = seen.unweighted() if member.plain else seen
-            chosen = member.choose(seen, _part(state, i))
+            chosen = member.choose(seen, member_state(state, i))
             total = _product(total, chosen.coefficients)
             direction = chosen.direction if chosen.direction is not None else direction
             after.update({f"{i}.{k}": v for k, v in chosen.state.items()})
@@ -124,7 +124,7 @@ class Chain(Aggregator):
         return hash(self.members)
 
 
-def _part(state: State, i: int) -> State:
+def member_state(state: State, i: int) -> State:
     """The state of member i."""
     prefix = f"{i}."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
-from ..core.aggregator import Aggregator
+from ..core.aggregator import Aggregator, members
+from ..core.chain import Chain
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import Recorder
 from ..diagnosis.regime import Diagnosis
@@ -15,7 +16,7 @@ from ..diagnosis.selection import Plan
 from ..linesearch import searches_lines
 from .decision import Decision, plausible, same_plan
 from .host import Host, RacingHost
-from .observation import is_complete, observe, observing, profile_so_far, treated, unobserve
+from .observation import carry, is_complete, observe, observing, profile_so_far, treated, unobserve
 from .options import CourseOptions
 from .race import RaceOutcome, race
 from .score import reference_of, relative_loss_sum
@@ -123,9 +124,26 @@ class Course:
         self.plan, self.applied = plan, True
         self.use(method, why)
 
+    def refit(self, why: str) -> None:
+        """Carry the plan out anew where another optimizer calls for another method.
+
+        What both methods have in common goes on with its state.
+        """
+        if not self.applied or self._rules.treat is None or self.plan is None:
+            return
+        present, method = self._host.optimizer.aggregator, self._rules.treat(self.plan)
+        if treated(present).label == method.label:
+            return
+        before = members(present)[:1] if observing(present) else ()
+        carry(self._host.optimizer, Chain(*before, *members(method)) if before else method)
+        self._entered(method, why)
+
     def use(self, method: Aggregator, why: str) -> None:
         """Train with another method from now on, and note why."""
         self._host.optimizer.set_aggregator(method)
+        self._entered(method, why)
+
+    def _entered(self, method: Aggregator, why: str) -> None:
         label = treated(method).label
         self.trained_with.append((self._step, label))
         self._note(f"{label}, {why}.")

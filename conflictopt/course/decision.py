@@ -89,4 +89,4 @@ def plausible(plan: Plan, present: Plan | None, reweighting: str | None) -> tupl
 
 def same_plan(a: Plan, b: Plan) -> bool:
     """Whether two plans do the same; adapters are attached once, whatever a later design."""
-    return (a.kind, a.reweighting) == (b.kind, b.reweighting)
+    return str(a) == str(b)

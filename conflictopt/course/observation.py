@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from ..core.aggregator import Aggregator, State, members
-from ..core.chain import Chain
+from ..core.chain import Chain, member_state
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import Recorder, profile_of, recorder_state
 from ..optimizer import MultiLossOptimizer
@@ -75,6 +75,22 @@ def unobserve(optimizer: MultiLossOptimizer, copied: bool = False) -> None:
         own = {_earlier(k): v for k, v in state.items() if not k.startswith("0.")}
         chain = isinstance(method, Chain)
         state = own if chain else {k.removeprefix("0."): v for k, v in own.items()}
+    _continue(optimizer, method, state)
+
+
+def carry(optimizer: MultiLossOptimizer, method: Aggregator) -> None:
+    """Go on with another method, of which those parts that the present one has keep their state."""
+    parts, state = list(members(optimizer.aggregator)), optimizer.session.state
+    if state is not None:
+        layout, names = optimizer.layout(), optimizer.session.names or ()
+        spec = optimizer.session.spec(layout, names)
+        numbered = isinstance(optimizer.aggregator, Chain)
+        found = [member_state(state, i) if numbered else state for i in range(len(parts))]
+        kept = [found[parts.index(p)] if p in parts else p.init(spec) for p in members(method)]
+        one = not isinstance(method, Chain)
+        state = {
+            key if one else f"{i}.{key}": v for i, own in enumerate(kept) for key, v in own.items()
+        }
     _continue(optimizer, method, state)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..core.errors import ConflictOptWarning, MethodError, NonFiniteError
 from ..diagnosis.selection import Plan
+from ..diagnosis.template import named
 from .host import HeldOut, RacingHost
 
 MARGIN = 0.1
@@ -30,7 +31,7 @@ class Branch:
 
     Attributes:
         plan: its kind.
-        reweighting: its method, if it has any.
+        reweighting, surgery: its methods, if it has any.
         status: ``ok``; ``vetoed``, its conditions were worse than plain; or ``diverged``.
         score: of the held-out losses at its end; lower is better.
         conditions: sum of its held-out condition losses.
@@ -39,6 +40,7 @@ class Branch:
 
     plan: str
     reweighting: str | None
+    surgery: str | None
     status: Status
     score: float
     conditions: float
@@ -47,7 +49,7 @@ class Branch:
     @property
     def name(self) -> str:
         """The plan with its method: two plans of a race may be of one kind."""
-        return self.plan + (f" ({self.reweighting})" if self.reweighting else "")
+        return named(self.plan, self.reweighting, self.surgery)
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class RaceOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """The outcome as plain data."""
-        won = {"kind": self.winner.kind, "reweighting": self.winner.reweighting}
-        return {**asdict(self), "winner": won}
+        parts = ("kind", "reweighting", "surgery")
+        return {**asdict(self), "winner": {part: getattr(self.winner, part) for part in parts}}
 
 
 def race(
@@ -141,7 +143,7 @@ def race(
 def _judged(
     plan: Plan, own: HeldOut | None, plain: HeldOut | None, score: Score, margin: float
 ) -> Branch:
-    name = plan.kind, plan.reweighting
+    name = plan.kind, plan.reweighting, plan.surgery
     value = score(own) if own is not None else math.inf
     if own is None or math.isnan(value) or value == math.inf:
         losses = dict(own.losses) if own is not None else {}

@@ -98,10 +98,15 @@ def advise(
 def _action(plan: Plan) -> str:
     if plan.kind == "none":
         return "Nothing needs to be changed; train as you do now."
-    weights = f"let '{plan.reweighting}' weight the losses ({_summary(plan.reweighting)})"
+    does = {
+        plan.reweighting: "weight the losses",
+        plan.surgery: "combine their gradients",
+    }
+    acts = [f"let '{name}' {act} ({_summary(name)})" for name, act in does.items() if name]
     if plan.adapters:
-        return f"Give each loss a small adapter of its own in the network, and {weights}."
-    return f"{capital(weights)}."
+        acts.insert(0, "give each loss a small adapter of its own in the network")
+    *first, last = acts
+    return capital(f"{', '.join(first)}, and {last}." if first else f"{last}.")
 
 
 def _lines(plan: Plan, script: Script | None) -> tuple[Line, ...]:
@@ -135,7 +140,7 @@ def _loop(plan: Plan) -> list[Line]:
     lines = [Line("Torch", f"opt = MultiLossOptimizer(optimizer, {_method(plan)})")]
     if plan.adapters:
         lines.append(Line("", f"opt.add_adapters(attach(net, losses{_words(plan.design)}))"))
-    if _reads_residuals(plan.reweighting):
+    if plan.reweighting is not None and _reads_residuals(plan.reweighting):
         lines.append(Line("", "opt.step(losses, residuals)", "in every step"))
     return lines
 
@@ -143,14 +148,16 @@ def _loop(plan: Plan) -> list[Line]:
 def _method(plan: Plan) -> str:
     from ..registry import METHODS
 
-    name, known = plan.reweighting, plan.reweighting in METHODS
-    if not plan.adapters:
-        return f'"{name}"' if known else f"{name}(...)"
-    default = AdapterDesign().routing_options
-    options = AdapterDesign.from_json(plan.design).routing_options.items()
-    routing = _words({k: v for k, v in options if v != default.get(k)})
-    balance = f'make("{name}")' if known else f"{name}(...)"
-    return f'Chain({balance}, make("adapters"{routing}))'
+    names = [name for name in (plan.reweighting, plan.surgery) if name]
+    if len(names) == 1 and not plan.adapters:
+        return f'"{names[0]}"' if names[0] in METHODS else f"{names[0]}(...)"
+    made = [f'make("{n}")' if n in METHODS else f"{n}(...)" for n in names]
+    if plan.adapters:
+        default = AdapterDesign().routing_options
+        options = AdapterDesign.from_json(plan.design).routing_options.items()
+        routing = _words({k: v for k, v in options if v != default.get(k)})
+        made.append(f'make("adapters"{routing})')
+    return f"Chain({', '.join(made)})"
 
 
 def _words(options: Mapping[str, Any]) -> str:
@@ -216,7 +223,7 @@ def _summary(name: str | None) -> str:
     return found[0].lower() + found[1:].rstrip(".")
 
 
-def _reads_residuals(name: str | None) -> bool:
+def _reads_residuals(name: str) -> bool:
     from ..registry import METHODS, method_class
 
     return name in METHODS and bool(method_class(name).needs & Needs.RESIDUALS)

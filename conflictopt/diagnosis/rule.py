@@ -134,10 +134,15 @@ def _threshold(name: str, entry: Any) -> float:
 
 def _template(name: str, entry: Any) -> PlanTemplate:
     where = f"plans.{name}"
-    _check_keys(where, entry, ("kind", "evidence"), ("reweighting", "adapters"))
+    _check_keys(where, entry, ("kind", "evidence"), ("reweighting", "surgery", "adapters"))
     _check_text(where, entry["evidence"])
     try:
-        return PlanTemplate(entry["kind"], entry.get("reweighting"), entry.get("adapters", {}))
+        return PlanTemplate(
+            entry["kind"],
+            entry.get("reweighting"),
+            entry.get("adapters", {}),
+            entry.get("surgery"),
+        )
     except MethodError as error:
         raise RuleError(f"{where}: {error}") from None
 

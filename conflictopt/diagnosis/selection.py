@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import MethodError
 from .regime import Diagnosis
 from .rule import Rule
-from .template import PlanKind, PlanTemplate
+from .template import PlanKind, PlanTemplate, named
 
 __all__ = ["Plan", "PlanKind", "select"]
 
@@ -27,13 +27,14 @@ class Plan:
     """What to do after the profile.
 
     Attributes:
-        kind: ``none``, ``reweighting`` or ``adapters + reweighting``.
+        kind: its parts joined by `` + ``, e.g. ``adapters + reweighting``, or ``none``.
         reweighting: name of the reweighting method (of its class, if it was given as an
-            object); ``None`` for kind ``none``.
+            object), if that is a part.
         adapters: whether per-loss adapters are attached.
         reason: a sentence with the deciding numbers, and another where the rule departs from the
             paper.
         design: options of the adapters that the rule asks for beside the defaults.
+        surgery: name of the surgery method, if that is a part.
     """
 
     kind: PlanKind
@@ -41,6 +42,10 @@ class Plan:
     adapters: bool
     reason: str
     design: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    surgery: str | None = None
+
+    def __str__(self) -> str:
+        return named(self.kind, self.reweighting, self.surgery)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
@@ -89,7 +94,9 @@ def select(
     template = chosen.plans[situation]
     reason = _numbers(diagnosis) + _departure(situation, template, chosen)
     method = template.reweighting and (reweighting or template.reweighting)
-    return Plan(template.kind, method, template.adapters, reason, dict(template.design))
+    return Plan(
+        template.kind, method, template.adapters, reason, dict(template.design), template.surgery
+    )
 
 
 def _numbers(diagnosis: Diagnosis) -> str:

@@ -67,7 +67,7 @@ BUDGETS = {
     b.name: b
     for b in (
         Budget("smoke", 60, 50, 1, True, 1 / 16, 1 / 4, curve_points=5),
-        Budget("cpu", 5000, 1000, 10, True, 1.0, 1 / 2),
+        Budget("cpu", 3000, 1000, 10, True, 1 / 2, 1 / 2),
         Budget("paper", 20_000, 1000, 10, False, 1.0, 1.0),
     )
 }
@@ -77,7 +77,7 @@ def budget(name: str, steps: int | None = None) -> Budget:
     """A budget by name.
 
     Args:
-        name: ``smoke`` (seconds a run), ``cpu`` (about a minute on one core) or ``paper`` (full
+        name: ``smoke`` (seconds a run), ``cpu`` (about ten seconds on one core) or ``paper`` (full
             points and widths).
         steps: another number of steps.
 

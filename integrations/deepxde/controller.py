@@ -12,7 +12,7 @@ from torch import Tensor
 
 from conflictopt.adapters import AdapterDesign, Adapters, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
-from conflictopt.core.aggregator import Needs
+from conflictopt.core.aggregator import Aggregator, Needs
 from conflictopt.core.reports import Reports
 from conflictopt.course.course import Course, Rules
 from conflictopt.course.decision import Decision
@@ -71,11 +71,16 @@ class Patch:
 
     def _make_course(self) -> Course:
         method, t = self.method, self.method.treatment
-        rules = Rules(t.diagnose, t.select, t.method if method.auto else None, t.usual)
+        rules = Rules(t.diagnose, t.select, self._treat if method.auto else None, t.usual)
         made = Course(self._host, method.recorder, rules, method.course, self._note)
         made.trained_with.append((0, method.start().label))
         made.on_diagnosis.append(self._diagnosed)
         return made
+
+    def _treat(self, plan: Plan) -> Aggregator:
+        """The method of a plan under the optimizer in use."""
+        searching = self.optimizer is not None and searches_lines(self.optimizer.inner)
+        return self.method.treatment.method(plan, searching)
 
     @property
     def profile(self) -> Profile | None:
@@ -159,6 +164,7 @@ class Patch:
         else:
             self.optimizer = self.optimizer.rewrap(inner)
         self.optimizer.blocks = self._blocks()
+        self._course.refit(f"as {type(inner).__name__} trains now")
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._checked = False

@@ -103,12 +103,13 @@ class Method:
         reason = "restored from a checkpoint."
         plans = [Plan("none", None, False, reason), *self.treatment.plans(reason)]
         for plan in plans if self.auto else ():
-            method = self.treatment.method(plan)
-            if saved.get("config") is not None and to_config(method) == saved["config"]:
-                return plan, method
-            observed = Chain(self.recorder, *members(method))
-            if saved.get("config") is None and saved.get("method") == observed.label:
-                return plan, observed
+            # L-BFGS may have called for another method than Adam
+            for method in (self.treatment.method(plan, searching) for searching in (False, True)):
+                if saved.get("config") is not None and to_config(method) == saved["config"]:
+                    return plan, method
+                observed = Chain(self.recorder, *members(method))
+                if saved.get("config") is None and saved.get("method") == observed.label:
+                    return plan, observed
         return None
 
 

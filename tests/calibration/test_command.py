@@ -15,7 +15,7 @@ from conflictopt.problems.halves import problems_of
 EFFECTS = {
     "relobralo": {"persistent": 0.3, "magnitude": 1.3},
     "ntk": {"persistent": 1.2, "magnitude": 0.2},
-    "pcgrad": 1.0,
+    "rba": 1.0,
 }
 
 
@@ -46,7 +46,7 @@ def test_table_rule_and_file(invoke, folder, tmp_path):
     assert done.exit_code == 0, done.output
     for part in (
         "104 records of 13 problems and 2 seeds",
-        "left out: pcgrad (no plan has surgery",
+        "left out: rba (no plan weights points",
         "persistent: relobralo; ",
         "takes its place",
         "too_close: ntk; ",

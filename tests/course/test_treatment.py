@@ -48,6 +48,56 @@ def test_the_rule_decides(opposed, rule):
     assert treatment.method(plan) == routed("softadapt")
 
 
+def with_surgery(rule, kind="adapters + reweighting + surgery", surgery="pcgrad"):
+    balance = "softadapt" if "reweighting" in kind else None
+    template = PlanTemplate(kind, balance, surgery=surgery)
+    return dataclasses.replace(rule, plans={**rule.plans, "persistent": template})
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("surgery", make("pcgrad")),
+        ("reweighting + surgery", Chain(make("softadapt"), make("pcgrad"))),
+        ("adapters + surgery", Chain(make("pcgrad"), make("adapters"))),
+        (
+            "adapters + reweighting + surgery",
+            Chain(make("softadapt"), make("pcgrad"), make("adapters")),
+        ),
+    ],
+)
+def test_a_plan_may_have_surgery(opposed, rule, kind, method, tmp_path):
+    saved = Rule.load(with_surgery(rule, kind).save(tmp_path / "rule.json"))
+    treatment = Treatment(rule=saved)
+    plan = treatment.select(treatment.diagnose(opposed))
+    assert (plan.kind, plan.surgery, plan.adapters) == (kind, "pcgrad", "adapters" in kind)
+    assert treatment.method(plan) == method
+    assert next(treatment.plans("")) == dataclasses.replace(plan, reason="")
+    assert "pcgrad" in str(plan)
+
+
+def test_surgery_rests_while_an_optimizer_searches_lines(opposed, rule):
+    treatment = Treatment(rule=with_surgery(rule))
+    plan = treatment.select(treatment.diagnose(opposed))
+    assert treatment.method(plan, searching=True) == routed("softadapt")
+    alone = Treatment(rule=with_surgery(rule, "surgery"))
+    assert alone.method(alone.select(alone.diagnose(opposed)), searching=True) == make("sum")
+
+
+@pytest.mark.parametrize(
+    ("surgery", "message"),
+    [
+        ("ntk", r"surgery method, found 'ntk' \(reweighting\)"),
+        ("m_config", "begin in mid-run, found 'm_config'"),
+        ("graddrop", "adapters can route, found 'graddrop'"),
+        (None, "surgery None"),
+    ],
+)
+def test_a_surgery_that_no_plan_can_have_is_refused(rule, surgery, message):
+    with pytest.raises(MethodError, match=message):
+        with_surgery(rule, surgery=surgery)
+
+
 def test_what_the_user_chose_wins(opposed, rule):
     treatment = Treatment("dwa", AdapterDesign(routing="exclusive"), rule)
     plan = treatment.select(treatment.diagnose(opposed))

@@ -59,6 +59,7 @@ def findings(found: Profile, **more: Any) -> Findings:
     return Findings(diagnosis, select(diagnosis), **{"script": SCRIPT, "replays": replays, **more})
 
 
-def plan(kind: str, method: str | None = "ntk", **design: Any) -> Plan:
+def plan(kind: str, method: str | None = "ntk", surgery: str | None = None, **design: Any) -> Plan:
     """A plan of a rule of one's own."""
-    return Plan(kind, method, kind.startswith("adapters"), "of a test.", design)  # type: ignore[arg-type]
+    adapters = kind.startswith("adapters")
+    return Plan(kind, method, adapters, "of a test.", design, surgery)  # type: ignore[arg-type]

@@ -29,6 +29,15 @@ def codes(found):
     [
         (plan("none", None), None),
         (plan("reweighting", "grad_norm"), 'patch(model, "grad_norm")'),
+        (plan("surgery", None, "pcgrad"), 'patch(model, "pcgrad")'),
+        (
+            plan("reweighting + surgery", "ntk", "pcgrad"),
+            'patch(model, Chain(make("ntk"), make("pcgrad")))',
+        ),
+        (
+            plan("adapters + reweighting + surgery", "ntk", "pcgrad"),
+            'patch(model, Chain(make("ntk"), make("pcgrad"), make("adapters")))',
+        ),
         (
             plan("adapters + reweighting"),
             'patch(model, Chain(make("ntk"), make("adapters")))',
@@ -51,6 +60,8 @@ def test_the_line_of_code_is_that_of_the_plan(made, line):
         plan("reweighting", "grad_norm"),
         plan("reweighting", "ntk"),
         plan("adapters + reweighting", "ntk", rank=2, routing="exclusive"),
+        plan("surgery", None, "config"),
+        plan("adapters + reweighting + surgery", "ntk", "pcgrad"),
     ],
 )
 def test_the_lines_for_a_torch_loop_run(made):
@@ -70,6 +81,15 @@ def test_the_lines_for_a_torch_loop_run(made):
     names["losses"] = {k: r.square().mean() for k, r in names["residuals"].items()}
     exec(steps[0] if steps else "opt.step(losses)", names)
     assert names["opt"].last.names == ("a", "b")
+
+
+def test_the_action_names_every_part():
+    made = plan("adapters + reweighting + surgery", "ntk", "pcgrad")
+    action = advise(diagnose(cases()["persistent"]), made).action
+    assert action.startswith("Give each loss a small adapter of its own in the network, let 'ntk'")
+    assert ", and let 'pcgrad' combine their gradients (remove from each gradient" in action
+    alone = advise(diagnose(cases()["persistent"]), plan("surgery", None, "pcgrad")).action
+    assert alone.startswith("Let 'pcgrad' combine their gradients")
 
 
 def test_nothing_to_do_is_the_script_itself():

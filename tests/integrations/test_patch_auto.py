@@ -205,6 +205,56 @@ def test_the_method_goes_on_after_a_recompile_to_lbfgs(auto, adam, lbfgs, regime
     assert float(model.losshistory.loss_train[-1].sum()) < before
 
 
+@pytest.fixture
+def surgical(inverse, adam, tmp_path):
+    """An inverse problem under a rule whose every plan is adapters, ntk and pcgrad."""
+    usual = Rule.default()
+    template = PlanTemplate("adapters + reweighting + surgery", "ntk", surgery="pcgrad")
+    plans = dict.fromkeys(usual.plans, template)
+    rule = dataclasses.replace(usual, plans=plans, evidence={})
+
+    def build():
+        model = inverse()
+        patch(model, "auto", rule=rule, profile_steps=60, profile_every=1)
+        return model
+
+    return build
+
+
+def test_surgery_rests_under_lbfgs_and_weights_go_on(surgical, adam, lbfgs):
+    lbfgs(iterations=10, per_step=5)
+    model = surgical()
+    adam(model, 70, external_trainable_variables=model.unknown)
+    made, session = model.conflictopt, model.conflictopt.optimizer.session
+    whole = Chain(make("ntk"), make("pcgrad"), make("adapters"))
+    assert made.optimizer.aggregator == whole
+    weights = {k: v for k, v in session.state.items() if k.startswith("0.")}
+    model.compile("L-BFGS", external_trainable_variables=model.unknown, verbose=0)
+    assert made.optimizer.aggregator == Chain(make("ntk"), make("adapters"))
+    assert weights.keys() <= session.state.keys()
+    assert all(session.state[k] is v for k, v in weights.items())
+    assert "as LBFGS trains now" in made.log[-1]
+    model.train(verbose=0)
+    adam(model, 5, external_trainable_variables=model.unknown)
+    assert made.optimizer.aggregator == whole
+    assert [label for _, label in made.trained_with][-3:] == [
+        "NTK, PCGrad, Adapters",
+        "NTK, Adapters",
+        "NTK, PCGrad, Adapters",
+    ] or len(made.trained_with) == 4
+
+
+def test_a_plan_with_surgery_is_restored_from_a_checkpoint(surgical, adam, tmp_path):
+    model = surgical()
+    adam(model, 70, external_trainable_variables=model.unknown)
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    other = surgical()
+    other.compile("adam", lr=1e-2, external_trainable_variables=other.unknown, verbose=0)
+    other.restore(path, verbose=0)
+    assert str(other.conflictopt.plan) == str(model.conflictopt.plan)
+    assert other.conflictopt.optimizer.aggregator == model.conflictopt.optimizer.aggregator
+
+
 def test_a_profile_across_a_recompile_is_completed(auto, adam):
     model = auto("persistent")
     adam(model, 10)

@@ -174,9 +174,9 @@ def _choice(record: Record) -> str | None:
     plan = record.get("plan")
     if plan is None:
         return None
-    method = plan.get("reweighting") or "none"
+    method = "+".join(filter(None, (plan.get("reweighting"), plan.get("surgery")))) or "none"
     if not plan.get("adapters"):
-        return str(method)
+        return method
     given = (record.get("options") or {}).get("auto") or {}
     usual = asdict(AdapterSettings())
     other = {k: given[k] for k in usual if k in given and given[k] != usual[k]}
