@@ -4,7 +4,8 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint docs bench bench-full bench-suite ablation regimes clean
+.PHONY: demo test test-deepxde lint notebooks notebooks-small docs evidence evidence-runs \
+  bench bench-full bench-suite ablation regimes clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
@@ -27,9 +28,28 @@ lint: .venv/installed
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 
+# The notebooks with their full budgets, outputs written in place: about half an hour.
+notebooks: .venv/installed
+	$(BIN)/python notebooks/execute.py
+
+# The same cells with small budgets, written nowhere but to build/: minutes.
+notebooks-small: .venv/installed
+	$(BIN)/python notebooks/execute.py --small --workers 2 --out build/notebooks
+
 # The sections of the documents that say what the code says: tables of methods, an example.
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
+
+# Every number and figure of README, docs and the notebook on evidence, from the records alone.
+evidence: .venv/installed
+	$(BIN)/python benchmarks/adapter_ablation.py --tables
+	$(BIN)/python benchmarks/suite_regimes.py --table
+	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python notebooks/execute.py 04_evidence
+
+# The runs behind it that have no record in results/: hours without records; stop and start at will.
+evidence-runs: .venv/installed
+	$(BIN)/python benchmarks/evidence.py --run
 
 # What a step and its aggregation cost beside the plain step and other packages: about 7 minutes.
 bench: .venv/bench-installed

@@ -11,11 +11,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from adapterablation.grid import STAGES, STEPS
+from adapterablation.grid import LIMIT, STAGES
 from adapterablation.tables import read_study, sections
 from sections import refreshed
 
-from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
 from conflictopt.experiment.study import run_study
 from conflictopt.experiment.tasks import Result, Task
@@ -28,10 +27,10 @@ DOCUMENT = ROOT / "docs" / "adapters.md"
 
 def run(name: str, workers: int) -> None:
     """Do the runs of a stage that are not done yet, seed by seed."""
-    suite, limit = load_suite(), budget("cpu", STEPS)
+    suite = load_suite()
     for problems, methods, seed in STAGES[name].rounds():
         tasks = [
-            Task(suite[problem], MethodExpression.parse(method), seed, limit)
+            Task(suite[problem], MethodExpression.parse(method), seed, LIMIT)
             for problem in problems
             for method in methods
         ]

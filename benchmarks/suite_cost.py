@@ -62,6 +62,7 @@ def measure_all(chosen: Budget, names: list[str], steps: int, out: Path) -> None
     record: dict[str, Any] = {
         **circumstances(),
         "budget": chosen.name,
+        "point_scale": chosen.point_scale,
         "steps_per_run": chosen.steps,
         "problems": {},
     }

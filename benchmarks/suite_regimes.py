@@ -1,8 +1,9 @@
 """In which regime the problems of the calibration half are, by the diagnosis of their first steps.
 
-``python benchmarks/suite_regimes.py`` profiles 1000 steps of each at the budget ``cpu`` (about ten
-minutes on two cores; finished runs are kept) and writes the table of docs/diagnosis.md; ``--table``
-writes the table from the records alone, ``--check`` fails if it is stale.
+``python benchmarks/suite_regimes.py`` profiles 1000 steps of each at half widths and all of the
+specification's small points (about ten minutes on two cores; finished runs are kept) and writes the
+table of docs/diagnosis.md; ``--table`` writes the table from the records alone, ``--check`` fails
+if it is stale.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sections import refreshed
@@ -29,7 +31,8 @@ from conflictopt.problems.suite import load_suite
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results" / "suite_regimes"
 DOCUMENT = ROOT / "docs" / "diagnosis.md"
-STEPS = 1001
+# The records were made when the budget had all of the small points.
+LIMIT = replace(budget("cpu", 1001), point_scale=1.0)
 SITUATIONS = {
     "persistent": "persistent conflict",
     "magnitude": "magnitude imbalance",
@@ -40,17 +43,23 @@ SITUATIONS = {
 
 def run(workers: int) -> None:
     """Profile what has no record yet."""
-    suite, limit = load_suite(), budget("cpu", STEPS)
+    suite = load_suite()
     plain = MethodExpression.parse("none")
-    tasks = [Task(suite[p], plain, 0, limit) for p in problems_of("calibration")]
+    tasks = [Task(suite[p], plain, 0, LIMIT) for p in problems_of("calibration")]
     run_study(tasks, RECORDS, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
+
+
+def diagnoses(folder: Path) -> dict[str, list[Diagnosis]]:
+    """The verdicts on the profiles of a folder's records, by family."""
+    found: dict[str, list[Diagnosis]] = defaultdict(list)
+    for record in load(folder):
+        found[record["family"]].append(diagnose(Profile.from_json(record["profile"])))
+    return found
 
 
 def sections() -> Iterator[tuple[str, str]]:
     """The table: per family and in all, the verdicts and two medians."""
-    found: dict[str, list[Diagnosis]] = defaultdict(list)
-    for record in load(RECORDS):
-        found[record["family"]].append(diagnose(Profile.from_json(record["profile"])))
+    found = diagnoses(RECORDS)
     every = [d for members in found.values() for d in members]
     rows = [_row(f"`{family}`", members) for family, members in sorted(found.items())]
     heads = ["family", *SITUATIONS.values(), "median norm ratio", "median cancellation, last half"]

@@ -15,10 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from drawn import save
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -29,6 +30,9 @@ from stepcost.report import circumstances, write
 from conflictopt import diagnose
 from conflictopt.diagnosis.synthetic.case import KINDS, REGIMES, Case
 from conflictopt.diagnosis.synthetic.training import exact_regime, trained_profile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "results" / "synthetic_regimes.json"
@@ -155,12 +159,17 @@ def scores(confidence: Array, right: Array) -> tuple[float, float]:
 
 
 def draw(record: Record, path: Path) -> None:
+    """Write the figure."""
+    save(figure_of(record), path)
+
+
+def figure_of(record: Record) -> Figure:
     """Share of right verdicts against confidence and against margin, with 95 % intervals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     confidence, margin, right = columns(record)
-    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    figure = Figure(figsize=(9, 3.9), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     left, second = figure.subplots(1, 2)
     line = np.linspace(0.4, 1.0, 50)
@@ -176,8 +185,7 @@ def draw(record: Record, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower right", frameon=False, fontsize=8)
     figure.suptitle(f"{len(right)} synthetic problems near a threshold", fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 def _points(axes: Any, found: list[tuple[float, float, int]]) -> None:

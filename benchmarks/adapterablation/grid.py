@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
 
 STEPS = 3000
-"""Optimizer steps of every run, the profile's 1000 included; all else is the budget ``cpu``."""
+"""Optimizer steps of every run, the profile's 1000 included."""
+
+# The records were made when the budget had all of the small points.
+LIMIT = replace(budget("cpu", STEPS), point_scale=1.0)
+"""The budget ``cpu`` at all of the specification's small points."""
 
 PROBLEMS = (
     "helmholtz_2d_a1_4",

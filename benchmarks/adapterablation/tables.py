@@ -22,18 +22,19 @@ def read_study(folder: Path) -> Study:
 
 def sections(main: Study) -> Iterator[tuple[str, str]]:
     """Per part of the ablation its name and its tables."""
-    study = _seeds(main, STAGES["confirm"].seeds)
+    study = of_seeds(main, STAGES["confirm"].seeds)
     methods = (*BASELINES, *CONFIRMED, *LATER)
     yield "errors", _errors(study, methods, PROBLEMS)
     yield "ratios", _ratios(study, methods[1:], PROBLEMS, ("none", "ntk", "wide+ntk"))
     yield "later", _ratios(study, LATER, PROBLEMS, ("none", *LATER[:2]))
-    screen = _seeds(main, STAGES["screen"].seeds)
+    screen = of_seeds(main, STAGES["screen"].seeds)
     yield "designs", _ratios(screen, (LATER[3], *VARIANTS), SCREENED, LATER[:2])
     decide = STAGES["decide"]
-    yield "decide", _by_problem(_seeds(main, decide.seeds), decide.problems)
+    yield "decide", _by_problem(of_seeds(main, decide.seeds), decide.problems)
 
 
-def _seeds(study: Study, seeds: Sequence[int]) -> Study:
+def of_seeds(study: Study, seeds: Sequence[int]) -> Study:
+    """The runs of some seeds."""
     runs = tuple(r for r in study.runs if r.seed in seeds)
     return Study(runs, study.baseline, study.budget, study.mixtures)
 

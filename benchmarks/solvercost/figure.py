@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from drawn import save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,6 +33,7 @@ LINES = {
     "dualproj": ("#3cb7a0", "s", "-"),
 }
 """Per method colour, marker and line style."""
+DPI = 150
 
 
 def draw(source: Path, target: Path) -> None:
@@ -41,13 +43,16 @@ def draw(source: Path, target: Path) -> None:
         source: JSON file of a run.
         target: PNG file; its folder is made.
     """
-    found = json.loads(source.read_text())
+    save(figure_of(json.loads(source.read_text(encoding="utf-8"))), target)
+
+
+def figure_of(found: Record) -> Figure:
+    """One panel per number of parameters."""
     measured = [row for row in rows(found["cells"]) if "ratio" in row.cell]
     sizes = sorted({row.parameters for row in measured})
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 10, "axes.titleweight": "bold"}):
-        figure = Figure(
-            figsize=(1.6 + 2.9 * len(sizes), 4.6), facecolor="white", layout="constrained"
-        )
+        inches = (1.6 + 2.9 * len(sizes), 4.6)
+        figure = Figure(figsize=inches, dpi=DPI, facecolor="white", layout="constrained")
         panels = figure.subplots(1, len(sizes), sharex=True, sharey=True, squeeze=False)[0]
         for axes, size in zip(panels, sizes, strict=True):
             _panel(axes, [row for row in measured if row.parameters == size])
@@ -63,8 +68,8 @@ def draw(source: Path, target: Path) -> None:
         )
         figure.supxlabel("number of losses", fontsize=9)
         _legend(figure, {row.method for row in measured})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=150)
+        figure.draw_without_rendering()  # ticks are made now, while their font size is set
+    return figure
 
 
 def _legend(figure: Figure, methods: set[str]) -> None:

@@ -66,14 +66,8 @@ def show(console: Console, cells: dict[str, Record]) -> None:
 
 def show_slower(console: Console, cells: dict[str, Record]) -> None:
     """Print where we are slower, the worst first, beside what the Gramian alone costs there."""
-    solved = [r for r in rows(cells) if r.method not in ORIENTATION and "ratio" in r.cell]
-    slower = [r for r in solved if r.cell["ratio"][1] > EVEN]
-    product = {
-        (r.parameters, r.losses): r.cell["ratio"][1] for r in rows(cells) if r.method == "gramian"
-    }
-    covered = [
-        r for r in slower if product.get((r.parameters, r.losses), 0.0) >= r.cell["ratio"][1]
-    ]
+    slower, solved, product = slower_of(cells), solved_of(cells), gramian_of(cells)
+    covered = covered_of(cells)
     console.print(
         f"slower (ratio above {EVEN}): {len(slower)} of {len(solved)}; in {len(covered)} of them "
         "the Gramian alone is slower still"
@@ -97,6 +91,32 @@ def show_slower(console: Console, cells: dict[str, Record]) -> None:
             f"{alone:.3f}" if alone is not None else "",
         )
     console.print(table)
+
+
+def solved_of(cells: dict[str, Record]) -> list[Row]:
+    """The methods, without what is measured for orientation, where both sides finished."""
+    return [r for r in rows(cells) if r.method not in ORIENTATION and "ratio" in r.cell]
+
+
+def slower_of(cells: dict[str, Record]) -> list[Row]:
+    """Where our method takes longer than torchjd's."""
+    return [r for r in solved_of(cells) if r.cell["ratio"][1] > EVEN]
+
+
+def gramian_of(cells: dict[str, Record]) -> dict[tuple[int, int], float]:
+    """The ratio of the Gramian alone by P and K."""
+    found = [r for r in rows(cells) if r.method == "gramian" and "ratio" in r.cell]
+    return {(r.parameters, r.losses): r.cell["ratio"][1] for r in found}
+
+
+def covered_of(cells: dict[str, Record]) -> list[Row]:
+    """Of the slower ones those where the Gramian alone is at least as much slower."""
+    alone = gramian_of(cells)
+    return [
+        r
+        for r in slower_of(cells)
+        if alone.get((r.parameters, r.losses), 0.0) >= r.cell["ratio"][1]
+    ]
 
 
 def _flat(cells: dict[str, Record]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from drawn import save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,6 +29,7 @@ COLOURS = {
     "conflictfree": "#c77700",
 }
 TICKS = (1, 2, 4, 8)
+DPI = 150
 
 
 def draw(source: Path, target: Path) -> None:
@@ -37,12 +39,16 @@ def draw(source: Path, target: Path) -> None:
         source: JSON file of a run.
         target: PNG file; its folder is made.
     """
-    found = json.loads(source.read_text())
+    save(figure_of(json.loads(source.read_text(encoding="utf-8"))), target)
+
+
+def figure_of(found: Record) -> Figure:
+    """The main cases of a record."""
     cases = {n: found["cases"][n] for n in CASES if n in found["cases"]}
     rows = _rows(cases)
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 9, "axes.titleweight": "bold"}):
         figure = Figure(
-            figsize=(13, 1.6 + 0.25 * len(rows)), facecolor="white", layout="constrained"
+            figsize=(13, 1.6 + 0.25 * len(rows)), dpi=DPI, facecolor="white", layout="constrained"
         )
         panels = figure.subplots(1, len(cases), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, case) in zip(panels, cases.items(), strict=True):
@@ -55,8 +61,8 @@ def draw(source: Path, target: Path) -> None:
             fontsize=9,
         )
         _legend(figure, found["versions"])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=150)
+        figure.draw_without_rendering()  # ticks are made now, while their font size is set
+    return figure
 
 
 def _legend(figure: Figure, versions: dict[str, str]) -> None:

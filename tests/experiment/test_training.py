@@ -205,7 +205,7 @@ def test_global_random_state_is_untouched():
 
 
 def test_budgets():
-    assert budget("cpu").steps == 5000
+    assert budget("cpu").steps == 3000
     assert budget("cpu", 1200).steps == 1200
     for chosen in BUDGETS.values():
         assert chosen.rate(0) == 1

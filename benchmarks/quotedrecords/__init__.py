@@ -1,0 +1,1 @@
+"""Numbers and figures that documents quote from the records of costs, regimes and adapters."""

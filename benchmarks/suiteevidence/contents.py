@@ -1,0 +1,66 @@
+"""Everything that is made of the records of the suite: tables, numbers, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sections import Number, Part, Picture, Section
+
+from conflictopt.experiment.report.statistics.shared import shared_of
+from conflictopt.experiment.report.study import Study
+
+from . import claims, tables
+from .figures import figures
+from .goals import against, best_single, foresight, hindsight, standing
+from .grid import ADAPTERS, AUTO, BASELINE, METHODS, SEEDS, WIDE
+from .halves import halves, restricted
+from .words import ratio, share, title
+
+DOCUMENT = "docs/evidence.md"
+
+
+def contents(study: Study) -> Iterator[Part]:
+    """The parts of the documents.
+
+    Args:
+        study: all records of ``results/``.
+    """
+    parts = halves(study)
+    main = restricted(study, set(study.problems), METHODS)
+    for name, text in _sections(study, main, parts):
+        yield Section(DOCUMENT, name, text)
+    for name, text in numbers(main, parts):
+        yield Number(name, text)
+    for name, figure in figures(parts, main):
+        yield Picture(f"docs/figures/{name}.png", figure)
+
+
+def _sections(study: Study, main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
+    yield tables.aims(parts["reporting"], parts["calibration"])
+    for half, part in parts.items():
+        yield tables.methods(part, half)
+    yield tables.ceiling(parts["reporting"])
+    yield tables.families(main)
+    yield from claims.claims(study)
+    yield tables.errors(main)
+
+
+def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
+    """What documents quote, by name."""
+    yield "problems", str(len(shared_of(main).problems))
+    yield "runs", str(len(main.runs))
+    yield "seeds", str(len(SEEDS))
+    for half, study in parts.items():
+        yield f"{half} problems", str(len(study.problems))
+        yield f"best single, {half}", title(best_single(study))
+        yield f"hindsight, {half}", f"{hindsight(study):.2f}"
+        yield f"foresight, {half}", f"{foresight(study)[0]:.2f}"
+        for method in study.others:
+            found = standing(study, method)
+            yield f"{method}, {half}", ratio(found.to_plain)
+            yield f"{method} close, {half}", share(found.close)
+            yield f"{method} worse, {half}", str(len(found.worse))
+        for first, second in ((AUTO, best_single(study)), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
+            name = "best single" if second == best_single(study) and first == AUTO else second
+            yield f"{first} over {name}, {half}", ratio(against(study, first, second))
+    yield "baseline", title(BASELINE)

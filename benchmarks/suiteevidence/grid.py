@@ -1,0 +1,63 @@
+"""What the evidence consists of: methods, seeds and problems, in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from conflictopt.experiment.methods import MethodExpression
+from conflictopt.problems.suite import load_suite
+
+BUDGET = "cpu"
+BASELINE = "none"
+SEEDS = (0, 1, 2)
+AUTO = "auto"
+
+FIXED = ("ntk", "lr_annealing", "grad_norm:form=one_sided", "pcgrad", "config")
+"""Methods on the network as it is, from the first step on."""
+
+
+def label(text: str) -> str:
+    """A method expression in normal form."""
+    return MethodExpression.parse(text).label
+
+
+ADAPTERS, WIDE = label("adapters+ntk"), label("wide+ntk")
+"""Adapters of the default design, and the network widened to as many parameters."""
+
+GLOBAL = tuple(label(f"{name}:blocks=global") for name in ("pcgrad", "config"))
+"""Surgery over all parameters at once, the unknowns of inverse problems included."""
+
+METHODS = (BASELINE, *map(label, FIXED), ADAPTERS, WIDE, AUTO)
+
+
+def inverse_problems() -> tuple[str, ...]:
+    """The problems with unknowns: their parameter space is heterogeneous."""
+    return tuple(p.id for p in load_suite().values() if p.family == "inverse_k3")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the evidence.
+
+    Attributes:
+        problems, methods, seeds: of its runs, every combination.
+    """
+
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...] = SEEDS
+
+    def rounds(self) -> Iterator[tuple[int, str, Sequence[str]]]:
+        """Seed by seed, method by method, so that what is interrupted is complete up to there."""
+        for seed in self.seeds:
+            for method in self.methods:
+                yield seed, method, self.problems
+
+
+def stages() -> dict[str, Stage]:
+    """All stages by name."""
+    return {
+        "methods": Stage(tuple(load_suite()), METHODS),
+        "blocks": Stage(inverse_problems(), GLOBAL),
+    }

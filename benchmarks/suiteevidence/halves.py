@@ -1,0 +1,24 @@
+"""The parts of a study that are reported apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from conflictopt.experiment.report.study import Study
+from conflictopt.problems.halves import HALVES, half_of
+
+from .grid import METHODS
+
+
+def restricted(study: Study, problems: Collection[str], methods: Collection[str]) -> Study:
+    """The runs of some problems and methods."""
+    runs = tuple(r for r in study.runs if r.problem in problems and r.method in methods)
+    return Study(runs, study.baseline, study.budget, study.mixtures)
+
+
+def halves(study: Study) -> dict[str, Study]:
+    """The main methods on the problems of each half."""
+    return {
+        half: restricted(study, {p for p in study.problems if half_of(p) == half}, METHODS)
+        for half in HALVES
+    }

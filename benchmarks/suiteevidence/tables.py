@@ -1,0 +1,140 @@
+"""The tables of docs/evidence.md, from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conflictopt.experiment.report import family
+from conflictopt.experiment.report.markdown import number, table
+from conflictopt.experiment.report.statistics.pairing import (
+    geometric_mean,
+    log_ratios,
+    problem_ratios,
+)
+from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
+from conflictopt.experiment.report.statistics.shared import shared_of
+from conflictopt.experiment.report.statistics.signed_rank import signed_ranks
+from conflictopt.experiment.report.study import Study
+
+from .goals import (
+    LARGEST_RATIO,
+    SMALLEST_SHARE,
+    against,
+    best_single,
+    foresight,
+    hindsight,
+    standing,
+)
+from .grid import AUTO, BASELINE
+from .words import ratio, reached, share, title
+
+Section = tuple[str, str]
+
+
+def aims(reporting: Study, calibration: Study) -> Section:
+    """The four aims: what was wanted, what was measured."""
+    auto = standing(reporting, AUTO)
+    rows = [
+        _aim_of_error(reporting),
+        *_aims_of_best(reporting, calibration),
+        [
+            f"within {CLOSE:g} times the best fixed method of each problem",
+            f"on at least {SMALLEST_SHARE:.0%}",
+            share(auto.close),
+            reached(auto.close.value >= SMALLEST_SHARE),
+        ],
+        [
+            f"worse than {WORSE:g} times plain Adam",
+            "on no problem",
+            f"on {len(auto.worse)} of {auto.close.total}",
+            reached(not auto.worse),
+        ],
+    ]
+    return "aims", table(["`auto`, reporting half", "aim", "measured", ""], rows, "l")
+
+
+def _aim_of_error(study: Study) -> list[str]:
+    found = standing(study, AUTO).to_plain
+    good = found is not None and found.value <= LARGEST_RATIO
+    return ["error / that of plain Adam", f"at most {LARGEST_RATIO}", ratio(found), reached(good)]
+
+
+def _aims_of_best(reporting: Study, calibration: Study) -> Iterator[list[str]]:
+    for name, source in (("this half", reporting), ("the calibration half", calibration)):
+        best = best_single(source)
+        found = against(reporting, AUTO, best)
+        good = found is not None and found.value < 1
+        what = f"error / that of the method best on {name}, {title(best)}"
+        yield [what, "below 1", ratio(found), reached(good)]
+
+
+def methods(study: Study, half: str) -> Section:
+    """Every method against plain training, by the measures of the aims."""
+    tests = {t.method: t for t in signed_ranks(study, study.others, BASELINE)}
+    rows = []
+    for method in sorted(study.others, key=lambda m: _average(study, m)):
+        found, test = standing(study, method), tests[method]
+        logs = log_ratios(study, method, BASELINE).values()
+        lower = sum(v < 0 for values in logs for v in values)
+        worst = max(problem_ratios(study, method, BASELINE).items(), key=lambda item: item[1])
+        rows.append(
+            [
+                title(method),
+                ratio(found.to_plain),
+                f"{number(worst[1])} (`{worst[0]}`)",
+                f"{lower}/{sum(map(len, logs))}",
+                str(len(found.worse)),
+                share(found.close),
+                "-" if test.p_holm is None else f"{test.p_holm:.2g}",
+            ]
+        )
+    heads = ["method", "error / plain's", "worst problem", "runs with lower error"]
+    heads += [f"problems above {WORSE:g}", f"within {CLOSE:g} of the best", "p (Holm)"]
+    return f"methods, {half}", table(heads, rows, "l")
+
+
+def _average(study: Study, method: str) -> float:
+    return geometric_mean(list(problem_ratios(study, method, BASELINE).values()))
+
+
+def families(study: Study) -> Section:
+    """The ratio to plain by family, both halves together."""
+    heads = ["family", "problems", *(title(m) for m in study.others)]
+    rows = []
+    for name in study.families:
+        row = [family.title(name), str(len(study.members(name)))]
+        for method in study.others:
+            found = problem_ratios(study, method, BASELINE)
+            values = [found[p] for p in study.members(name) if p in found]
+            row.append(f"{geometric_mean(values):.2f}" if values else "-")
+        rows.append(row)
+    return "families", table(heads, rows, "l")
+
+
+def ceiling(reporting: Study) -> Section:
+    """What the best choice per problem would be worth."""
+    auto = standing(reporting, AUTO)
+    fair, near = foresight(reporting)
+    rows = [
+        ["chosen and judged on the same seeds", f"{hindsight(reporting):.2f}", "100 %"],
+        ["chosen on the other two seeds", f"{fair:.2f}", share(near)],
+        ["`auto`", ratio(auto.to_plain), share(auto.close)],
+    ]
+    within = f"within {CLOSE:g} of the best"
+    heads = ["best fixed method of each problem", "error / plain's", within]
+    return "ceiling", table(heads, rows, "l")
+
+
+def errors(study: Study) -> Section:
+    """Errors of every problem and method, geometric mean over seeds; the lowest in bold."""
+    shared = shared_of(study)
+    rows = []
+    for problem in shared.problems:
+        values = [shared.errors[problem, m] for m in study.methods]
+        cells = [
+            (f"**{v:.2g}**" if v == min(values) else f"{v:.2g}")
+            + "!" * ((problem, m) in shared.failed)
+            for m, v in zip(study.methods, values, strict=True)
+        ]
+        rows.append([f"`{problem}`", *cells])
+    return "errors", table(["problem", *(title(m) for m in study.methods)], rows, "l")

@@ -1,0 +1,38 @@
+"""Numbers as the documents write them."""
+
+from __future__ import annotations
+
+from conflictopt.experiment.report.statistics.ratios import Ratio
+
+from .goals import Share
+
+TITLES = {
+    "none": "plain Adam",
+    "grad_norm:form=one_sided": "`grad_norm`, one-sided",
+    "adapters+ntk": "adapters, `ntk`",
+    "wide+ntk": "equal-size trunk, `ntk`",
+}
+
+
+def title(method: str) -> str:
+    """What the tables call a method."""
+    return TITLES.get(method, f"`{method}`")
+
+
+def ratio(found: Ratio | None) -> str:
+    """``0.54 [0.35, 0.81]``; a dash where nothing can be compared."""
+    if found is None:
+        return "-"
+    ends = f" [{found.interval.low:.2f}, {found.interval.high:.2f}]" if found.interval else ""
+    return f"{found.value:.2f}{ends}"
+
+
+def share(found: Share) -> str:
+    """``61 % [46, 74] (27 of 44)``."""
+    low, high = (round(100 * end) for end in found.interval)
+    return f"{found.value:.0%} [{low}, {high}] ({found.count} of {found.total})".replace("%", " %")
+
+
+def reached(is_reached: bool) -> str:
+    """Whether an aim is reached."""
+    return "reached" if is_reached else "not reached"
