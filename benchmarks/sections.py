@@ -1,7 +1,7 @@
 """Parts of documents that a script makes from records: tables, single numbers, figures, files.
 
 A table stands between ``<!-- NAME: made by SCRIPT -->`` and ``<!-- end -->``; a number within a
-sentence between ``<!--=NAME-->`` and ``<!--/-->``.
+sentence between ``<!--=NAME-->`` and ``<!--/-->``. Files that are made as a whole have ``{=NAME}``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 END = "\n<!-- end -->"
+_PLACE = re.compile(r"\{=([^{}]+)\}")
 _NUMBER = re.compile(r"<!--=([\w ,.:=+-]+)-->(.*?)<!--/-->", re.DOTALL)
 
 
@@ -48,7 +49,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class File:
-    """A file that is made as a whole."""
+    """A file that is made as a whole; numbers take the places ``{=NAME}`` in its text."""
 
     path: str
     text: str
@@ -98,6 +99,7 @@ class Documents:
         self._texts = {name: (root / name).read_text(encoding="utf-8") for name in quoting}
         self._numbers: dict[str, str] = {}
         self._pictures: list[Picture] = []
+        self._files: dict[str, str] = {}
 
     def add(self, part: Part) -> None:
         """Take up a part."""
@@ -106,7 +108,7 @@ class Documents:
         elif isinstance(part, Picture):
             self._pictures.append(part)
         elif isinstance(part, File):
-            self._texts[part.path] = part.text
+            self._files[part.path] = part.text
         else:
             path = self._root / part.document
             text = self._texts.get(part.document) or path.read_text(encoding="utf-8")
@@ -130,13 +132,17 @@ class Documents:
         return len(stale)
 
     def _filled(self) -> dict[str, str]:
-        return {n: _NUMBER.sub(self._quoted, text) for n, text in self._texts.items()}
+        made = {n: _PLACE.sub(self._number, text) for n, text in self._files.items()}
+        return made | {n: _NUMBER.sub(self._quoted, text) for n, text in self._texts.items()}
 
     def _quoted(self, found: re.Match[str]) -> str:
+        return f"<!--={found.group(1)}-->{self._number(found)}<!--/-->"
+
+    def _number(self, found: re.Match[str]) -> str:
         name = found.group(1)
         if name not in self._numbers:
             raise SystemExit(f"expected a number that is made from records, found '{name}'.")
-        return f"<!--={name}-->{self._numbers[name]}<!--/-->"
+        return self._numbers[name]
 
 
 def _read(path: Path) -> str | None:

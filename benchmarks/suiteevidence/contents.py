@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from sections import Number, Part, Picture, Section
+from sections import File, Number, Part, Picture, Section
 
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
@@ -17,6 +18,8 @@ from .halves import halves, restricted
 from .words import ratio, share, title
 
 DOCUMENT = "docs/evidence.md"
+RULE = Path(__file__).parent / "rule_template.json"
+"""The rule that comes with the package, but for the numbers in its evidence."""
 
 
 def contents(study: Study) -> Iterator[Part]:
@@ -31,6 +34,7 @@ def contents(study: Study) -> Iterator[Part]:
         yield Section(DOCUMENT, name, text)
     for name, text in numbers(main, parts):
         yield Number(name, text)
+    yield File("conflictopt/diagnosis/rule.json", RULE.read_text(encoding="utf-8"))
     for name, figure in figures(parts, main):
         yield Picture(f"docs/figures/{name}.png", figure)
 

@@ -13,7 +13,7 @@ BASELINE = "none"
 SEEDS = (0, 1, 2)
 AUTO = "auto"
 
-FIXED = ("ntk", "lr_annealing", "grad_norm:form=one_sided", "pcgrad", "config")
+FIXED = ("ntk", "pcgrad", "config", "lr_annealing", "grad_norm:form=one_sided")
 """Methods on the network as it is, from the first step on."""
 
 
@@ -22,13 +22,14 @@ def label(text: str) -> str:
     return MethodExpression.parse(text).label
 
 
-ADAPTERS, WIDE = label("adapters+ntk"), label("wide+ntk")
-"""Adapters of the default design, and the network widened to as many parameters."""
+ADAPTERS = label("adapters:placement=weights:activation=linear:attach=1000+ntk")
+WIDE = label("wide:placement=weights+ntk")
+"""Adapters of the design that plans have, and the network widened to as many parameters."""
 
 GLOBAL = tuple(label(f"{name}:blocks=global") for name in ("pcgrad", "config"))
 """Surgery over all parameters at once, the unknowns of inverse problems included."""
 
-METHODS = (BASELINE, *map(label, FIXED), ADAPTERS, WIDE, AUTO)
+METHODS = (BASELINE, AUTO, *map(label, FIXED[:3]), ADAPTERS, WIDE, *map(label, FIXED[3:]))
 
 
 def inverse_problems() -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from conflictopt.experiment.report.statistics.ratios import Ratio
 
 from .goals import Share
+from .grid import ADAPTERS, WIDE
 
 TITLES = {
     "none": "plain Adam",
     "grad_norm:form=one_sided": "`grad_norm`, one-sided",
-    "adapters+ntk": "adapters, `ntk`",
-    "wide+ntk": "equal-size trunk, `ntk`",
+    ADAPTERS: "adapters, `ntk`",
+    WIDE: "equal-size trunk, `ntk`",
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
+from ..core.errors import ConflictOptWarning, LayoutError
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import Recorder
 from ..diagnosis.regime import Diagnosis
@@ -220,11 +222,25 @@ class Course:
 
     def _apply(self, plan: Plan) -> None:
         assert self._rules.treat is not None
-        count = self._host.attach(plan) if plan.adapters else 0
-        if count:
-            self._note(f"attached adapters, {count} parameters.")
+        plan = self._fitted(plan)
         self.plan, self.applied = plan, True
         self.use(self._rules.treat(plan), "as planned")
+
+    def _fitted(self, plan: Plan) -> Plan:
+        """Attach the adapters of a plan; where none go with the network, its other parts alone."""
+        if not plan.adapters:
+            return plan
+        try:
+            count = self._host.attach(plan)
+        except LayoutError as error:
+            rest = plan.without_adapters()
+            message = f"no adapters go with this network, so {rest}: {error}"
+            self._note(message)
+            warnings.warn(f"conflictopt: {message}", ConflictOptWarning, stacklevel=2)
+            return rest
+        if count:
+            self._note(f"attached adapters, {count} parameters.")
+        return plan
 
     def _enter(self, plan: Plan) -> None:
         """Take a plan up in a race: the one in force goes on as it is."""
@@ -232,7 +248,6 @@ class Course:
         if self.applied and self.plan is not None and same_plan(plan, self.plan):
             unobserve(self._host.optimizer, copied=True)
             return
-        if plan.adapters:
-            self._host.attach(plan)
+        plan = self._fitted(plan)
         # a copy: methods of other packages may hold state of their own
         self._host.optimizer.set_aggregator(copy.deepcopy(self._rules.treat(plan)))

@@ -106,7 +106,7 @@ def _second_order_backward(
             continue
         above = g[len(parts.partials) + number]
         first = _rows(z, rows)
-        pulled = (first * w).mul_(above)
+        pulled = first * w * above
         if _contiguous(rows):
             gz[rows[0] : rows[0] + len(rows)].addcmul_(pulled, f[2], value=2)
         else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..core.errors import MethodError
 from .regime import Diagnosis
@@ -46,6 +46,12 @@ class Plan:
 
     def __str__(self) -> str:
         return named(self.kind, self.reweighting, self.surgery)
+
+    def without_adapters(self) -> Plan:
+        """The other parts alone, for networks that no adapters go with."""
+        rest = " + ".join(part for part in self.kind.split(" + ") if part != "adapters")
+        kind = cast(PlanKind, rest or "none")
+        return replace(self, kind=kind, adapters=False, design={})
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""

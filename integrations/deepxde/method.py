@@ -102,6 +102,7 @@ class Method:
         """
         reason = "restored from a checkpoint."
         plans = [Plan("none", None, False, reason), *self.treatment.plans(reason)]
+        plans += [plan.without_adapters() for plan in plans if plan.adapters]
         for plan in plans if self.auto else ():
             # L-BFGS may have called for another method than Adam
             for method in (self.treatment.method(plan, searching) for searching in (False, True)):

@@ -24,6 +24,7 @@ from conflictopt.diagnosis.template import PlanTemplate
                 "ntk",
                 True,
                 "'a' and 'b' conflict in 100% of the last half of the profile, mean cosine -0.62.",
+                {"placement": "weights", "activation": "linear"},
             ),
         ),
         (

@@ -52,7 +52,9 @@ def test_a_race_costs_no_steps_and_leaves_no_trace():
     expression = {
         "none": "none",
         "reweighting": "ntk+after:steps=50",
-        "adapters + reweighting": "adapters:attach=50+ntk+after:steps=50",
+        "adapters + reweighting": (
+            "adapters:placement=weights:activation=linear:attach=50+ntk+after:steps=50"
+        ),
     }[found["winner"]["kind"]]
     plain = trained(expression)
     assert len(ends(raced)) == len(ends(plain))

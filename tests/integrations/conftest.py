@@ -177,9 +177,10 @@ def assert_unchanged(same) -> Callable[..., Any]:
 
 @pytest.fixture
 def forced() -> dict[str, Thresholds]:
-    """Thresholds under which the conflicting problem has the regime of that name."""
+    """Thresholds under which the conflicting problem has the regime of that name, decided."""
+    anyhow = {"enough_samples": 1, "enough_confidence": 0.0}
     return {
-        "benign": Thresholds(enough_samples=1, persistent_cosine=-1.0, magnitude_ratio=1e12),
-        "magnitude": Thresholds(enough_samples=1, persistent_cosine=-1.0, magnitude_ratio=1.0),
-        "persistent": Thresholds(enough_samples=1, persistent_fraction=0.5, persistent_cosine=0.0),
+        "benign": Thresholds(**anyhow, persistent_cosine=-1.0, magnitude_ratio=1e12),
+        "magnitude": Thresholds(**anyhow, persistent_cosine=-1.0, magnitude_ratio=1.0),
+        "persistent": Thresholds(**anyhow, persistent_fraction=0.5, persistent_cosine=0.0),
     }

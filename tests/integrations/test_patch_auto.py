@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt import AdapterDesign, Chain, MethodError, Thresholds, make
+from conflictopt import (
+    AdapterDesign,
+    Chain,
+    ConflictOptWarning,
+    MethodError,
+    Thresholds,
+    make,
+)
 from conflictopt.diagnosis.rule import Rule
 from conflictopt.diagnosis.template import PlanTemplate
 from conflictopt.integrations.deepxde import patch
@@ -203,6 +210,23 @@ def test_the_method_goes_on_after_a_recompile_to_lbfgs(auto, adam, lbfgs, regime
     assert made.profile is profile
     assert isinstance(made.optimizer.inner, torch.optim.LBFGS)
     assert float(model.losshistory.loss_train[-1].sum()) < before
+
+
+@pytest.mark.parametrize("look", [None, "race"])
+def test_a_network_that_no_adapters_go_with_gets_the_rest_of_the_plan(conflicting, adam, look):
+    usual = Rule.default()
+    template = PlanTemplate("adapters + reweighting", "ntk", {"placement": "weights"})
+    rule = dataclasses.replace(usual, plans=dict.fromkeys(usual.plans, template), evidence={})
+    model = conflicting()
+    model.net = dde.nn.FNN([2, 8, 1], "tanh", "Glorot normal")
+    course = {"look": look, "race_steps": 3} if look else {}
+    patch(model, "auto", rule=rule, profile_steps=60, profile_every=1, **course)
+    with pytest.warns(ConflictOptWarning, match="no adapters go with this network"):
+        adam(model, 70)
+    made = model.conflictopt
+    assert made.adapters is None
+    assert (made.plan.kind, made.optimizer.aggregator) == ("reweighting", make("ntk")) or look
+    assert any("between two hidden layers" in line for line in made.log)
 
 
 @pytest.fixture

@@ -101,10 +101,10 @@ def test_stale_text_is_found_and_left_alone(documents, tmp_path, capsys):
 
 def test_a_file_is_made_as_a_whole(documents, tmp_path):
     documents().write()
-    part = sections.File("whole.json", "{}\n")
+    part = sections.File("whole.json", '{"runs": {=runs}}\n')
     assert documents(part).check() == 1
     documents(part).write()
-    assert (tmp_path / "whole.json").read_text(encoding="utf-8") == "{}\n"
+    assert (tmp_path / "whole.json").read_text(encoding="utf-8") == '{"runs": 12}\n'
     assert documents(part).check() == 0
 
 
