@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .adapters.design import AdapterDesign
-from .core.aggregator import Aggregator, Reweighting
+from .core.aggregator import Aggregator, Needs, Reweighting
 from .core.chain import Chain
 from .core.errors import MethodError
 from .course.design import design_of
@@ -16,6 +16,10 @@ from .diagnosis.rule import Rule
 from .diagnosis.selection import Plan, select
 from .diagnosis.thresholds import Thresholds
 from .registry import make
+
+NO_RESIDUALS = "lr_annealing"
+"""The reweighting of plans where residuals cannot be read (losses that are no mean squares): of
+those that read gradients alone, that with the lowest errors in benchmarks/results/plan_screen."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,17 @@ class Treatment:
                 name = template.reweighting and (self._name or template.reweighting)
                 design, surgery = dict(template.design), template.surgery
                 yield Plan(template.kind, name, template.adapters, reason, design, surgery)
+
+    def without_residuals(self) -> Treatment | None:
+        """The same for losses whose residuals cannot be read: plans weight by ``NO_RESIDUALS``.
+
+        Returns:
+            ``None`` if the user chose the reweighting, or no plan reads residuals.
+        """
+        methods = [self.method(plan) for plan in self.plans("")]
+        if self.reweighting is not None or not any(m.needs & Needs.RESIDUALS for m in methods):
+            return None
+        return replace(self, reweighting=NO_RESIDUALS)
 
     @property
     def usual(self) -> str | None:

@@ -32,13 +32,13 @@ class Rules:
         diagnose: a profile's verdict.
         select: a verdict's plan.
         treat: a plan's method; ``None`` where the method is fixed and the plan only told.
-        reweighting: the name of the reweighting that plans use, for the races, if they use any.
+        reweighting: gives the name of the reweighting that plans use, for the races, if any.
     """
 
     diagnose: Callable[[Profile], Diagnosis]
     select: Callable[[Diagnosis], Plan]
     treat: Callable[[Plan], Aggregator] | None
-    reweighting: str | None
+    reweighting: Callable[[], str | None]
 
 
 class Course:
@@ -203,7 +203,7 @@ class Course:
             return plan, None
         assert self.profile is not None
         reference = reference_of(self.profile)
-        plans = plausible(plan, self.plan if self.applied else None, self._rules.reweighting)
+        plans = plausible(plan, self.plan if self.applied else None, self._rules.reweighting())
         outcome = race(
             cast(RacingHost, self._host),
             plans,

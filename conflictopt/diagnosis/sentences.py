@@ -6,6 +6,9 @@ from .meaning import REGIMES, capital, counted, factor, share
 from .pairs import PairStatistics, is_persistent
 from .regime import Diagnosis
 
+_MOST = 0.5
+"""Share of the gradients' lengths from which on most of them survives the sum."""
+
 
 def headline(diagnosis: Diagnosis) -> str:
     """The verdict in a few words."""
@@ -59,12 +62,9 @@ def _found(diagnosis: Diagnosis) -> str:
         return _persistent(diagnosis)
     ratio = factor(diagnosis.norm_ratio)
     if diagnosis.regime == "magnitude":
-        pulling = [s for s in diagnosis.losses if s.norm > 0]
-        strong, weak = (f(pulling, key=lambda s: s.norm) for f in (max, min))
         text = (
-            f"your losses pull with very different strength: the strongest gradient is {ratio} "
-            f"times as long as the weakest, so '{strong.name}' dominates the training and "
-            f"'{weak.name}' hardly has a say. No two losses keep pulling against each other."
+            f"your losses pull with very different strength: {_strength(diagnosis)}. No two losses "
+            "keep pulling against each other."
         )
     else:
         text = (
@@ -91,7 +91,33 @@ def _persistent(diagnosis: Diagnosis) -> str:
         text += f" The same holds for '{others[0].first}' and '{others[0].second}'."
     elif others:
         text += f" The same holds for {len(others)} of the other {len(diagnosis.pairs) - 1} pairs."
-    return _sentence(text, diagnosis)
+    return _sentence(text + _uneven(diagnosis), diagnosis)
+
+
+def _uneven(diagnosis: Diagnosis) -> str:
+    """What norms that differ by orders add to a conflict."""
+    if diagnosis.norm_ratio < diagnosis.thresholds.magnitude_ratio:
+        return ""
+    text = (
+        f" Besides, {_strength(diagnosis)}. Weights answer to that; where it comes from the units "
+        "of the equations, scale these first."
+    )
+    left = diagnosis.agreement.cancellation_late
+    if left >= _MOST:
+        text += (
+            f" {left:.0%} of the gradients' lengths survive their sum, so at present the "
+            "difference in length shapes the steps rather than the conflict."
+        )
+    return text
+
+
+def _strength(diagnosis: Diagnosis) -> str:
+    pulling = [s for s in diagnosis.losses if s.norm > 0]
+    strong, weak = (f(pulling, key=lambda s: s.norm) for f in (max, min))
+    return (
+        f"the strongest gradient is {factor(diagnosis.norm_ratio)} times as long as the weakest, "
+        f"so '{strong.name}' dominates the training and '{weak.name}' hardly has a say"
+    )
 
 
 def late_steps(diagnosis: Diagnosis) -> str:

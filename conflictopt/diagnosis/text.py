@@ -39,7 +39,13 @@ _PAIRS_SHOWN = 5
 
 def plain_text(findings: Findings) -> str:
     """The report without colours."""
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, highlight=False)
+    console = Console(
+        file=io.StringIO(),
+        width=WIDTH,
+        color_system=None,
+        highlight=False,
+        force_jupyter=False,  # else rich displays HTML there, and writes nothing
+    )
     print_report(console, findings)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -41,7 +41,7 @@ class Phases:
         """Before the first step: attach the adapters that are there from it on."""
         auto, self._host = self._method.auto, host
         t = (auto or AutoSettings()).treatment
-        rules = Rules(t.diagnose, t.select, t.method if auto is not None else None, t.usual)
+        rules = Rules(t.diagnose, t.select, t.method if auto is not None else None, lambda: t.usual)
         options = auto.course if auto is not None else None
         self.course = Course(host, self._recorder, rules, options)
         self.course.trained_with.append((0, self._fixed(0).label))

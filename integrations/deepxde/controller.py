@@ -71,11 +71,15 @@ class Patch:
 
     def _make_course(self) -> Course:
         method, t = self.method, self.method.treatment
-        rules = Rules(t.diagnose, t.select, self._treat if method.auto else None, t.usual)
+        treat = self._treat if method.auto else None
+        rules = Rules(t.diagnose, self._select, treat, lambda: self.method.treatment.usual)
         made = Course(self._host, method.recorder, rules, method.course, self._note)
         made.trained_with.append((0, method.start().label))
         made.on_diagnosis.append(self._diagnosed)
         return made
+
+    def _select(self, diagnosis: Diagnosis) -> Plan:
+        return self.method.treatment.select(diagnosis)
 
     def _treat(self, plan: Plan) -> Aggregator:
         """The method of a plan under the optimizer in use."""
@@ -198,9 +202,21 @@ class Patch:
         self._hook.schedule()
 
     def _objective(self, batch: Batch) -> ModelObjective:
+        if self._checked or not self._wants_residuals():
+            return self._examined(batch, False)
+        before = RandomStates()
+        try:
+            return self._examined(batch, True)
+        except PatchError as error:
+            if not self._goes_without_residuals(error):
+                raise
+        before.restore()
+        return self._examined(batch, False)
+
+    def _examined(self, batch: Batch, wanted: bool) -> ModelObjective:
+        """The losses; with residuals, if they are wanted, and these are what they should be."""
         assert self.optimizer is not None
         session, known = self.optimizer.session, self.groups
-        wanted = not self._checked and self._wants_residuals()
         objective = self._reader.read(batch, wanted)
         met = self.groups
         if met is not known and met is not None:
@@ -211,8 +227,9 @@ class Patch:
                 objective = self._reader.read(batch, wanted)
             if self.method.course.look == "race":
                 self._held_out.check()
-        # Fail before the first step rather than after the profile; one loss needs no balance.
-        if wanted and not (objective.count == 1 and self.method.auto):
+        # Fail before the first step rather than after the profile; one loss needs no plan.
+        own = self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS)
+        if wanted and (own or objective.count > 1):
             check_mean_square(objective.together(residuals=True))
         self._checked = self._checked or wanted
         return objective
@@ -224,10 +241,23 @@ class Patch:
         if self.optimizer.aggregator.needs & reads:
             return True
         again = self.method.course.rediagnose_every is not None
-        undecided = self.method.auto and (again or self.diagnosis is None)
+        undecided = self.method.records and (again or self.diagnosis is None)
         treatment = self.method.treatment
         planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
         return any(method.needs & reads for method in planned)
+
+    def _goes_without_residuals(self, error: PatchError) -> bool:
+        """Have plans reweight by a method that reads none, where the user has not chosen one."""
+        assert self.optimizer is not None
+        other = self.method.treatment.without_residuals()
+        if self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS) or other is None:
+            return False
+        self._note(
+            f"plans use '{other.reweighting}' instead of '{self.method.treatment.usual}', which "
+            f"reads residuals, since: {error}"
+        )
+        self.method = replace(self.method, treatment=other)
+        return True
 
     # -- the decision -------------------------------------------------------------------------
 

@@ -187,7 +187,7 @@ def course_of(loop, treat=None, thresholds=None, verdicts=None, steps=60, **opti
         found = diagnose(profile, thresholds or Thresholds())
         return next(planned)(found) if verdicts else found
 
-    rules = Rules(diagnosed, lambda d: select(d, "softadapt"), treated, "softadapt")
+    rules = Rules(diagnosed, lambda d: select(d, "softadapt"), treated, lambda: "softadapt")
     return Course(loop, recorder, rules, CourseOptions(**options), log.append), log
 
 

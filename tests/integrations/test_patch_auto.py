@@ -17,7 +17,7 @@ from conflictopt import (
 )
 from conflictopt.diagnosis.rule import Rule
 from conflictopt.diagnosis.template import PlanTemplate
-from conflictopt.integrations.deepxde import patch
+from conflictopt.integrations.deepxde import PatchError, patch
 
 SHORT = {"profile_steps": 20, "profile_every": 2}
 
@@ -314,3 +314,27 @@ def test_a_rule_of_ones_own_decides(conflicting, adam, tmp_path):
 def test_a_rule_beside_thresholds_is_refused(conflicting):
     with pytest.raises(MethodError, match="a rule or thresholds, found both"):
         patch(conflicting(), "auto", rule=Rule.default(), thresholds=Thresholds())
+
+
+def _absolute(residual, target):
+    return (residual - target).abs().mean()
+
+
+@pytest.mark.parametrize("method", ["auto", "sum"])
+def test_losses_that_are_no_mean_squares_get_a_plan_that_reads_no_residuals(heat, adam, method):
+    model = heat()
+    patch(model, method, profile_steps=60, profile_every=1, record=True)
+    adam(model, 70, loss=_absolute)
+    made = model.conflictopt
+    assert made.steps == 70
+    assert made.conclude() is made.diagnosis is not None
+    assert made.plan.reweighting in ("lr_annealing", None)
+    assert made.method.treatment.usual == "lr_annealing"
+    assert any("'lr_annealing' instead of 'ntk'" in line for line in made.log)
+
+
+def test_a_reweighting_that_the_user_chose_is_not_replaced(heat, adam):
+    model = heat()
+    patch(model, "auto", reweighting="ntk", **SHORT)
+    with pytest.raises(PatchError, match="mean-square losses"):
+        adam(model, 5, loss=_absolute)
