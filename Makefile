@@ -44,6 +44,7 @@ docs: .venv/installed
 evidence: .venv/installed
 	$(BIN)/python benchmarks/adapter_ablation.py --tables
 	$(BIN)/python benchmarks/suite_regimes.py --table
+	$(BIN)/python benchmarks/learning_rates.py --table
 	$(BIN)/python benchmarks/plan_screen.py --table
 	$(BIN)/python benchmarks/evidence.py
 	$(BIN)/python notebooks/execute.py 04_evidence

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sections import refreshed
@@ -62,7 +63,8 @@ STAGES = ((PROBLEMS, METHODS), (FEW, MORE))
 
 def run(workers: int) -> None:
     """Do the runs that have no record yet."""
-    suite, limit = load_suite(), budget("cpu")
+    # the rate of the time; benchmarks/learning_rates.py then showed it to be too low
+    suite, limit = load_suite(), replace(budget("cpu"), learning_rate=1e-3)
     for problems, methods in STAGES:
         tasks = [
             Task(suite[p], MethodExpression.parse(m), 0, limit) for p in problems for m in methods

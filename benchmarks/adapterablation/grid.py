@@ -11,8 +11,8 @@ from conflictopt.experiment.methods import MethodExpression
 STEPS = 3000
 """Optimizer steps of every run, the profile's 1000 included."""
 
-# The records were made when the budget had all of the small points.
-LIMIT = replace(budget("cpu", STEPS), point_scale=1.0)
+# The records were made when the budget had all of the small points and a lower rate.
+LIMIT = replace(budget("cpu", STEPS), point_scale=1.0, learning_rate=1e-3)
 """The budget ``cpu`` at all of the specification's small points."""
 
 PROBLEMS = (

@@ -67,7 +67,7 @@ BUDGETS = {
     b.name: b
     for b in (
         Budget("smoke", 60, 50, 1, True, 1 / 16, 1 / 4, curve_points=5),
-        Budget("cpu", 3000, 1000, 10, True, 1 / 2, 1 / 2),
+        Budget("cpu", 3000, 1000, 10, True, 1 / 2, 1 / 2, learning_rate=1.6e-2),
         Budget("paper", 20_000, 1000, 10, False, 1.0, 1.0),
     )
 }
@@ -91,6 +91,7 @@ def budget(name: str, steps: int | None = None) -> Budget:
         return found
     if steps <= found.profile_steps:
         raise BudgetError(
-            f"expected more steps than the profile's {found.profile_steps}, found {steps}."
+            f"expected more steps than the profile's {found.profile_steps}, found {steps}: give "
+            f"steps (--steps) a larger number, or leave it out for the {found.steps} of '{name}'."
         )
     return replace(found, steps=steps)

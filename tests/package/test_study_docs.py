@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("script", ["adapter_ablation.py", "plan_screen.py", "suite_regimes.py"])
+@pytest.mark.parametrize(
+    "script",
+    ["adapter_ablation.py", "learning_rates.py", "plan_screen.py", "suite_regimes.py"],
+)
 def test_tables_are_fresh(script):
     command = [sys.executable, f"benchmarks/{script}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
