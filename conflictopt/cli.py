@@ -12,6 +12,7 @@ from ._version import __version__
 from .calibrate_cli import calibrate
 from .console import commands
 from .console.guard import guarded
+from .console.separator import ScriptCommand
 from .suite_cli import app as suite_app
 
 app = typer.Typer(
@@ -87,7 +88,7 @@ def version(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=ScriptCommand)
 def diagnose(
     script: Script,
     arguments: Arguments = None,
@@ -103,11 +104,13 @@ def diagnose(
     guarded(lambda: commands.diagnose(script, arguments or [], profiling))
 
 
-@app.command()
+@app.command(cls=ScriptCommand)
 def run(
     script: Script,
     arguments: Arguments = None,
-    method: Annotated[str, typer.Option(help="auto, none, or a name from 'methods'")] = "auto",
+    method: Annotated[
+        str, typer.Option(help="auto, none, or names from 'methods' joined by +")
+    ] = "auto",
     option: Annotated[
         list[str] | None,
         typer.Option(help="option of the method, key=value; for auto: reweighting, rank, ..."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+from collections.abc import Iterable
 from typing import Any
 
 from .core.aggregator import Aggregator
@@ -55,12 +56,18 @@ def method_class(name: str) -> type[Aggregator]:
         MethodError: unknown name; the message lists what there is.
     """
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=2)
-        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-        raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(METHODS)}.")
+        raise unknown_method(name, METHODS)
     module, _, attribute = METHODS[name].partition(":")
     cls: type[Aggregator] = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
     return cls
+
+
+def unknown_method(name: str, known: Iterable[str]) -> MethodError:
+    """The error that an unknown name is, with the names that are known."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=2)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
 
 
 def make(name: str, **hyper_parameters: Any) -> Aggregator:

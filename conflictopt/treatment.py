@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from .adapters.design import AdapterDesign
 from .core.aggregator import Aggregator, Needs, Reweighting
@@ -29,7 +29,8 @@ class Treatment:
     Args:
         reweighting: name of the reweighting method of plans, or any method as an object; that of
             the rule unless given.
-        design: of the adapters of plans; its fields at their defaults are the rule's.
+        design: of the adapters of plans, which then all have some; where a plan of the rule has
+            adapters, fields at their defaults are the rule's. Unless given the rule decides.
         rule: what to do in which regime; the one that comes with conflictopt unless given.
         thresholds: of the regimes; those of the rule unless given.
 
@@ -38,7 +39,7 @@ class Treatment:
     """
 
     reweighting: str | Aggregator | None = None
-    design: AdapterDesign = field(default_factory=AdapterDesign)
+    design: AdapterDesign | None = None
     rule: Rule | None = None
     thresholds: Thresholds | None = None
 
@@ -50,8 +51,10 @@ class Treatment:
             raise MethodError(f"expected reweighting as a name or a method, found {given!r}.")
         if isinstance(given, str) and not isinstance(make(given), Reweighting):
             raise MethodError(f"expected a reweighting method, found '{given}'.")
-        if not isinstance(self.design, AdapterDesign):
+        if not isinstance(self.design, (AdapterDesign, type(None))):
             raise MethodError(f"expected adapters as an AdapterDesign, found {self.design!r}.")
+        for plan in self.plans("") if self.design is not None else ():
+            self.method(plan)  # adapters do not go with every surgery of a rule
 
     def diagnose(self, profile: Profile) -> Diagnosis:
         """The verdict on a profile."""
@@ -60,7 +63,7 @@ class Treatment:
 
     def select(self, diagnosis: Diagnosis) -> Plan:
         """The plan for a verdict."""
-        return select(diagnosis, self._name, rule=self.rule)
+        return self._asked_for(select(diagnosis, self._name, rule=self.rule))
 
     def method(self, plan: Plan, searching: bool = False) -> Aggregator:
         """The method that carries out a plan.
@@ -78,7 +81,7 @@ class Treatment:
         if plan.surgery is not None and not searching:
             parts.append(make(plan.surgery))
         if plan.adapters:
-            routing = design_of(plan, self.design).routing_options
+            routing = design_of(plan, self.adapter_design).routing_options
             parts.append(make("adapters", **routing))
         if not parts:
             return make("sum")
@@ -90,7 +93,16 @@ class Treatment:
             if template.kind != "none":
                 name = template.reweighting and (self._name or template.reweighting)
                 design, surgery = dict(template.design), template.surgery
-                yield Plan(template.kind, name, template.adapters, reason, design, surgery)
+                plan = Plan(template.kind, name, template.adapters, reason, design, surgery)
+                yield self._asked_for(plan)
+
+    def _asked_for(self, plan: Plan) -> Plan:
+        return plan if self.design is None else plan.with_adapters()
+
+    @property
+    def adapter_design(self) -> AdapterDesign:
+        """What the user chose of the adapters' design, or the default one."""
+        return AdapterDesign() if self.design is None else self.design
 
     def without_residuals(self) -> Treatment | None:
         """The same for losses whose residuals cannot be read: plans weight by ``NO_RESIDUALS``.

@@ -5,6 +5,24 @@ from __future__ import annotations
 import pytest
 
 from conflictopt.core import graphs
+from conflictopt.diagnosis import rule
+from conflictopt.diagnosis.rule import Rule
+from conflictopt.diagnosis.template import PlanTemplate
+
+
+@pytest.fixture
+def papers_rule(monkeypatch):
+    """The rule by default: the plans that the paper recommends, whatever records say by now."""
+    reweighting = PlanTemplate("reweighting", "ntk")
+    plans = {
+        "persistent": PlanTemplate("adapters + reweighting", "ntk"),
+        "magnitude": reweighting,
+        "benign": PlanTemplate("none"),
+        "too_close": reweighting,
+    }
+    made = Rule(Rule.default().thresholds, plans, about="The rule of a test.")
+    monkeypatch.setattr(rule, "_default", lambda: made)
+    return made
 
 
 @pytest.fixture

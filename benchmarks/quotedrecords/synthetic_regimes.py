@@ -38,6 +38,9 @@ def _near(record: Record) -> Iterator[tuple[str, str]]:
     brier, error = scores(confidence, right)
     yield "near", str(len(right))
     yield "near right", f"{100 * right.mean():.0f} %"
+    sure = confidence >= NEARLY_SURE[0]
+    yield "right if confident", f"{100 * right[sure].mean():.1f} %"
+    yield "right otherwise", f"{100 * right[~sure].mean():.1f} %"
     yield "brier", f"{brier:.3f}"
     yield "brier of a constant", f"{right.var():.3f}"
     yield "calibration error", f"{error:.3f}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..adapters import AdapterDesign
-from ..core.aggregator import Aggregator
-from ..core.errors import ConflictOptError, MethodError
+from ..core.errors import ConflictOptError
 from ..diagnosis.advice import Script
 from ..diagnosis.report import write_json
-from ..registry import describe, make
+from ..registry import describe
 from .hosts import script_runner
+from .methods import patch_method
 from .options import parse_options
 from .progress import training_progress
 from .verdict import outcome_table, report
-
-_AUTO_OPTIONS = ("reweighting", "look", "race_steps", "rediagnose_every")
-_DESIGN_OPTIONS = tuple(f.name for f in fields(AdapterDesign))
 
 
 @dataclass(frozen=True)
@@ -90,29 +85,13 @@ class Training:
         Raises:
             MethodError: unknown method or option.
         """
-        options = parse_options(self.options)
-        common = {
+        return {
+            **patch_method(self.method, parse_options(self.options)),
             "seed": self.seed,
             "every": self.every,
             "update": self.update,
             "on_nonfinite": self.on_nonfinite,
         }
-        if self.method not in ("auto", "adapters"):
-            return {**common, "method": _method(self.method, options)}
-        design = {k: options.pop(k) for k in _DESIGN_OPTIONS if k in options}
-        common |= {"method": self.method, "adapters": AdapterDesign(**design)}
-        known = _AUTO_OPTIONS if self.method == "auto" else ()
-        unknown = [k for k in options if k not in known]
-        if unknown:
-            listed = ", ".join((*known, *_DESIGN_OPTIONS))
-            raise MethodError(
-                f"method '{self.method}' has no option {unknown}; its options: {listed}."
-            )
-        return {**common, **options}
-
-
-def _method(name: str, options: dict[str, Any]) -> Aggregator:
-    return make("sum" if name == "none" else name, **options)
 
 
 def list_methods(as_json: bool) -> None:
@@ -138,8 +117,10 @@ def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
         # "sum" records like auto, but asks nothing of the losses that only a plan would need
         options = {**profiling.patch_options(), "method": "sum"}
         task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
-        task.profile()
-    report(console, task.trained[-1], profiling.out, profiling.script(script, arguments))
+        made = task.profile()
+    trained = task.trained
+    which = trained.index(made) + 1, len(trained)
+    report(console, made, profiling.out, profiling.script(script, arguments), which)
 
 
 def run(script: Path, arguments: list[str], profiling: Profiling, training: Training) -> None:
@@ -147,9 +128,8 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
     console = Console()
     options = {**profiling.patch_options(), **training.patch_options()}
     if training.against is not None:
-        _method(training.against, {}) if training.against != "auto" else None
-        reference = _run_apart(script, arguments, profiling, training)
-    began = time.perf_counter()
+        patch_method(training.against, {})
+        _run_apart(script, arguments, profiling, training)
     task = None
     try:
         with training_progress(Console(stderr=True)) as show:
@@ -157,27 +137,51 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
             task.train()
     finally:
         # also of a script that fails late: what was trained until then is not lost
-        seconds = time.perf_counter() - began
-        for number, made in enumerate(task.trained if task is not None else (), start=1):
+        trained = task.trained if task is not None else []
+        for number, made in enumerate(trained, start=1):
             assert task is not None
-            folder = profiling.out if number == 1 else profiling.out / f"model-{number}"
-            result = task.outcome(made, training.method, seconds)
+            folder = _folder(profiling.out, number)
+            result = task.outcome(made, training.method)
             again = profiling.script(script, arguments, training.auto_words())
-            report(console, made, folder, again, result)
+            report(console, made, folder, again, (number, len(trained)), result)
             columns = {training.method: result}
-            if training.against is not None and number == 1:
-                columns = {training.against: reference, **columns}
-                write_json(folder / "comparison.json", columns)
+            if training.against is not None:
+                columns = _compared(console, profiling.out, number, training.against, columns)
             console.print(outcome_table(columns))
             for kind, told in made.reports.items():
                 line = f"{kind}, {told.count} steps, last {told.last}: {told.message}"
                 console.print(Text(line))
 
 
+def _folder(out: Path, number: int) -> Path:
+    """Of the report on a model."""
+    return out if number == 1 else out / f"model-{number}"
+
+
+def _compared(
+    console: Console, out: Path, number: int, against: str, columns: dict[str, Any]
+) -> dict[str, Any]:
+    """The outcomes of a model under both methods, if the other run trained it too."""
+    other = out / against
+    models = json.loads((other / "report.json").read_text(encoding="utf-8"))["models"]
+    if number > models:
+        # reports of a run before this one may lie there
+        console.print(
+            f"\nNo comparison: with --method {against} the script trained {models} "
+            f"model{'s' * (models != 1)} only.",
+            soft_wrap=True,
+        )
+        return columns
+    written = json.loads((_folder(other, number) / "report.json").read_text(encoding="utf-8"))
+    both = {against: written["outcome"], **columns}
+    write_json(_folder(out, number) / "comparison.json", both)
+    return both
+
+
 def _run_apart(
     script: Path, arguments: list[str], profiling: Profiling, training: Training
-) -> dict[str, Any]:
-    """The script under the other method, in a process of its own; its outcome."""
+) -> None:
+    """Run the script under the other method, in a process of its own."""
     folder = profiling.out / str(training.against)
     command = [sys.executable, "-m", "conflictopt", "run", str(script)]
     command += ["--method", str(training.against), "--out", str(folder)]
@@ -187,5 +191,3 @@ def _run_apart(
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:
         raise ConflictOptError(f"the run with --method {training.against} failed; see above.")
-    written = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return dict(written["outcome"])

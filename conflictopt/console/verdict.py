@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..diagnosis.report import write_json, write_report
 from ..diagnosis.rule import Rule
 from ..diagnosis.selection import Plan
 from ..diagnosis.text import print_report
+from ..linesearch import searches_lines
 from ..registry import make
 from .kernel import kernel_tables
 
@@ -32,6 +34,7 @@ def report(
     made: Any,
     folder: Path,
     script: Script,
+    which: tuple[int, int] = (1, 1),
     outcome: Mapping[str, Any] | None = None,
 ) -> None:
     """Print what was found about a model, and write it down.
@@ -40,11 +43,17 @@ def report(
         made: the patch of the model.
         folder: of the report.
         script: that was run.
+        which: number of the model among those that the script trained, and how many these are.
         outcome: what the training came to; ``None`` if the script was stopped after the profile.
     """
     made.conclude()
     about: dict[str, Any] = {"script": script.path, "arguments": list(script.arguments)}
+    about |= {"model": which[0], "models": which[1]}
     about |= {} if outcome is None else {"outcome": outcome}
+    if which[1] > 1:
+        so_far = " trained so far" if outcome is None else ""
+        console.print(f"\n[bold]Model {which[0]} of {which[1]}{so_far}[/]")
+    script = replace(script, iterations=_iterations(made))
     if made.diagnosis is None:
         _report_no_verdict(console, made.plan, folder, about)
         return
@@ -92,7 +101,8 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     results = list(columns.values())
     table.add_row("steps", *(str(r["steps"]) for r in results))
-    table.add_row("wall time, s", *(f"{r['wall_time_s']:.1f}" for r in results))
+    times = (r["wall_time_s"] for r in results)
+    table.add_row("training time, s", *("-" if t is None else f"{t:.1f}" for t in times))
     for section, label in (("train_loss", "train loss"), ("metrics", "metric")):
         for key in results[-1][section]:
             cells = (r[section].get(key) for r in results)
@@ -100,6 +110,12 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
                 f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
             )
     return table
+
+
+def _iterations(made: Any) -> int:
+    """Of the optimizer in one step, at most."""
+    inner = made.optimizer.inner
+    return int(inner.param_groups[0]["max_iter"]) if searches_lines(inner) else 1
 
 
 def _done(made: Any, method: str) -> str:
@@ -112,9 +128,12 @@ def _done(made: Any, method: str) -> str:
     if not made.plan_applied:
         return "the plan was not applied: training ended before the profile did."
     used = "; ".join(f"{label} from step {step} on" for step, label in made.trained_with[1:])
+    plans = [d.after for d in made.decisions] or [made.plan]
     race = made.decisions[0].race if made.decisions else None
     look = f" Second look: {race.reason} Cost: {race.cost}." if race is not None else ""
     later = "".join(f" At step {d.step} {d}" for d in made.decisions[1:])
+    if all(plan.kind == "none" for plan in plans):
+        return f"nothing was changed: training went on plainly, as planned.{look}{later}"
     return f"the plan was applied: {used}.{look}{later}"
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..adapters.design import AdapterDesign
-from ..core.aggregator import Needs
 from .meaning import capital
 from .regime import Diagnosis
+from .registered import reads_residuals, summary
 from .rule import Rule
 from .selection import Plan
 
@@ -30,6 +30,7 @@ class Script:
         profile_steps: asked for.
         options: further words for ``conflictopt``, ``("--groups", "each")``.
         auto: further words for ``conflictopt run --method auto`` alone.
+        iterations: of its optimizer in one step, at most: many under L-BFGS.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Script:
     profile_steps: int = _STEPS
     options: tuple[str, ...] = ()
     auto: tuple[str, ...] = ()
+    iterations: int = 1
 
     def command(self, *words: str, steps: int | None = None) -> str:
         """``conflictopt WORD SCRIPT WORDS``, with the options of this profile."""
@@ -102,7 +104,7 @@ def _action(plan: Plan) -> str:
         plan.reweighting: "weight the losses",
         plan.surgery: "combine their gradients",
     }
-    acts = [f"let '{name}' {act} ({_summary(name)})" for name, act in does.items() if name]
+    acts = [f"let '{name}' {act} ({summary(name)})" for name, act in does.items() if name]
     if plan.adapters:
         acts.insert(0, "give each loss a small adapter of its own in the network")
     *first, last = acts
@@ -140,7 +142,7 @@ def _loop(plan: Plan) -> list[Line]:
     lines = [Line("Torch", f"opt = MultiLossOptimizer(optimizer, {_method(plan)})")]
     if plan.adapters:
         lines.append(Line("", f"opt.add_adapters(attach(net, losses{_words(plan.design)}))"))
-    if plan.reweighting is not None and _reads_residuals(plan.reweighting):
+    if plan.reweighting is not None and reads_residuals(plan.reweighting):
         lines.append(Line("", "opt.step(losses, residuals)", "in every step"))
     return lines
 
@@ -194,9 +196,18 @@ def _ended_early(diagnosis: Diagnosis, script: Script) -> bool:
 def _longer(diagnosis: Diagnosis, script: Script | None) -> str:
     enough, now = diagnosis.thresholds.enough_samples, "Until then train as you do now."
     steps = diagnosis.steps[1] - diagnosis.steps[0] + 1
-    if script is not None and steps < enough and _ended_early(diagnosis, script):
-        return f"Let the script train for at least {enough} steps, and take a sample in each. {now}"
-    return f"Take a profile with more samples. {now}"
+    if script is None or steps >= enough or not _ended_early(diagnosis, script):
+        return f"Take a profile with more samples. {now}"
+    if script.iterations > 1:
+        return (
+            "The script trains with L-BFGS, whose iterations are no steps of their own: one step "
+            f"of the optimizer is up to {script.iterations} of them. Compile and train with Adam "
+            f"first, as is usual, for at least {enough} steps, and take a sample in each; or make "
+            "steps shorter, before the model is compiled: "
+            f'dde.optimizers.LBFGS_options["iter_per_step"] = 20, with at least {20 * enough} '
+            f"iterations in all. {now}"
+        )
+    return f"Let the script train for at least {enough} steps, and take a sample in each. {now}"
 
 
 def evidence_of(diagnosis: Diagnosis, rule: Rule | None = None) -> str:
@@ -211,19 +222,3 @@ def _basis(plan: Plan, evidence: str = "") -> str:
     if plan.kind != "none":
         text += " Whether it helps on this problem only a comparison with the plain run tells."
     return text
-
-
-def _summary(name: str | None) -> str:
-    # late: the registry is asked, no method imported
-    from ..registry import METHODS, describe
-
-    if name not in METHODS:
-        return "a method of your own"
-    found = next(str(row["summary"]) for row in describe() if row["name"] == name)
-    return found[0].lower() + found[1:].rstrip(".")
-
-
-def _reads_residuals(name: str) -> bool:
-    from ..registry import METHODS, method_class
-
-    return name in METHODS and bool(method_class(name).needs & Needs.RESIDUALS)

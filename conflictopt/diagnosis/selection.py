@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import MethodError
+from .meaning import counted
 from .regime import Diagnosis
 from .rule import Rule
 from .template import PlanKind, PlanTemplate, named
@@ -46,6 +47,12 @@ class Plan:
 
     def __str__(self) -> str:
         return named(self.kind, self.reweighting, self.surgery)
+
+    def with_adapters(self) -> Plan:
+        """The same beside adapters of the default design; a plan of nothing stays that."""
+        if self.adapters or self.kind == "none":
+            return self
+        return replace(self, kind=cast(PlanKind, f"adapters + {self.kind}"), adapters=True)
 
     def without_adapters(self) -> Plan:
         """The other parts alone, for networks that no adapters go with."""
@@ -93,7 +100,8 @@ def select(
         return Plan("none", None, False, "there is only one loss: nothing can conflict.")
     if diagnosis.too_short:
         enough = diagnosis.thresholds.enough_samples
-        reason = f"a profile of {diagnosis.samples} samples decides nothing; {enough} are needed."
+        samples = counted(diagnosis.samples, "sample")
+        reason = f"a profile of {samples} decides nothing; {enough} are needed."
         return Plan("none", None, False, reason)
     situation = diagnosis.situation
     assert situation is not None

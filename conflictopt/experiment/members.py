@@ -51,7 +51,7 @@ class AutoSettings:
 
     Args:
         reweighting: name of a reweighting method, at its defaults; that of the rule unless given.
-        routing, rank: of the adapters, see ``AdapterDesign``.
+        routing, rank: of the adapters, see ``AdapterDesign``; with one of them every plan has some.
         look: ``race`` for a second look before a plan is applied, off by evidence; its steps are
             not among the budget's, but its time is in the record. See ``CourseOptions``.
         race_steps: steps of each plan in it.
@@ -76,7 +76,8 @@ class AutoSettings:
     @property
     def treatment(self) -> Treatment:
         """How plans are reached and carried out."""
-        return Treatment(self.reweighting, self.adapters.design)
+        chosen = self.adapters.design
+        return Treatment(self.reweighting, chosen if chosen != AdapterDesign() else None)
 
     @property
     def course(self) -> CourseOptions:

@@ -169,7 +169,7 @@ class _Run:
             schedule,
             counts,
             seed,
-            (method.auto or AutoSettings()).adapters.design,
+            (method.auto or AutoSettings()).treatment.adapter_design,
         )
         self._phases.begin(self._host)
         self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._net))

@@ -41,7 +41,12 @@ def read_geometry(entry: Entry, inputs: tuple[str, ...]) -> Geometry:
     entry.check_keys(described, ("type", "centre", "radius", "radii"), "geometry")
     space = [i for i, n in enumerate(inputs) if n != "t"]
     if not space:
-        entry.fail("inputs", "expected at least one space input beside 't'.")
+        entry.fail(
+            "inputs",
+            "expected at least one space input beside 't', found 't' alone. For an ordinary "
+            "differential equation call the input something else, say 's'; the initial value is "
+            'then given at a face, {"s": 0}.',
+        )
     if kind in BOXES:
         if _DIMENSIONS.get(kind, len(space)) != len(space):
             entry.fail("geometry.type", f"{len(space)} space inputs make no {kind}.")

@@ -106,7 +106,9 @@ class Reader:
             return self.resolve(node.id)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             return self.call(node.func.id, node.args)
-        raise LanguageError(f"'{unparse(node)}' is not part of the language")
+        power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor)
+        hint = " (powers are written with **)" if power else ""
+        raise LanguageError(f"'{unparse(node)}' is not part of the language{hint}")
 
     def resolve(self, name: str) -> sp.Expr:
         """What a name stands for."""

@@ -135,7 +135,11 @@ def _reference(entry: Entry, names: Names) -> dict[str, Any] | None:
     if kind not in ("closed_form", "numerical"):
         entry.fail("reference.kind", f"expected closed_form or numerical, found '{kind}'.")
     if kind == "closed_form" and not names.exact:
-        entry.fail("exact", "missing: a closed form, or a reference of kind numerical.")
+        entry.fail(
+            "exact",
+            "missing: expected a closed form, or else the field 'reference' of kind numerical with "
+            f"a method among {', '.join(_REFERENCES)}.",
+        )
     if kind == "closed_form" or names.exact:
         return None
     method = entry.item(described, "method", "reference.method", str)

@@ -25,7 +25,7 @@ from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
 from .attach import Batch, Hook
-from .errors import PatchError
+from .errors import PatchError, ResidualError
 from .groups import Grouping, Groups
 from .heldout import HeldOutPoints
 from .host import ModelHost
@@ -207,7 +207,7 @@ class Patch:
         before = RandomStates()
         try:
             return self._examined(batch, True)
-        except PatchError as error:
+        except ResidualError as error:
             if not self._goes_without_residuals(error):
                 raise
         before.restore()
@@ -223,7 +223,7 @@ class Patch:
             session.names = session.names or met.names
             session.equations = met.equations or None
             if self.method.adapters and self.adapters is None:
-                self._attach_now(met.names, self.method.treatment.design)
+                self._attach_now(met.names, self.method.treatment.adapter_design)
                 objective = self._reader.read(batch, wanted)
             if self.method.course.look == "race":
                 self._held_out.check()
@@ -246,7 +246,7 @@ class Patch:
         planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
         return any(method.needs & reads for method in planned)
 
-    def _goes_without_residuals(self, error: PatchError) -> bool:
+    def _goes_without_residuals(self, error: ResidualError) -> bool:
         """Have plans reweight by a method that reads none, where the user has not chosen one."""
         assert self.optimizer is not None
         other = self.method.treatment.without_residuals()
@@ -321,7 +321,7 @@ class Patch:
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
             losses, design = found
-            rate = self.method.treatment.design.learning_rate
+            rate = self.method.treatment.adapter_design.learning_rate
             self._attach_now(losses, replace(design, learning_rate=rate))
         extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}
         planned = self.method.planned(extras) if self.diagnosis is None else None

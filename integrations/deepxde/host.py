@@ -47,7 +47,7 @@ class ModelHost:
         """See ``Host``."""
         patch = self._patch
         assert patch.groups is not None
-        design = design_of(plan, patch.method.treatment.design)
+        design = design_of(plan, patch.method.treatment.adapter_design)
         return self.attach_design(patch.groups.names, design)
 
     def attach_design(self, losses: tuple[str, ...], design: AdapterDesign) -> int:

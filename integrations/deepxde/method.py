@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from conflictopt.adapters import AdapterDesign
 from conflictopt.core.aggregator import Aggregator, Routing, members
 from conflictopt.core.chain import Chain
 from conflictopt.core.errors import MethodError
@@ -58,7 +57,7 @@ class Method:
         if method == "auto":
             fixed = None
         elif method == "adapters":
-            fixed = make("adapters", **treatment.design.routing_options)
+            fixed = make("adapters", **treatment.adapter_design.routing_options)
         else:
             fixed = make(method) if isinstance(method, str) else method
         if fixed is not None and course != CourseOptions():
@@ -122,7 +121,7 @@ def _check_used(treatment: Treatment, routes: bool, record: bool) -> None:
         "thresholds": treatment.thresholds,
     }
     unused = [name for name, value in given.items() if value is not None and not record]
-    if treatment.design != AdapterDesign() and not routes:
+    if treatment.design is not None and not routes:
         unused.append("adapters")
     if unused:
         raise MethodError(

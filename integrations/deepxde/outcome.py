@@ -8,6 +8,8 @@ from typing import Any
 def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
     """Final losses and metrics of a model as plain data.
 
+    ``wall_time_s`` is ``seconds``, the time within the model's own calls of ``train``; ``None`` if
+    the script trains the model without them.
     ``train_loss`` and ``test_loss`` are DeepXDE's own entries (user weights included);
     ``metrics`` are those the script compiled the model with.
     """
@@ -23,7 +25,7 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
         "every": patch.optimizer.session.every,
         "steps": patch.steps,
         "skipped_steps": patch.optimizer.skipped,
-        "wall_time_s": round(seconds, 3),
+        "wall_time_s": round(seconds, 3) if seconds else None,
         "train_loss": _named(entries, history.loss_train),
         "test_loss": _named(entries, history.loss_test),
         "metrics": _named(list(patch.metric_names), [last]),

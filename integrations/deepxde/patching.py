@@ -66,7 +66,8 @@ def patch(
             them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
         record: also profile the first steps of a named method; ``auto`` always does.
         reweighting: for ``auto``, the reweighting method of plans; that of the rule unless given.
-        adapters: design of the adapters that a plan, or the method, has; the default one unless
+        adapters: design of the adapters of the method, or of every plan of ``auto``; unless given
+            the rule decides whether plans have any, and the default one is the method's
             given. With a method given as an object, its own routing counts.
         look: for ``auto``, ``"race"`` for a second look: before a plan is applied, it, plain
             training and reweighting continue from the same state for ``race_steps`` steps each,
@@ -110,7 +111,7 @@ def patch(
     course = CourseOptions(look, race_steps, rediagnose_every)
     treatment = Treatment(
         adopted("reweighting", reweighting),
-        adapters if adapters is not None else AdapterDesign(),
+        adapters,
         Rule.load(rule) if isinstance(rule, (str, Path)) else rule,
         thresholds,
     )

@@ -17,7 +17,7 @@ from conflictopt.core.objective import Objective
 from conflictopt.course.randomness import RandomStates
 
 from .attach import Batch, Evaluation, Hook
-from .errors import PatchError
+from .errors import PatchError, ResidualError
 from .groups import Grouping, Groups, group
 from .split import evaluate_apart, obstacle, rows_of, saves_a_sum
 
@@ -154,7 +154,7 @@ class LossReader:
         if residuals is None:
             return {}
         if len(residuals) != len(groups.entries):
-            raise PatchError(
+            raise ResidualError(
                 "this method needs the residual behind every loss; "
                 f"{type(self._hook.model.data).__name__} computed {len(groups.entries)} losses "
                 f"from {len(residuals)} residuals. {ADVICE}"
@@ -244,13 +244,13 @@ def check_mean_square(losses: Losses) -> None:
     """Check that every loss is the mean square of its residuals.
 
     Raises:
-        PatchError: it is not; the message names the loss.
+        ResidualError: it is not; the message names the loss.
     """
     for k in range(losses.count):
         try:
             losses.residual_pairs(k)
         except MethodError as error:
-            raise PatchError(f"{error} {ADVICE}") from error
+            raise ResidualError(f"{error} {ADVICE}") from error
 
 
 def _changed(before: int, now: int) -> str:

@@ -7,13 +7,21 @@ import runpy
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import conflictopt
-from conflictopt.core.errors import ConflictOptError
+from conflictopt.core.errors import ConflictOptError, LossError
+
+from .effort import Effort
+
+_OWN_LOOP = (
+    "conflictopt's commands and patch() take part in model.train() only. Train by that, or wrap "
+    "the optimizer of a loop of your own, opt = conflictopt.MultiLossOptimizer(optimizer, method), "
+    "and hand it the losses before they are summed: opt.step(losses)."
+)
 
 
 class ScriptError(ConflictOptError):
@@ -49,9 +57,13 @@ class ScriptRun:
         self.patch_options = dict(patch_options)
         self.on_patch = on_patch
         self.patches: list[Any] = []
+        self._efforts: dict[int, Effort] = {}
 
-    def profile(self) -> None:
+    def profile(self) -> Any:
         """Run until the first complete profile, then stop the script.
+
+        Returns:
+            The patch with that profile; without one, that of the last model that was trained.
 
         Raises:
             ScriptError: no such file, another backend, a failing script, or nothing trained.
@@ -69,6 +81,8 @@ class ScriptRun:
         self.on_patch = listen
         with suppress(ProfileDone):
             self.train()
+        found = self.trained
+        return next((p for p in found if p.diagnosis is not None), found[-1])
 
     def train(self) -> None:
         """Run the script to its end.
@@ -91,24 +105,30 @@ class ScriptRun:
         if not self.trained:
             n = len(self.patches)
             built = f" built {n} model{'s' * (n != 1)} but" if n else ""
+            hint = f" {_OWN_LOOP}" if n else ""
             raise ScriptError(
                 f"'{self.path}'{built} trained no DeepXDE model, so there is nothing to diagnose."
+                f"{hint}"
             )
 
     @property
     def trained(self) -> list[Any]:
-        """The patches of models that took at least one step."""
-        return [p for p in self.patches if p.steps > 0]
+        """The patches of models that took at least one step of their own."""
+        return [p for p in self.patches if self._efforts[id(p.model)].trained]
 
-    def outcome(self, patch: Any, method: str, seconds: float) -> dict[str, Any]:
+    def outcome(self, patch: Any, method: str) -> dict[str, Any]:
         """What a trained model came to, as plain data."""
         from .outcome import outcome
 
-        return outcome(patch, method, seconds)
+        return outcome(patch, method, self._efforts[id(patch.model)].seconds)
 
     def _execute(self) -> None:
         try:
             runpy.run_path(str(self.path.absolute()), run_name="__main__")
+        except LossError as error:
+            if not self.patches or any(e.seconds for e in self._efforts.values()):
+                raise
+            raise ScriptError(f"'{self.path}' calls no model.train(). {_OWN_LOOP}") from error
         except ConflictOptError:
             raise
         except SystemExit as stop:
@@ -124,7 +144,7 @@ class ScriptRun:
 
     @contextmanager
     def _patched_models(self, model_class: Any) -> Iterator[None]:
-        original = model_class.__init__
+        original, train_plainly = model_class.__init__, model_class.train
 
         @wraps(original)
         def init(model: Any, *args: Any, **kwargs: Any) -> None:
@@ -136,14 +156,21 @@ class ScriptRun:
 
             made = patch(model, **self.patch_options)
             self.patches.append(made)
+            self._efforts[id(model)] = Effort(made)
             if self.on_patch is not None:
                 self.on_patch(made)
 
-        model_class.__init__ = init
+        @wraps(train_plainly)
+        def train(model: Any, *args: Any, **kwargs: Any) -> Any:
+            effort = self._efforts.get(id(model))
+            with effort.training() if effort is not None else nullcontext():
+                return train_plainly(model, *args, **kwargs)
+
+        model_class.__init__, model_class.train = init, train
         try:
             yield
         finally:
-            model_class.__init__ = original
+            model_class.__init__, model_class.train = original, train_plainly
 
     def _check_backend(self) -> None:
         for variable in ("DDE_BACKEND", "DDEBACKEND"):

@@ -108,7 +108,9 @@ def test_a_script_finds_itself_as_under_python(script, invoke, tmp_path):
     assert Path.cwd() == tmp_path
 
 
-@pytest.mark.parametrize("method", ["none", "auto", "ntk", "pcgrad", "adapters"])
+@pytest.mark.parametrize(
+    "method", ["none", "auto", "ntk", "pcgrad", "adapters", "ntk+pcgrad", "adapters+ntk"]
+)
 def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path, method):
     path = script(TRAIN + "\nopen('after', 'w')")
     done = invoke("run", path, "--method", method, *SHORT)
@@ -122,7 +124,7 @@ def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path,
     assert list(outcome["train_loss"]) == ["pde", "boundary"]
     assert list(outcome["metrics"]) == ["mean_squared_error"]
     planned = method == "auto" and report["plan"]["adapters"]
-    assert (outcome["adapter_parameters"] > 0) == (method == "adapters" or planned)
+    assert (outcome["adapter_parameters"] > 0) == ("adapters" in method or planned)
     assert "Outcome" in done.stdout
     assert "train loss pde" in done.stdout
 
@@ -134,6 +136,22 @@ def test_options_reach_the_method(script, invoke, tmp_path):
     assert done.exit_code == 0
     assert "form='one_sided'" in done.stdout
     assert "momentum=0.5" in done.stdout
+
+
+def test_methods_joined_by_a_plus_are_a_chain(script, invoke, tmp_path):
+    words = ("--method", "adapters + ntk+pcgrad", "--option", "rank=2", *SHORT)
+    done = invoke("run", script(TRAIN), *words)
+    assert done.exit_code == 0, done.stderr
+    outcome = read(tmp_path / "report/report.json")["outcome"]
+    method = outcome["trained_with"][0]["method"]
+    assert [part.split("(")[0] for part in method.split(" -> ")][-3:] == [
+        "NTK",
+        "PCGrad",
+        "AdapterRouting",
+    ]
+    narrow = outcome["adapter_parameters"]
+    invoke("run", script(TRAIN), "--method", "adapters+ntk+pcgrad", *SHORT)
+    assert narrow < read(tmp_path / "report/report.json")["outcome"]["adapter_parameters"]
 
 
 def test_options_of_auto_choose_the_parts_of_the_plan(script, invoke, tmp_path):
@@ -151,6 +169,7 @@ def test_a_rule_of_ones_own_decides_and_is_shown(command, script, invoke, tmp_pa
     for plan in content["plans"].values():
         plan.update(kind="reweighting", reweighting="softadapt", evidence="A record of ours.")
         plan.pop("adapters", None)
+        plan.pop("surgery", None)
     (tmp_path / "own.json").write_text(json.dumps(content), encoding="utf-8")
     done = invoke(command, script(TRAIN), "--rule", tmp_path / "own.json", *SHORT)
     assert done.exit_code == 0
@@ -173,6 +192,66 @@ def test_each_model_of_a_script_has_its_report(script, invoke, tmp_path):
     assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT | {"model-2"}
     assert {p.name for p in (tmp_path / "report/model-2").iterdir()} == REPORT
     assert done.stdout.count("Outcome") == 2
+    parts = done.stdout.split("Model ")
+    assert [part[:6] for part in parts[1:]] == ["1 of 2", "2 of 2"]
+    reports = [read(tmp_path / "report" / name / "report.json") for name in ("", "model-2")]
+    assert [(r["model"], r["models"]) for r in reports] == [(1, 2), (2, 2)]
+
+
+def test_one_model_has_no_heading(script, invoke):
+    assert "Model 1" not in invoke("run", script(TRAIN), "--method", "none", *SHORT).stdout
+
+
+def test_the_time_of_a_model_is_that_of_its_own_training(script, invoke, tmp_path):
+    path = script("import time\ntime.sleep(2)\n" + TRAIN + "\nmodel = build()\n" + TRAIN)
+    assert invoke("run", path, "--method", "none", *SHORT).exit_code == 0
+    for name in ("", "model-2"):
+        outcome = read(tmp_path / "report" / name / "report.json")["outcome"]
+        assert 0 < outcome["wall_time_s"] < 2
+
+
+def test_a_loop_of_single_steps_has_no_training_time(script, invoke, tmp_path):
+    step = "model._train_step(*model.data.train_next_batch())"
+    path = script(f"for _ in range(30):\n    {step}")
+    done = invoke("run", path, "--method", "none", *SHORT)
+    assert done.exit_code == 0, done.stderr
+    outcome = read(tmp_path / "report/report.json")["outcome"]
+    assert (outcome["steps"], outcome["wall_time_s"]) == (30, None)
+
+
+def test_a_model_that_was_only_restored_was_not_trained(script, invoke, tmp_path):
+    restored = "\npath = model.save('saved')\nbuild().restore(path)"
+    done = invoke("run", script(TRAIN + restored), "--method", "ntk", *SHORT)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("Outcome") == 1
+    assert not (tmp_path / "report/model-2").exists()
+
+
+def test_a_profile_of_one_step_ends_the_script(script, invoke, tmp_path):
+    done = invoke("diagnose", script(TRAIN), "--profile-steps", 1)
+    assert done.exit_code == 0, done.stderr
+    assert "A profile of 1 sample decides nothing" in " ".join(done.stdout.split())
+
+
+def test_the_model_whose_profile_is_complete_is_diagnosed(script, invoke, tmp_path):
+    path = script("other = build()\nother.train(iterations=5)\n" + TRAIN)
+    done = invoke("diagnose", path, *SHORT)
+    assert done.exit_code == 0, done.stderr
+    assert "Model 1 of 2 trained so far" in done.stdout
+    assert read(tmp_path / "report/report.json")["diagnosis"]["samples"] == 10
+
+
+LBFGS = """
+dde.optimizers.set_LBFGS_options(maxiter=20)
+model.compile("L-BFGS")
+model.train()
+"""
+
+
+def test_a_script_with_l_bfgs_alone_is_told_what_a_step_is(script, invoke):
+    done = invoke("diagnose", script(LBFGS))
+    assert done.exit_code == 0, done.stderr
+    assert "one step of the optimizer is up to 1000 of them" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,25 @@ def test_run_against_another_method_compares_the_two(command, script, tmp_path):
     assert "pcgrad" in last
 
 
+def test_every_model_is_compared(command, script, tmp_path):
+    # as many models as the method is told to train
+    path = script(
+        TRAIN
+        + "\nmodel = build()\n"
+        + TRAIN
+        + "\nif model.conflictopt.method.fixed.plain:\n    raise SystemExit\n"
+        + "model = build()\n"
+        + TRAIN
+    )
+    done = command("run", path, "--method", "pcgrad", "--against", "none", *SHORT)
+    assert done.returncode == 0, done.stderr
+    for name in ("", "model-2"):
+        comparison = json.loads((tmp_path / "report" / name / "comparison.json").read_text())
+        assert [c["method"] for c in comparison.values()] == ["none", "pcgrad"]
+    assert not (tmp_path / "report/model-3/comparison.json").exists()
+    assert "with --method none the script trained 2 models only." in done.stdout
+
+
 def test_a_failing_script_is_one_message_and_exit_code_2(command, script):
     path = script("raise ValueError('of the script')")
     done = command("run", path)

@@ -14,6 +14,8 @@ from conflictopt.integrations.deepxde import patch
 
 from .conftest import MODEL
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 TRAIN = "model.train(iterations=80)"
 PROFILE = ("--profile-steps", 60, "--profile-every", 1)
 
@@ -90,6 +92,14 @@ def test_the_line_for_deepxde_trains(plan):
     assert ("Adapter" in method) == plan.adapters
 
 
+def test_a_plan_of_nothing_changes_nothing(script, invoke, tmp_path):
+    alone = "model.data.bcs = []\n" + TRAIN
+    for path in (script(alone), script(pulling(1))):
+        assert invoke("run", path, "--method", "auto", *PROFILE).exit_code == 0
+        said = read(tmp_path / "report")["advice"]["done"]
+        assert said == "nothing was changed: training went on plainly, as planned."
+
+
 def test_a_method_of_ones_own_is_told(script, invoke, tmp_path):
     done = invoke("run", script(TRAIN), "--method", "pcgrad", *PROFILE)
     expected = "trained with pcgrad from the start; the profile is of that, not of a plain run."
@@ -110,10 +120,9 @@ def test_a_run_restored_after_its_decision_has_an_outcome(script, invoke, tmp_pa
     second = script("model.restore('saved-80.pt')\nmodel.train(iterations=20)", name="second.py")
     done = invoke("run", second, *PROFILE)
     assert done.exit_code == 0, done.output
-    # of adapters and weights: there is no layer between two hidden ones for the adapters
-    assert "No verdict: the checkpoint brought its plan, reweighting." in done.stdout
+    assert "No verdict: the checkpoint brought its plan, adapters + reweighting." in done.stdout
     report = read(tmp_path / "report")
-    assert report["plan"]["kind"] == "reweighting"
+    assert report["plan"]["kind"] == "adapters + reweighting"
     assert report["outcome"]["steps"] == 100
 
 

@@ -9,6 +9,8 @@ from conflictopt import MethodError, Needs, Reweighting, Thresholds, make
 from conflictopt.adapters import attached
 from conflictopt.course.observation import observing
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 ONE = make("constant", weights=[2.0, 1.0, 1.0])
 TREAT = {
     "none": make("sum"),

@@ -130,6 +130,22 @@ def test_too_short_says_how_to_have_more_samples(samples, steps, words):
         assert found.action.startswith("Let the script train for at least 50 steps")
 
 
+def test_too_short_under_l_bfgs_says_what_a_step_is():
+    diagnosis = diagnose(profile(("pde", "boundary"), samples=3))
+    script = Script("heat.py", iterations=1000)
+    action = advise(diagnosis, select(diagnosis), script=script).action
+    assert "one step of the optimizer is up to 1000 of them" in action
+    assert "Compile and train with Adam first, as is usual, for at least 50 steps" in action
+    assert 'LBFGS_options["iter_per_step"] = 20, with at least 1000 iterations in all' in action
+
+
+def test_a_script_that_takes_steps_enough_only_looks_at_more_of_them():
+    diagnosis = diagnose(profile(("pde", "boundary"), samples=20))
+    script = Script("heat.py", (), 200, iterations=1000)
+    action = advise(diagnosis, select(diagnosis), script=script).action
+    assert action == "Take a profile with more samples. Until then train as you do now."
+
+
 def test_the_evidence_is_told_once():
     found = findings(cases()["persistent"])
     evidence = found.rule.evidence["plans.persistent"]

@@ -24,7 +24,6 @@ from conflictopt.diagnosis.template import PlanTemplate
                 "ntk",
                 True,
                 "'a' and 'b' conflict in 100% of the last half of the profile, mean cosine -0.62.",
-                {"placement": "weights", "activation": "linear"},
             ),
         ),
         (
@@ -49,7 +48,7 @@ from conflictopt.diagnosis.template import PlanTemplate
         ),
     ],
 )
-def test_plan_of_each_regime(cosine, ratio, plan, profile_of_pair):
+def test_plan_of_each_regime(cosine, ratio, plan, profile_of_pair, papers_rule):
     assert select(diagnose(profile_of_pair([cosine] * 60, ratio))) == plan
 
 
@@ -100,7 +99,7 @@ def test_the_rule_decides_in_each_regime(situation, cosine, ratio, profile_of_pa
     assert select(diagnosis, rule=with_plan(other, template)) == select(diagnosis)
 
 
-def test_departing_from_the_paper_is_said(profile_of_pair):
+def test_departing_from_the_paper_is_said(profile_of_pair, papers_rule):
     diagnosis = diagnose(profile_of_pair([-0.6] * 60))
     plan = select(diagnosis, rule=with_plan("persistent", PlanTemplate("reweighting", "ntk")))
     assert plan.reason == (
@@ -130,6 +129,8 @@ def test_too_short_goes_first(profile_of_pair):
     assert short.too_close
     assert select(short).kind == "none"
     assert "20 samples decides nothing; 50 are needed" in select(short).reason
+    alone = diagnose(profile_of_pair(np.array([-0.1])))
+    assert select(alone).reason == "a profile of 1 sample decides nothing; 50 are needed."
 
 
 def test_a_file_is_a_rule(profile_of_pair, tmp_path):

@@ -92,7 +92,7 @@ def test_markup_in_names_is_text():
 def test_the_diagnosis_has_it_by_itself():
     diagnosis = diagnose(cases()["persistent"])
     text = diagnosis.text()
-    assert 'patch(model, Chain(make("ntk"), make("adapters"))' in text
+    assert 'patch(model, Chain(make("ntk"), make("pcgrad")))' in text
     assert "opt = MultiLossOptimizer(optimizer, Chain(" in text
     assert "conflictopt run" not in text
 

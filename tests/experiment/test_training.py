@@ -214,7 +214,8 @@ def test_budgets():
     assert BUDGETS["smoke"].width(16) == 8
     with pytest.raises(BudgetError, match="smoke, cpu, paper"):
         budget("huge")
-    with pytest.raises(BudgetError, match="more steps than the profile's 1000, found 1000"):
+    few = r"more steps than the profile's 1000, found 1000: give steps \(--steps\) a larger number"
+    with pytest.raises(BudgetError, match=few):
         budget("cpu", 1000)
 
 

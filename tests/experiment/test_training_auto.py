@@ -12,6 +12,8 @@ from conflictopt.experiment.methods import MethodExpression
 from conflictopt.experiment.training import _Run, plan_identity
 from conflictopt.problems import load_suite
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 # fifty samples are enough to decide
 SHORT = replace(BUDGETS["smoke"], steps=130, profile_steps=50, profile_every=1)
 
@@ -52,9 +54,7 @@ def test_a_race_costs_no_steps_and_leaves_no_trace():
     expression = {
         "none": "none",
         "reweighting": "ntk+after:steps=50",
-        "adapters + reweighting": (
-            "adapters:placement=weights:activation=linear:attach=50+ntk+after:steps=50"
-        ),
+        "adapters + reweighting": "adapters:attach=50+ntk+after:steps=50",
     }[found["winner"]["kind"]]
     plain = trained(expression)
     assert len(ends(raced)) == len(ends(plain))

@@ -19,6 +19,8 @@ from conflictopt.diagnosis.rule import Rule
 from conflictopt.diagnosis.template import PlanTemplate
 from conflictopt.integrations.deepxde import PatchError, patch
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 SHORT = {"profile_steps": 20, "profile_every": 2}
 
 

@@ -10,6 +10,8 @@ import torch
 from conflictopt import make
 from conflictopt.integrations.deepxde import patch
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 SHORT = {"profile_steps": 10, "profile_every": 1}
 
 

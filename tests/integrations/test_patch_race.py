@@ -10,6 +10,8 @@ import torch
 from conflictopt import MethodError, make
 from conflictopt.integrations.deepxde import PatchError, patch
 
+pytestmark = pytest.mark.usefixtures("papers_rule")
+
 SHORT = {"profile_steps": 20, "profile_every": 2}
 RACE = {**SHORT, "look": "race", "race_steps": 7}
 # the boundary is dropped, which the veto notices

@@ -85,7 +85,7 @@ WRONG = {
     "inputs time only": (
         {"inputs": ["t"], "domain": {"t": [0, 1]}},
         "inputs",
-        "expected at least one space input beside 't'",
+        "found 't' alone. For an ordinary differential equation call the input something else",
     ),
     "outputs missing": ({"outputs": ...}, "outputs", "missing; expected a list"),
     "outputs object": ({"outputs": {"u": 1}}, "outputs", "expected a list, found {'u': 1}"),
@@ -196,7 +196,7 @@ WRONG = {
     "exact missing": (
         {"exact": ...},
         "exact",
-        "missing: a closed form, or a reference of kind numerical",
+        "or else the field 'reference' of kind numerical with a method among cole_hopf, etdrk4_fo",
     ),
     "exact list": ({"exact": ["x"]}, "exact", "expected an object"),
     "exact incomplete": ({"exact": {"u": "x"}}, "exact", "expected a solution for each of"),

@@ -204,6 +204,7 @@ def test_outputs_with_underscores_and_digits():
         ("d(data_u, x)", "a derivative of 'data_u', which is known by its values alone"),
         ("lap(u*data_u)", "a derivative of 'data_u', which is known by its values alone"),
         ("u.diff(x)", "is not part of the language"),
+        ("u - u_x^2", "'u - u_x ^ 2' is not part of the language (powers are written with **)"),
         ("__import__('os')", "unknown function '__import__'"),
     ],
 )
