@@ -62,8 +62,9 @@ def studies() -> dict[float, Study]:
     return {rate: study_of(load(folder_of(rate))) for rate in RATES}
 
 
-def ratios(found: dict[float, Study]) -> dict[float, list[float]]:
+def ratios() -> dict[float, list[float]]:
     """Per rate, the error on each problem over that at the lowest rate."""
+    found = studies()
 
     def errors(study: Study) -> list[float]:
         return [counted_error(study, study.of(p, "none")[0]) for p in PROBLEMS]
@@ -79,7 +80,7 @@ def sections() -> Iterator[tuple[str, str]]:
     heads = ["learning rate", "geometric mean", *map(code, PROBLEMS)]
     rows = [
         [f"{rate:g}", f"{geometric_mean(values):.2f}", *(f"{v:.2g}" for v in values)]
-        for rate, values in ratios(studies()).items()
+        for rate, values in ratios().items()
     ]
     yield "learning rates", table(heads, rows, "l")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sections import Part
 
 from .adapter_ablation import adapter_ablation
+from .plan_screens import plan_screens
 from .solver_cost import solver_cost
 from .step_cost import step_cost
 from .suite_cost import suite_cost
@@ -28,3 +29,4 @@ def parts(root: Path) -> Iterator[Part]:
     yield from synthetic_regimes(results)
     yield from suite_regimes(results)
     yield from adapter_ablation(results)
+    yield from plan_screens()

@@ -22,7 +22,7 @@ from .grid import ADAPTERS, BASELINE, GLOBAL, WIDE
 from .halves import restricted
 from .words import ratio, title
 
-Verdict = Literal["reproduced", "not reproduced", "undecided"]
+Verdict = Literal["reproduced", "not reproduced", "undecided", "without runs"]
 INVERSE = "inverse_k3"
 STATED = {
     "magnitude": (INVERSE, "multiphysics_k5", "multiphysics_k6"),
@@ -48,7 +48,9 @@ class Comparison:
     @property
     def verdict(self) -> Verdict:
         """By whether the 95 % interval is on the side that the claim says."""
-        ends = self.found.interval if self.found else None
+        if self.found is None:
+            return "without runs"
+        ends = self.found.interval
         if ends is None or ends.low <= 1 <= ends.high:
             return "undecided"
         return "reproduced" if (ends.high < 1) == self.better else "not reproduced"

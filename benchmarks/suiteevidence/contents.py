@@ -13,7 +13,7 @@ from conflictopt.experiment.report.study import Study
 from . import claims, tables
 from .figures import figures
 from .goals import against, best_single, foresight, hindsight, standing
-from .grid import ADAPTERS, AUTO, BASELINE, METHODS, SEEDS, WIDE
+from .grid import ADAPTERS, AUTO, BASELINE, METHODS, WIDE, stages
 from .halves import halves, restricted
 from .words import ratio, share, title
 
@@ -53,12 +53,16 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
     """What documents quote, by name."""
     yield "problems", str(len(shared_of(main).problems))
     yield "runs", str(len(main.runs))
-    yield "seeds", str(len(SEEDS))
+    planned = stages()["methods"]
+    yield "planned runs", str(len(planned.problems) * len(planned.methods) * len(planned.seeds))
+    yield "methods", str(len(main.methods))
+    yield "seeds", str(len(main.seeds))
     for half, study in parts.items():
         yield f"{half} problems", str(len(study.problems))
         yield f"best single, {half}", title(best_single(study))
         yield f"hindsight, {half}", f"{hindsight(study):.2f}"
-        yield f"foresight, {half}", f"{foresight(study)[0]:.2f}"
+        fair = foresight(study)
+        yield f"foresight, {half}", f"{fair[0]:.2f}" if fair else "-"
         for method in study.others:
             found = standing(study, method)
             yield f"{method}, {half}", ratio(found.to_plain)

@@ -101,14 +101,15 @@ def hindsight(study: Study) -> float:
     )
 
 
-def foresight(study: Study) -> tuple[float, Share]:
+def foresight(study: Study) -> tuple[float, Share] | None:
     """What knowing the best fixed method per problem would be worth, without that bias.
 
     For each problem and seed, the method with the lowest error on the *other* seeds is taken.
 
     Returns:
         Its ratio to plain, and on how many problems its errors come within ``CLOSE`` of the lowest
-        of any method over all seeds: what noise leaves even to one who knows.
+        of any method over all seeds: what noise leaves even to one who knows. ``None`` unless
+        every problem has two seeds at least.
     """
     shared = shared_of(study)
     ratios, near = [], 0
@@ -117,6 +118,8 @@ def foresight(study: Study) -> tuple[float, Share]:
             m: {r.seed: counted_error(study, r) for r in study.of(problem, m)} for m in study.fixed
         }
         seeds = sorted(set.intersection(*(set(e) for e in errors.values())))
+        if len(seeds) < 2:
+            return None
         chosen = [errors[_best_without(errors, seeds, s)][s] for s in seeds]
         mean = geometric_mean(chosen)
         ratios.append(mean / geometric_mean([errors[BASELINE][s] for s in seeds]))
@@ -126,6 +129,4 @@ def foresight(study: Study) -> tuple[float, Share]:
 
 def _best_without(errors: dict[str, dict[int, float]], seeds: Sequence[int], left: int) -> str:
     others = [s for s in seeds if s != left]
-    if not others:
-        raise SystemExit("expected runs of two seeds at least.")
     return min(errors, key=lambda m: geometric_mean([errors[m][s] for s in others]))

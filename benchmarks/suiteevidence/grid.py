@@ -22,9 +22,8 @@ def label(text: str) -> str:
     return MethodExpression.parse(text).label
 
 
-ADAPTERS = label("adapters:placement=weights:activation=linear:attach=1000+ntk")
-WIDE = label("wide:placement=weights+ntk")
-"""Adapters of the design that plans have, and the network widened to as many parameters."""
+ADAPTERS, WIDE = label("adapters:attach=1000+ntk"), label("wide+ntk")
+"""Adapters of the default design, and the network widened to as many parameters."""
 
 GLOBAL = tuple(label(f"{name}:blocks=global") for name in ("pcgrad", "config"))
 """Surgery over all parameters at once, the unknowns of inverse problems included."""

@@ -60,6 +60,7 @@ def test_hindsight_is_the_lowest_fixed_error():
 def test_foresight_chooses_on_other_seeds():
     rows = {"a": ((1.0, 1.0), (0.1, 2.0), (0.5, 0.5), (1.0, 1.0))}
     # seed 0 is judged with the best of seed 1, pcgrad; seed 1 with the best of seed 0, ntk
+    assert goals.foresight(study({"a": tuple(row[:1] for row in rows["a"])})) is None
     ratio, near = goals.foresight(study(rows))
     assert ratio == pytest.approx(math.sqrt(0.5 * 2.0))
     assert near.count == 0
@@ -103,6 +104,7 @@ def test_a_claim_is_decided_by_its_interval(ratio, better, verdict):
 def test_few_problems_decide_nothing():
     found = goals.against(study(HALF), "ntk", "none")
     assert claims.Comparison("here", "ntk", "none", found).verdict == "undecided"
+    assert claims.Comparison("here", "ntk", "none", None).verdict == "without runs"
 
 
 def test_the_grid_has_the_methods_and_problems_of_the_study():
