@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from sections import File, Number, Part, Picture, Section
 
+from conflictopt.experiment.report.statistics.regimes import REGIMES, problem_regimes
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
 
@@ -56,6 +58,7 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
     planned = stages()["methods"]
     yield "planned runs", str(len(planned.problems) * len(planned.methods) * len(planned.seeds))
     yield "methods", str(len(main.methods))
+    yield "fixed methods", str(len(main.fixed))
     yield "seeds", str(len(main.seeds))
     for half, study in parts.items():
         yield f"{half} problems", str(len(study.problems))
@@ -68,7 +71,22 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
             yield f"{method}, {half}", ratio(found.to_plain)
             yield f"{method} close, {half}", share(found.close)
             yield f"{method} worse, {half}", str(len(found.worse))
-        for first, second in ((AUTO, best_single(study)), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
-            name = "best single" if second == best_single(study) and first == AUTO else second
-            yield f"{first} over {name}, {half}", ratio(against(study, first, second))
+        yield from _by_regime(study, half)
+        yield f"auto over best single, {half}", ratio(against(study, AUTO, best_single(study)))
+        for first, second in ((AUTO, "ntk"), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
+            yield f"{first} over {second}, {half}", ratio(against(study, first, second))
+    counts = Counter(p.regime for p in problem_regimes(main))
+    for regime in REGIMES:
+        yield f"regime {regime}", str(counts[regime])
+    yield "regime other", str(len(main.problems) - sum(counts[r] for r in REGIMES))
     yield "baseline", title(BASELINE)
+
+
+def _by_regime(study: Study, half: str) -> Iterator[tuple[str, str]]:
+    found = problem_regimes(study)
+    for regime in REGIMES:
+        members = {p.problem for p in found if p.regime == regime}
+        yield f"{half} {regime}", str(len(members))
+        for method in (AUTO, "ntk"):
+            part = restricted(study, members, {method, BASELINE})
+            yield f"{method}, {regime}, {half}", ratio(against(part, method, BASELINE))

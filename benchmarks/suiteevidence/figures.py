@@ -100,5 +100,5 @@ def problems(study: Study) -> Figure:
     axes.grid(axis="y", color="0.94", lw=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel("error / that of plain Adam", fontsize=SMALL + 0.5)
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower right")
+    axes.legend(fontsize=SMALL, frameon=False, loc="upper left")
     return figure

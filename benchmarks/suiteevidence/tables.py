@@ -39,7 +39,7 @@ def aims(reporting: Study, calibration: Study) -> Section:
         *_aims_of_best(reporting, calibration),
         [
             f"within {CLOSE:g} times the best fixed method of each problem",
-            f"on at least {SMALLEST_SHARE:.0%}",
+            f"on at least {100 * SMALLEST_SHARE:.0f} %",
             share(auto.close),
             reached(auto.close.value >= SMALLEST_SHARE),
         ],

@@ -114,7 +114,7 @@ def diagnose(script: Path, arguments: list[str], profiling: Profiling) -> None:
     """Profile the script, print the verdict, write the report."""
     console = Console()
     with training_progress(Console(stderr=True), profiling.steps) as show:
-        # "sum" records like auto, but asks nothing of the losses that only a plan would need
+        # "sum" records like auto, and trains plainly
         options = {**profiling.patch_options(), "method": "sum"}
         task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
         made = task.profile()

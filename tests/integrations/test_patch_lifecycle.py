@@ -49,7 +49,7 @@ def test_the_models_optimizer_is_a_multi_loss_optimizer(heat, adam):
     assert model.opt.last.names == ("pde", "boundary", "initial")
 
 
-def test_patching_leaves_the_global_random_generators_alone(conflicting, forced):
+def test_patching_leaves_the_global_random_generators_alone(conflicting, forced, papers_rule):
     model = conflicting()
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     patch(model, "auto", profile_steps=5, profile_every=1, thresholds=forced["persistent"])

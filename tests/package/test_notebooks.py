@@ -125,3 +125,14 @@ def test_execute_refuses_unknown_names():
     done = execute("99_no_such_notebook")
     assert done.returncode == 1
     assert "found '99_no_such_notebook', which is none" in done.stderr
+
+
+def test_the_notebook_on_the_evidence_is_that_of_the_records(tmp_path):
+    name = "04_evidence.ipynb"
+    command = [sys.executable, FOLDER / "execute.py", "--small", "--out", tmp_path, name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made, kept = (nbformat.read(folder / name, as_version=4) for folder in (tmp_path, FOLDER))
+    assert [text_of(c) for c in code_cells(made)] == [text_of(c) for c in code_cells(kept)], (
+        "make evidence writes it anew"
+    )
