@@ -86,7 +86,8 @@ def test_auto_is_plain_until_the_profile_ends():
 
 def test_auto_carries_its_plan_out():
     chosen = replace(SMOKE, steps=60)
-    record = run("burgers_2d", "auto:reweighting=lr_annealing", chosen=chosen)
+    # a rank asks for adapters beside what the rule says
+    record = run("burgers_2d", "auto:reweighting=lr_annealing:rank=2", chosen=chosen)
     assert record["diagnosis"]["regime"] == "persistent"
     assert record["plan"]["adapters"]
     assert record["plan"]["reweighting"] == "lr_annealing"

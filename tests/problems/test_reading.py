@@ -215,7 +215,7 @@ WRONG = {
     "closed form without": (
         {"reference": {"kind": "closed_form"}, "exact": None},
         "exact",
-        "missing: a closed form",
+        "missing: expected a closed form",
     ),
     # losses
     "losses missing": ({"losses": ...}, "losses", "missing; expected a list"),
