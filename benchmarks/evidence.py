@@ -39,13 +39,12 @@ def run(names: list[str], seeds: list[int] | None, records: Path, workers: int) 
     """Do the runs that are not done yet, seed by seed and method by method."""
     suite, limit = load_suite(), budget(BUDGET)
     for name in names:
-        for seed, method, problems in stages()[name].rounds():
-            if seeds and seed not in seeds:
-                continue
-            expression = MethodExpression.parse(method)
-            tasks = [Task(suite[p], expression, seed, limit) for p in problems]
-            print(f"{name}, seed {seed}, {method}: {len(tasks)} runs", flush=True)
-            run_study(tasks, records, workers=workers, on_progress=_tell)
+        for problems, methods, seed in stages()[name].rounds():
+            for method in methods if seeds is None or seed in seeds else ():
+                expression = MethodExpression.parse(method)
+                tasks = [Task(suite[p], expression, seed, limit) for p in problems]
+                print(f"{name}, seed {seed}, {method}: {len(tasks)} runs", flush=True)
+                run_study(tasks, records, workers=workers, on_progress=_tell)
 
 
 def _tell(result: Result) -> None:

@@ -7,13 +7,11 @@ two cores) and writes the table of docs/evidence.md; ``--table`` writes it from 
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sections import refreshed
+from studyscript import main
 
 from conflictopt.experiment.budget import Budget, budget
 from conflictopt.experiment.methods import MethodExpression
@@ -85,22 +83,5 @@ def sections() -> Iterator[tuple[str, str]]:
     yield "learning rates", table(heads, rows, "l")
 
 
-def main() -> None:
-    """Run, and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="write the table, run nothing")
-    parser.add_argument("--check", action="store_true", help="fail if the table is stale")
-    options = parser.parse_args()
-    if not (options.table or options.check):
-        run(options.workers)
-    text = refreshed(DOCUMENT, "benchmarks/learning_rates.py", sections())
-    if options.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, "benchmarks/learning_rates.py", DOCUMENT, run, sections)

@@ -8,13 +8,11 @@ other.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sections import refreshed
+from studyscript import main
 
 from conflictopt.experiment.budget import budget
 from conflictopt.experiment.methods import MethodExpression
@@ -145,22 +143,5 @@ def _row(study: Study, screen: Screen, method: str) -> tuple[float, list[str]]:
     return some, [*cells, f"{number(found[worst], 2)} ({code(worst)})"]
 
 
-def main() -> None:
-    """Run, and write the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="write the tables, run nothing")
-    parser.add_argument("--check", action="store_true", help="fail if a table is stale")
-    options = parser.parse_args()
-    if not (options.table or options.check):
-        run(options.workers)
-    text = refreshed(DOCUMENT, "benchmarks/plan_screen.py", sections())
-    if options.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, "benchmarks/plan_screen.py", DOCUMENT, run, sections)

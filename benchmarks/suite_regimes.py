@@ -8,15 +8,13 @@ if it is stale.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from sections import refreshed
+from studyscript import main
 
 from conflictopt import Diagnosis, Profile, diagnose
 from conflictopt.experiment.budget import budget
@@ -73,22 +71,5 @@ def _row(name: str, members: list[Diagnosis]) -> list[str]:
     return [name, *counts, f"{ratio:.1f}", f"{left:.2f}"]
 
 
-def main() -> None:
-    """Run, and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--table", action="store_true", help="write the table, run nothing")
-    parser.add_argument("--check", action="store_true", help="fail if the table is stale")
-    options = parser.parse_args()
-    if not (options.table or options.check):
-        run(options.workers)
-    text = refreshed(DOCUMENT, "benchmarks/suite_regimes.py", sections())
-    if options.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, "benchmarks/suite_regimes.py", DOCUMENT, run, sections)

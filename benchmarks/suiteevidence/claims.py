@@ -10,7 +10,7 @@ from typing import Literal
 from conflictopt.experiment.report.markdown import table
 from conflictopt.experiment.report.statistics.ratios import Ratio
 from conflictopt.experiment.report.statistics.regimes import (
-    ProblemRegime,
+    REGIMES,
     group_regimes,
     problem_regimes,
 )
@@ -86,8 +86,8 @@ def _of_regime(counts: dict[str, int], stated: str | None) -> str:
 
 def comparisons(study: Study) -> dict[str, list[Comparison]]:
     """Per claim, the comparisons that it calls for."""
-    by_regime = _by_regime(problem_regimes(study))
-    persistent = by_regime["persistent"]
+    members = by_regime(study)
+    persistent = members["persistent"]
     heavy, forward = (_of_families(study, STATED[r]) for r in ("magnitude", "persistent"))
     return {
         "adapters under persistent conflict": [
@@ -96,14 +96,14 @@ def comparisons(study: Study) -> dict[str, list[Comparison]]:
             *_compared(study, "forward K=3, K=4", forward, ADAPTERS, BASELINE, "ntk", WIDE),
         ],
         "reweighting under magnitude imbalance": [
-            *_compared(study, "magnitude by the profile", by_regime["magnitude"], "ntk", BASELINE),
+            *_compared(study, "magnitude by the profile", members["magnitude"], "ntk", BASELINE),
             *_compared(study, "inverse, K=5, K=6", heavy, "ntk", BASELINE, ADAPTERS),
         ],
         "surgery on heterogeneous parameter spaces": list(
             _surgery(study, _of_families(study, (INVERSE,)))
         ),
         "nothing under low conflict": [
-            *_compared(study, "benign by the profile", by_regime["benign"], BASELINE, "ntk"),
+            *_compared(study, "benign by the profile", members["benign"], BASELINE, "ntk"),
         ],
     }
 
@@ -126,11 +126,10 @@ def _compared(
         yield Comparison(where, method, other, found)
 
 
-def _by_regime(problems: tuple[ProblemRegime, ...]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {"persistent": set(), "magnitude": set(), "benign": set()}
-    for p in problems:
-        found.setdefault(p.regime, set()).add(p.problem)
-    return found
+def by_regime(study: Study) -> dict[str, set[str]]:
+    """The problems of each regime, by the majority of their seeds' profiles."""
+    found = problem_regimes(study)
+    return {regime: {p.problem for p in found if p.regime == regime} for regime in REGIMES}
 
 
 def _of_families(study: Study, names: Collection[str]) -> set[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from sections import File, Number, Part, Picture, Section
 
-from conflictopt.experiment.report.statistics.regimes import REGIMES, problem_regimes
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
 
@@ -75,17 +73,12 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
         yield f"auto over best single, {half}", ratio(against(study, AUTO, best_single(study)))
         for first, second in ((AUTO, "ntk"), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
             yield f"{first} over {second}, {half}", ratio(against(study, first, second))
-    counts = Counter(p.regime for p in problem_regimes(main))
-    for regime in REGIMES:
-        yield f"regime {regime}", str(counts[regime])
-    yield "regime other", str(len(main.problems) - sum(counts[r] for r in REGIMES))
-    yield "baseline", title(BASELINE)
+    for regime, members in claims.by_regime(main).items():
+        yield f"regime {regime}", str(len(members))
 
 
 def _by_regime(study: Study, half: str) -> Iterator[tuple[str, str]]:
-    found = problem_regimes(study)
-    for regime in REGIMES:
-        members = {p.problem for p in found if p.regime == regime}
+    for regime, members in claims.by_regime(study).items():
         yield f"{half} {regime}", str(len(members))
         for method in (AUTO, "ntk"):
             part = restricted(study, members, {method, BASELINE})

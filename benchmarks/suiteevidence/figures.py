@@ -16,12 +16,12 @@ from conflictopt.experiment.report.figures.canvas import (
 )
 from conflictopt.experiment.report.figures.heat_map import heat_map
 from conflictopt.experiment.report.figures.performance_curves import performance_curves
-from conflictopt.experiment.report.statistics.pairing import geometric_mean, problem_ratios
+from conflictopt.experiment.report.statistics.pairing import problem_ratios
 from conflictopt.experiment.report.statistics.performance import performance_of
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
 
-from .goals import LARGEST_RATIO, standing
+from .goals import LARGEST_RATIO, average, standing
 from .grid import AUTO, BASELINE
 from .words import title
 
@@ -40,7 +40,7 @@ def methods(parts: dict[str, Study]) -> Figure:
     """The ratio of every method to plain training on each half, with its interval."""
     figure = new_figure(2.9)
     panels = figure.subplots(1, len(parts), sharex=True, sharey=True)
-    order = sorted(parts["reporting"].others, key=lambda m: -_average(parts["reporting"], m))
+    order = sorted(parts["reporting"].others, key=lambda m: -average(parts["reporting"], m))
     for axes, (half, study) in zip(panels, parts.items(), strict=True):
         _dots(axes, study, order)
         axes.set_title(f"{half} half, {len(study.problems)} problems", fontsize=SMALL + 0.5)
@@ -54,10 +54,6 @@ def methods(parts: dict[str, Study]) -> Figure:
         fontsize=SMALL + 0.5,
     )
     return figure
-
-
-def _average(study: Study, method: str) -> float:
-    return geometric_mean(list(problem_ratios(study, method, BASELINE).values()))
 
 
 def _dots(axes: Axes, study: Study, order: list[str]) -> None:

@@ -77,6 +77,11 @@ def standing(study: Study, method: str) -> Standing:
     )
 
 
+def average(study: Study, method: str) -> float:
+    """The error of a method over that of plain training, geometric mean over problems."""
+    return geometric_mean(list(problem_ratios(study, method, BASELINE).values()))
+
+
 def best_single(study: Study) -> str:
     """The fixed method with the lowest geometric mean of errors over the problems of a study."""
     found = best_fixed(study, shared_of(study))

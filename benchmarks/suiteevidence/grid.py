@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from adapterablation.grid import Stage
 
 from conflictopt.experiment.methods import MethodExpression
 from conflictopt.problems.suite import load_suite
@@ -36,28 +35,9 @@ def inverse_problems() -> tuple[str, ...]:
     return tuple(p.id for p in load_suite().values() if p.family == "inverse_k3")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the evidence.
-
-    Attributes:
-        problems, methods, seeds: of its runs, every combination.
-    """
-
-    problems: tuple[str, ...]
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...] = SEEDS
-
-    def rounds(self) -> Iterator[tuple[int, str, Sequence[str]]]:
-        """Seed by seed, method by method, so that what is interrupted is complete up to there."""
-        for seed in self.seeds:
-            for method in self.methods:
-                yield seed, method, self.problems
-
-
 def stages() -> dict[str, Stage]:
     """All stages by name."""
     return {
-        "methods": Stage(tuple(load_suite()), METHODS),
-        "blocks": Stage(inverse_problems(), GLOBAL),
+        "methods": Stage(tuple(load_suite()), METHODS, SEEDS),
+        "blocks": Stage(inverse_problems(), GLOBAL, SEEDS),
     }

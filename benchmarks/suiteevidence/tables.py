@@ -20,6 +20,7 @@ from .goals import (
     LARGEST_RATIO,
     SMALLEST_SHARE,
     against,
+    average,
     best_single,
     foresight,
     hindsight,
@@ -72,7 +73,7 @@ def methods(study: Study, half: str) -> Section:
     """Every method against plain training, by the measures of the aims."""
     tests = {t.method: t for t in signed_ranks(study, study.others, BASELINE)}
     rows = []
-    for method in sorted(study.others, key=lambda m: _average(study, m)):
+    for method in sorted(study.others, key=lambda m: average(study, m)):
         found, test = standing(study, method), tests[method]
         logs = log_ratios(study, method, BASELINE).values()
         lower = sum(v < 0 for values in logs for v in values)
@@ -91,10 +92,6 @@ def methods(study: Study, half: str) -> Section:
     heads = ["method", "error / plain's", "worst problem", "runs with lower error"]
     heads += [f"problems above {WORSE:g}", f"within {CLOSE:g} of the best", "p (Holm)"]
     return f"methods, {half}", table(heads, rows, "l")
-
-
-def _average(study: Study, method: str) -> float:
-    return geometric_mean(list(problem_ratios(study, method, BASELINE).values()))
 
 
 def families(study: Study) -> Section:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +13,7 @@ from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
 from ..core.routed import RoutingName
 from ..course.options import CourseOptions, Look
-from ..registry import METHODS, make, method_class
+from ..registry import METHODS, make, method_class, unknown_method
 from ..treatment import Treatment
 
 
@@ -152,9 +151,7 @@ def settings_class(name: str) -> type[Any]:
     """
     known = dict.fromkeys([*_SPECIAL, *METHODS])
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=2)
-        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-        raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
+        raise unknown_method(name, known)
     return _SPECIAL[name] if name in _SPECIAL else method_class(name)
 
 

@@ -211,6 +211,7 @@ class Patch:
             if not self._goes_without_residuals(error):
                 raise
         before.restore()
+        self._checked = True
         return self._examined(batch, False)
 
     def _examined(self, batch: Batch, wanted: bool) -> ModelObjective:
