@@ -14,6 +14,7 @@ LATE = {
     "ntk": "ntk+after",
     "ntk and pcgrad": "ntk+pcgrad+after",
     "adapters and ntk": "adapters:attach=1000+ntk+after",
+    "adapters of weights": "adapters:placement=weights:activation=linear:attach=1000+ntk+after",
 }
 """What begins after the profile."""
 
@@ -24,6 +25,7 @@ def plan_screens() -> Iterator[Part]:
     best = min(gains, key=lambda rate: gains[rate])
     yield Number("learning rates: best", f"{best:g}")
     yield Number("learning rates: gain", f"{gains[best]:.2f}")
+    yield Number("learning rates: twice", f"{gains[learning_rates.RATES[1]]:.2f}")
     yield Number("learning rates: problems", str(len(learning_rates.PROBLEMS)))
     low, high = (screen.study() for screen in plan_screen.SCREENS)
     core = plan_screen.SCREENS[1].problems
