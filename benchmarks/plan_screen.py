@@ -1,9 +1,9 @@
-"""Which plan ``auto`` should have: candidates on the calibration half, one seed.
+"""Which plan ``auto`` should have: candidates on the calibration half.
 
-``python benchmarks/plan_screen.py`` does the runs that have no record yet (about an hour on two
-cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the records alone,
-``--check`` fails if one is stale. One seed screens candidates; it does not rank those near each
-other.
+``python benchmarks/plan_screen.py`` does the runs that have no record yet (about an hour and a
+quarter on two cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the
+records alone, ``--check`` fails if one is stale. One seed screens candidates; it does not rank those
+near each other.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ _FEW = (
     *("helmholtz_2d_a2_3", "klein_gordon", "brusselator_2d", "biot_poroelastic_1d"),
     "mhd_hartmann_ha5",
 )
+_IMBALANCED = (
+    *("diffusion_reaction_1d", "euler_bernoulli_beam", "klein_gordon", "mhd_hartmann_ha5"),
+    *("helmholtz_2d_a1_1", "helmholtz_2d_a1_4", "helmholtz_2d_a2_3", "helmholtz_2d_a4_4"),
+)
+"""Imbalanced by the profile of their first seed."""
 _LATE, _WEIGHTS = "attach=1000", "placement=weights:activation=linear"
 _LAST = f"adapters:{_LATE}+ntk+after"
 _HIDDEN = f"adapters:placement=hidden:{_LATE}+ntk+after"
@@ -56,6 +61,7 @@ class Screen:
         rate: the learning rate.
         problems, methods: of its runs, every combination.
         few, more: further methods on some of the problems.
+        seeds: of its runs.
     """
 
     name: str
@@ -64,12 +70,19 @@ class Screen:
     methods: tuple[str, ...]
     few: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
 
     @property
-    def runs(self) -> list[tuple[str, str]]:
-        """Problems and methods."""
+    def runs(self) -> list[tuple[str, str, int]]:
+        """Problems, methods and seeds."""
         parts = ((self.problems, self.methods), (self.few, self.more))
-        return [(p, m) for problems, methods in parts for p in problems for m in methods]
+        return [
+            (p, m, seed)
+            for seed in self.seeds
+            for problems, methods in parts
+            for p in problems
+            for m in methods
+        ]
 
     def study(self) -> Study:
         """Its records."""
@@ -109,6 +122,13 @@ SCREENS = (
             f"adapters:{_WEIGHTS}:{_LATE}+ntk+pcgrad+after",
         ),
     ),
+    Screen(
+        "plan_screen_imbalanced",
+        1.6e-2,
+        _IMBALANCED,
+        ("none", "ntk+after", "pcgrad+after", "ntk+pcgrad+after"),
+        seeds=(0, 1, 2),
+    ),
 )
 
 
@@ -117,7 +137,7 @@ def run(workers: int) -> None:
     suite = load_suite()
     for screen in SCREENS:
         limit = replace(budget("cpu"), learning_rate=screen.rate)
-        tasks = [Task(suite[p], MethodExpression.parse(m), 0, limit) for p, m in screen.runs]
+        tasks = [Task(suite[p], MethodExpression.parse(m), s, limit) for p, m, s in screen.runs]
         folder = RECORDS / screen.name
         run_study(tasks, folder, workers=workers, on_progress=lambda r: print(r.task.label))
 

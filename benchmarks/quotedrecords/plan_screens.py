@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import learning_rates
 import plan_screen
 from sections import Number, Part
 
 from conflictopt.experiment.report.statistics.pairing import geometric_mean, problem_ratios
+from conflictopt.experiment.report.study import Study
 
 LATE = {
     "ntk": "ntk+after",
@@ -20,19 +21,35 @@ LATE = {
 
 
 def plan_screens() -> Iterator[Part]:
-    """Numbers of the README and of docs/adapters.md."""
-    gains = {r: geometric_mean(v) for r, v in learning_rates.ratios().items()}
+    """Numbers of the README, the rule and docs/adapters.md."""
+    yield from _learning_rates()
+    low, high, imbalanced = (screen.study() for screen in plan_screen.SCREENS)
+    core = plan_screen.SCREENS[1].problems
+    yield Number("screen: problems", str(len(core)))
+    for name, label in LATE.items():
+        for rate, study in (("low rate", low), ("cpu", high)):
+            if label in study.methods:
+                yield Number(f"screen, {rate}: {name}", _ratio(study, label, core))
+    some = plan_screen.SCREENS[2].problems
+    yield Number("screen, imbalanced: problems", str(len(some)))
+    for name in ("ntk", "ntk and pcgrad"):
+        yield Number(f"screen, imbalanced: {name}", _ratio(imbalanced, LATE[name], some))
+
+
+def _learning_rates() -> Iterator[Part]:
+    ratios = learning_rates.ratios()
+    gains = {r: geometric_mean(v) for r, v in ratios.items()}
     best = min(gains, key=lambda rate: gains[rate])
     yield Number("learning rates: best", f"{best:g}")
     yield Number("learning rates: gain", f"{gains[best]:.2f}")
     yield Number("learning rates: twice", f"{gains[learning_rates.RATES[1]]:.2f}")
     yield Number("learning rates: problems", str(len(learning_rates.PROBLEMS)))
-    low, high = (screen.study() for screen in plan_screen.SCREENS)
-    core = plan_screen.SCREENS[1].problems
-    yield Number("screen: problems", str(len(core)))
-    for name, label in LATE.items():
-        for rate, study in (("low rate", low), ("cpu", high)):
-            found = problem_ratios(study, label, study.baseline)
-            if label in study.methods:
-                ratio = geometric_mean([found[p] for p in core])
-                yield Number(f"screen, {rate}: {name}", f"{ratio:.2f}")
+    last = zip(ratios[learning_rates.RATES[-1]], learning_rates.PROBLEMS, strict=True)
+    worst, problem = max(last)
+    yield Number("learning rates: worst at the highest", f"{worst:.2g} (`{problem}`)")
+
+
+def _ratio(study: Study, label: str, problems: Iterable[str]) -> str:
+    """The error of a method over plain training's, geometric mean over problems."""
+    found = problem_ratios(study, label, study.baseline)
+    return f"{geometric_mean([found[p] for p in problems]):.2f}"
