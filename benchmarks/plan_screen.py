@@ -2,8 +2,8 @@
 
 ``python benchmarks/plan_screen.py`` does the runs that have no record yet (about an hour and a
 quarter on two cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the
-records alone, ``--check`` fails if one is stale. One seed screens candidates; it does not rank those
-near each other.
+records alone, ``--check`` fails if one is stale. One seed screens candidates; it does not rank
+those near each other.
 """
 
 from __future__ import annotations
@@ -120,6 +120,9 @@ SCREENS = (
             *("ntk+pcgrad+after", "ntk+upgrad+after", "ntk+config+after", _LAST, _HIDDEN, _DELTAS),
             f"adapters:{_LATE}+ntk+pcgrad+after",
             f"adapters:{_WEIGHTS}:{_LATE}+ntk+pcgrad+after",
+            *(f"ntk:momentum={m}+pcgrad+after" for m in ("0.0", "0.5", "0.97")),
+            *("ntk+pcgrad", "ntk+pcgrad+after:steps=300"),
+            *("auto:look=race", "auto:rediagnose_every=1000"),
         ),
     ),
     Screen(

@@ -14,6 +14,8 @@ from conflictopt.experiment.report.study import Study
 LATE = {
     "ntk": "ntk+after",
     "ntk and pcgrad": "ntk+pcgrad+after",
+    "race": "auto:look=race",
+    "new verdicts": "auto:rediagnose_every=1000",
     "adapters and ntk": "adapters:attach=1000+ntk+after",
     "adapters of weights": "adapters:placement=weights:activation=linear:attach=1000+ntk+after",
 }

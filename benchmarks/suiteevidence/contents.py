@@ -14,7 +14,7 @@ from . import claims, tables
 from .figures import figures
 from .goals import against, best_single, foresight, hindsight, standing
 from .grid import ADAPTERS, AUTO, BASELINE, METHODS, WIDE, stages
-from .halves import halves, restricted
+from .halves import as_given, halves, restricted
 from .words import ratio, share, title
 
 DOCUMENT = "docs/evidence.md"
@@ -71,6 +71,9 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
             yield f"{method} worse, {half}", str(len(found.worse))
         yield from _by_regime(study, half)
         yield f"auto over best single, {half}", ratio(against(study, AUTO, best_single(study)))
+        alike = best_single(as_given(study))
+        yield f"best as given, {half}", title(alike)
+        yield f"auto over best as given, {half}", ratio(against(study, AUTO, alike))
         for first, second in ((AUTO, "ntk"), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
             yield f"{first} over {second}, {half}", ratio(against(study, first, second))
     for regime, members in claims.by_regime(main).items():

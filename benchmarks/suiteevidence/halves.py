@@ -7,7 +7,7 @@ from collections.abc import Collection
 from conflictopt.experiment.report.study import Study
 from conflictopt.problems.halves import HALVES, half_of
 
-from .grid import METHODS
+from .grid import ADAPTERS, METHODS, WIDE
 
 
 def restricted(study: Study, problems: Collection[str], methods: Collection[str]) -> Study:
@@ -22,3 +22,8 @@ def halves(study: Study) -> dict[str, Study]:
         half: restricted(study, {p for p in study.problems if half_of(p) == half}, METHODS)
         for half in HALVES
     }
+
+
+def as_given(study: Study) -> Study:
+    """The methods that add no parameters to the network."""
+    return restricted(study, set(study.problems), set(study.methods) - {ADAPTERS, WIDE})

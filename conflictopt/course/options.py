@@ -18,12 +18,12 @@ study that ``CourseOptions`` quotes."""
 class CourseOptions:
     """Second look and new verdicts; both are off by default.
 
-    Off by evidence, of a study before this package (13 problems, three seeds; its records are not
-    part of the repository): races between plain training and ``ntk`` ended
-    at 0.41 to 0.79 of the plain run's error, by score, where always ``ntk`` ended at 0.375. The one
-    race that gained on it did so within the noise (5 %), for 12 to 25 % more steps. The horizon is
-    the limit, not the score: even the true error after 500 steps names the final winner in 56 % of
-    the runs only.
+    Off by evidence. ``benchmarks/results/plan_screen_cpu`` (12 problems, one seed): errors of 0.60
+    times the plain run's without either, 0.65 with a race, 0.59 with a new verdict every 1000
+    steps. A study before this package (13 problems, three seeds; its records are not part of the
+    repository): races between plain training and ``ntk`` ended at 0.41 to 0.79, by score, where
+    always ``ntk`` ended at 0.375. The horizon is the limit, not the score: even the true error
+    after 500 steps names the final winner in 56 % of the runs only.
 
     Args:
         look: ``"race"``: before a plan is applied, the plausible plans continue from the same

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from suiteevidence import claims, goals, tables
+from suiteevidence import claims, goals, grid, tables
 from suiteevidence.grid import METHODS, inverse_problems, stages
 
 from conflictopt.experiment.report.study import study_of
@@ -74,13 +74,24 @@ def test_the_interval_of_a_share_is_wilsons():
 def test_aims_say_reached_or_not():
     _, text = tables.aims(study(HALF), study(HALF))
     lines = text.splitlines()[2:]
-    assert [line.split("|")[-2].strip() for line in lines] == ["not reached"] * 3 + [
-        "not reached",
-        "not reached",
-    ]
+    assert [line.split("|")[-2].strip() for line in lines] == ["not reached"] * 7
     good = {p: (*rows[:3], (0.1, 0.1)) for p, rows in HALF.items()}
     _, text = tables.aims(study(good), study(good))
     assert all(line.endswith("| reached |") for line in text.splitlines()[2:])
+
+
+def test_aims_are_told_without_larger_networks_too():
+    rows = dict.fromkeys("abc", ((1.0, 1.0), (0.5, 0.5), (0.4, 0.4), (0.1, 0.1)))
+    found = study(rows, ("none", "ntk", "auto", grid.WIDE))
+    _, text = tables.aims(found, found)
+    said = [line.split("|")[1:5:2] for line in text.splitlines()[2:]]
+    said = [(what.strip(), measured.strip()[:4]) for what, measured in said]
+    assert said[1] == (
+        "error / that of the method best on this half, equal-size trunk, `ntk`",
+        "4.00",
+    )
+    assert said[2] == ("error / that of the best of those that add no parameters, `ntk`", "0.80")
+    assert (said[4][1], said[5][1]) == ("0 % ", "100 ")
 
 
 @pytest.mark.parametrize(
