@@ -121,6 +121,8 @@ SCREENS = (
             f"adapters:{_LATE}+ntk+pcgrad+after",
             f"adapters:{_WEIGHTS}:{_LATE}+ntk+pcgrad+after",
             *(f"ntk:momentum={m}+pcgrad+after" for m in ("0.0", "0.5", "0.97")),
+            f"adapters:learning_rate=0.1:{_LATE}+ntk+after",
+            f"adapters:learning_rate=0.1:{_LATE}+ntk+pcgrad+after",
             *("ntk+pcgrad", "ntk+pcgrad+after:steps=300"),
             *("auto:look=race", "auto:rediagnose_every=1000"),
         ),

@@ -17,6 +17,7 @@ LATE = {
     "race": "auto:look=race",
     "new verdicts": "auto:rediagnose_every=1000",
     "adapters and ntk": "adapters:attach=1000+ntk+after",
+    "slow adapters and ntk": "adapters:learning_rate=0.1:attach=1000+ntk+after",
     "adapters of weights": "adapters:placement=weights:activation=linear:attach=1000+ntk+after",
 }
 """What begins after the profile."""

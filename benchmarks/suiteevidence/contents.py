@@ -32,6 +32,7 @@ def contents(study: Study) -> Iterator[Part]:
     main = restricted(study, set(study.problems), METHODS)
     for name, text in _sections(study, main, parts):
         yield Section(DOCUMENT, name, text)
+    yield Number("runs", str(len(study.runs)))
     for name, text in numbers(main, parts):
         yield Number(name, text)
     yield File("conflictopt/diagnosis/rule.json", RULE.read_text(encoding="utf-8"))
@@ -52,9 +53,8 @@ def _sections(study: Study, main: Study, parts: dict[str, Study]) -> Iterator[tu
 def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
     """What documents quote, by name."""
     yield "problems", str(len(shared_of(main).problems))
-    yield "runs", str(len(main.runs))
-    planned = stages()["methods"]
-    yield "planned runs", str(len(planned.problems) * len(planned.methods) * len(planned.seeds))
+    sizes = [len(s.problems) * len(s.methods) * len(s.seeds) for s in stages().values()]
+    yield "planned runs", str(sum(sizes))
     yield "methods", str(len(main.methods))
     yield "fixed methods", str(len(main.fixed))
     yield "seeds", str(len(main.seeds))
@@ -78,6 +78,7 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
             yield f"{first} over {second}, {half}", ratio(against(study, first, second))
     for regime, members in claims.by_regime(main).items():
         yield f"regime {regime}", str(len(members))
+    yield "regime too close", str(len(claims.too_close(main)))
 
 
 def _by_regime(study: Study, half: str) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
+
 from conflictopt.experiment.report import family
 from conflictopt.experiment.report.markdown import number, table
 from conflictopt.experiment.report.statistics.pairing import (
     geometric_mean,
-    log_ratios,
     problem_ratios,
 )
+from conflictopt.experiment.report.statistics.ratios import Ratio
 from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.statistics.signed_rank import signed_ranks
@@ -48,7 +50,7 @@ def aims(reporting: Study, calibration: Study) -> Section:
             f"worse than {WORSE:g} times plain Adam",
             "on no problem",
             f"on {len(auto.worse)} of {auto.close.total}",
-            reached(not auto.worse),
+            reached(not auto.worse, None, 0),
         ],
     ]
     return "aims", table(["`auto`, reporting half", "aim", "measured", ""], rows, "l")
@@ -56,21 +58,28 @@ def aims(reporting: Study, calibration: Study) -> Section:
 
 def _aim_of_error(study: Study) -> list[str]:
     found = standing(study, AUTO).to_plain
-    good = found is not None and found.value <= LARGEST_RATIO
-    return ["error / that of plain Adam", f"at most {LARGEST_RATIO}", ratio(found), reached(good)]
+    said = _against_aim(found, LARGEST_RATIO)
+    return ["error / that of plain Adam", f"at most {LARGEST_RATIO}", ratio(found), said]
 
 
 def _aim_of_best(name: str, study: Study, best: str) -> list[str]:
     found = against(study, AUTO, best)
-    good = found is not None and found.value < 1
-    return [f"error / that of {name}, {title(best)}", "below 1", ratio(found), reached(good)]
+    said = _against_aim(found, 1.0)
+    return [f"error / that of {name}, {title(best)}", "below 1", ratio(found), said]
+
+
+def _against_aim(found: Ratio | None, aim: float) -> str:
+    if found is None:
+        return reached(False, None, aim)
+    ends = found.interval
+    return reached(found.value <= aim, ends and (ends.low, ends.high), aim)
 
 
 def _aim_of_closeness(name: str, study: Study) -> list[str]:
     close = standing(study, AUTO).close
+    said = reached(close.value >= SMALLEST_SHARE, close.interval, SMALLEST_SHARE)
     aim = f"on at least {100 * SMALLEST_SHARE:.0f} %"
-    good = close.value >= SMALLEST_SHARE
-    return [f"within {CLOSE:g} times {name}", aim, share(close), reached(good)]
+    return [f"within {CLOSE:g} times {name}", aim, share(close), said]
 
 
 def methods(study: Study, half: str) -> Section:
@@ -79,22 +88,24 @@ def methods(study: Study, half: str) -> Section:
     rows = []
     for method in sorted(study.others, key=lambda m: average(study, m)):
         found, test = standing(study, method), tests[method]
-        logs = log_ratios(study, method, BASELINE).values()
-        lower = sum(v < 0 for values in logs for v in values)
-        worst = max(problem_ratios(study, method, BASELINE).items(), key=lambda item: item[1])
+        to_plain = problem_ratios(study, method, BASELINE)
+        worst = max(to_plain, key=lambda p: to_plain[p])
         rows.append(
             [
                 title(method),
                 ratio(found.to_plain),
-                f"{number(worst[1])} (`{worst[0]}`)",
-                f"{lower}/{sum(map(len, logs))}",
+                f"{statistics.median(to_plain.values()):.2f}",
+                f"{number(to_plain[worst])} (`{worst}`)",
+                f"{test.lower} / {test.problems - test.lower - test.higher} / {test.higher}",
                 str(len(found.worse)),
                 share(found.close),
                 "-" if test.p_holm is None else f"{test.p_holm:.2g}",
             ]
         )
-    heads = ["method", "error / plain's", "worst problem", "runs with lower error"]
-    heads += [f"problems above {WORSE:g}", f"within {CLOSE:g} of the best", "p (Holm)"]
+    plain = share(standing(study, BASELINE).close)
+    rows.append([title(BASELINE), *("-",) * 5, plain, "-"])
+    heads = ["method", "error / plain's", "median", "worst problem", "lower / equal / higher"]
+    heads += [f"above {WORSE:g}", f"within {CLOSE:g} of the best", "p (Holm)"]
     return f"methods, {half}", table(heads, rows, "l")
 
 

@@ -34,6 +34,8 @@ def share(found: Share) -> str:
     return f"{found.value:.0%} [{low}, {high}] ({found.count} of {found.total})".replace("%", " %")
 
 
-def reached(is_reached: bool) -> str:
-    """Whether an aim is reached."""
-    return "reached" if is_reached else "not reached"
+def reached(is_reached: bool, interval: tuple[float, float] | None, aim: float) -> str:
+    """Whether an aim is reached, and whether that is within the noise of the measurement."""
+    said = "reached" if is_reached else "not reached"
+    near = interval is not None and interval[0] <= aim <= interval[1]
+    return f"{said}, within the noise" if near else said

@@ -3,12 +3,14 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from suiteevidence import claims, goals, grid, tables
 from suiteevidence.grid import METHODS, inverse_problems, stages
 
+from conflictopt.experiment.report.statistics.regimes import GroupRegimes
 from conflictopt.experiment.report.study import study_of
 
 ROOT = Path(__file__).parents[2]
@@ -72,12 +74,15 @@ def test_the_interval_of_a_share_is_wilsons():
 
 
 def test_aims_say_reached_or_not():
+    # of two problems no share is known well enough
+    noise = [""] * 4 + [", within the noise"] * 2 + [""]
     _, text = tables.aims(study(HALF), study(HALF))
-    lines = text.splitlines()[2:]
-    assert [line.split("|")[-2].strip() for line in lines] == ["not reached"] * 7
+    said = [line.split("|")[-2].strip() for line in text.splitlines()[2:]]
+    assert said == [f"not reached{more}" for more in noise]
     good = {p: (*rows[:3], (0.1, 0.1)) for p, rows in HALF.items()}
     _, text = tables.aims(study(good), study(good))
-    assert all(line.endswith("| reached |") for line in text.splitlines()[2:])
+    said = [line.split("|")[-2].strip() for line in text.splitlines()[2:]]
+    assert said == [f"reached{more}" for more in noise]
 
 
 def test_aims_are_told_without_larger_networks_too():
@@ -112,10 +117,71 @@ def test_a_claim_is_decided_by_its_interval(ratio, better, verdict):
     assert claims.Comparison("here", "ntk", "none", found, better).verdict == verdict
 
 
+def test_a_comparison_may_have_a_margin_or_decide_nothing():
+    rows = {f"p{i}": ((1.0, 1.0), (1.04 * w, 1.04 / w)) for i, w in enumerate((1.0, 1.01) * 4)}
+    found = goals.against(study(rows, ("none", "ntk")), "ntk", "none")
+    told = {
+        (better, margin): claims.Comparison("here", "ntk", "none", found, better, margin).verdict
+        for better, margin in ((True, 1.0), (True, 1.1), (None, 1.0))
+    }
+    assert told == {(True, 1.0): "not reproduced", (True, 1.1): "reproduced", (None, 1.0): "-"}
+
+
 def test_few_problems_decide_nothing():
     found = goals.against(study(HALF), "ntk", "none")
     assert claims.Comparison("here", "ntk", "none", found).verdict == "undecided"
     assert claims.Comparison("here", "ntk", "none", None).verdict == "without runs"
+
+
+PROFILES = {"inverse_a": "magnitude", "inverse_b": "persistent", "inverse_c": "magnitude"}
+
+
+def profiled(problem, method, seed, too_close):
+    record = {**RECORD, "family": "inverse_k3", "problem": problem, "method": method, "seed": seed}
+    record |= {"error": 1.0, "options": {}, "diagnosis": {"regime": PROFILES[problem]}}
+    return record | {"decisions": [{"too_close": too_close}] if method == "auto" else []}
+
+
+def test_regimes_are_told_with_those_too_close_to_call():
+    close = {"inverse_a": (True, True, False), "inverse_b": (True, False, False)}
+    found = study_of(
+        [
+            profiled(problem, method, seed, close.get(problem, (False,) * 3)[seed])
+            for problem in PROFILES
+            for method in ("none", "auto")
+            for seed in range(3)
+        ]
+    )
+    assert claims.too_close(found) == {"inverse_a"}
+    row = claims.regimes(found)[1].splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == [
+        *("Inverse, K=3", "magnitude", "1", "2", "0", "0", "1", "100 %", "reproduced"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        ({"persistent": 2, "magnitude": 1}, "reproduced"),
+        ({"persistent": 2, "magnitude": 2}, "undecided"),
+        ({"persistent": 1, "magnitude": 2}, "not reproduced"),
+    ],
+)
+def test_a_regime_is_reproduced_if_it_leads(counts, verdict):
+    group = GroupRegimes("g", counts, None, "persistent")
+    assert claims.verdict_of(group) == verdict
+    assert claims.verdict_of(replace(group, stated=None)) == "-"
+
+
+def test_remedies_tell_clear_wins_from_others():
+    rows = {
+        "a": ((1.0,), (0.5,), (0.8,)),
+        "b": ((1.0,), (0.5,), (0.6,)),
+        "c": ((1.0,), (2.0,), (0.9,)),
+    }
+    text = claims.remedies(study(rows, ("none", "ntk", "pcgrad")))
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
+    assert cells == [["`ntk`", "2", "1"], ["`pcgrad`", "1", "0"], ["plain Adam", "0", "0"]]
 
 
 def test_the_grid_has_the_methods_and_problems_of_the_study():
