@@ -46,6 +46,18 @@ _IMBALANCED = (
     *("helmholtz_2d_a1_1", "helmholtz_2d_a1_4", "helmholtz_2d_a2_3", "helmholtz_2d_a4_4"),
 )
 """Imbalanced by the profile of their first seed."""
+_TREATED = (
+    *_CORE,
+    *("advection_beta20", "advection_beta30", "advection_beta40"),
+    *("black_scholes_10d", "cahn_hilliard_1d", "diffusion_reaction_1d"),
+    *("euler_bernoulli_beam", "heat_1d", "heat_2d_multiscale"),
+    *("helmholtz_2d_a1_1", "helmholtz_2d_a1_4", "helmholtz_2d_a4_4"),
+    *("inverse_fokker_planck_noise1", "inverse_helmholtz_2d_noise2", "inverse_kdv"),
+    *("inverse_reaction_noise5", "inverse_schrodinger_1d", "kdv_two_soliton"),
+    *("maxwell_te_2d", "mhd_alfven_2d", "piezoelectric_1d"),
+    *("reaction_rho2", "reaction_rho5", "schrodinger_1d"),
+)
+"""The problems of the calibration half on whose first seed ``auto`` does something."""
 _LATE, _WEIGHTS = "attach=1000", "placement=weights:activation=linear"
 _LAST = f"adapters:{_LATE}+ntk+after"
 _HIDDEN = f"adapters:placement=hidden:{_LATE}+ntk+after"
@@ -133,6 +145,12 @@ SCREENS = (
         _IMBALANCED,
         ("none", "ntk+after", "pcgrad+after", "ntk+pcgrad+after"),
         seeds=(0, 1, 2),
+    ),
+    Screen(
+        "plan_screen_profile",
+        1.6e-2,
+        _TREATED,
+        ("none", "auto", "ntk+pcgrad+after:steps=300"),
     ),
 )
 

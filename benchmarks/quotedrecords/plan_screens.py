@@ -26,7 +26,7 @@ LATE = {
 def plan_screens() -> Iterator[Part]:
     """Numbers of the README, the rule and docs/adapters.md."""
     yield from _learning_rates()
-    low, high, imbalanced = (screen.study() for screen in plan_screen.SCREENS)
+    low, high, imbalanced, _ = (screen.study() for screen in plan_screen.SCREENS)
     core = plan_screen.SCREENS[1].problems
     yield Number("screen: problems", str(len(core)))
     for name, label in LATE.items():
