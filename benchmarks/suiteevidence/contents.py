@@ -76,8 +76,11 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
         yield f"auto over best as given, {half}", ratio(against(study, AUTO, alike))
         for first, second in ((AUTO, "ntk"), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
             yield f"{first} over {second}, {half}", ratio(against(study, first, second))
-    for regime, members in claims.by_regime(main).items():
+    regimes = claims.by_regime(main)
+    for regime, members in regimes.items():
         yield f"regime {regime}", str(len(members))
+    decided = sum(map(len, regimes.values()))
+    yield "regime split", str(len(shared_of(main).problems) - decided)
     yield "regime too close", str(len(claims.too_close(main)))
 
 
