@@ -20,6 +20,11 @@ _LAYER = "gramians/"
 """Prefix of the state's keys for the Gramians of layers; the rest is the layer's name."""
 
 
+def sampling(steps: int, every: int | None = None) -> int:
+    """Steps between samples: as asked, or such that a profile has 100 samples."""
+    return every if every is not None else max(1, steps // 100)
+
+
 @dataclass(frozen=True)
 class Recorder(Reweighting):
     """Sample losses and Gramians every ``every`` steps; the run stays bitwise the plain one.

@@ -11,6 +11,7 @@ from typing import Any
 from ..adapters.design import AdapterDesign, Placement
 from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
+from ..core.periodic import check_count
 from ..core.routed import RoutingName
 from ..course.options import CourseOptions, Look
 from ..registry import METHODS, make, method_class, unknown_method
@@ -55,6 +56,7 @@ class AutoSettings:
             not among the budget's, but its time is in the record. See ``CourseOptions``.
         race_steps: steps of each plan in it.
         rediagnose_every: steps from one verdict to the next; without it there is one.
+        profile_steps: length of the profile, of 100 samples; the budget's unless given.
 
     Raises:
         MethodError: a bad value.
@@ -66,9 +68,12 @@ class AutoSettings:
     look: Look | None = None
     race_steps: int = 250
     rediagnose_every: int | None = None
+    profile_steps: int | None = None
 
     def __post_init__(self) -> None:
         _ = self.treatment, self.course
+        if self.profile_steps is not None:
+            check_count("profile_steps", self.profile_steps)
         if self.reweighting is not None and not isinstance(self.reweighting, str):
             raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
 
@@ -188,6 +193,20 @@ def in_order(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def all_options(made: Any) -> dict[str, Any]:
     """Every option of a member that was built, as JSON can hold it; infinity as ``"inf"``."""
     return {f.name: _plain(getattr(made, f.name)) for f in dataclasses.fields(made)}
+
+
+def completed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a member as an older version told them: later ones stand at their defaults.
+
+    So an option may be added without making the records there are those of other runs, as long as
+    its default does what was done without it.
+    """
+    later = {
+        f.name: _plain(f.default)
+        for f in dataclasses.fields(settings_class(name))
+        if f.default is not dataclasses.MISSING
+    }
+    return {**later, **options}
 
 
 def _plain(value: Any) -> Any:

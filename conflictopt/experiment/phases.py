@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain
 from ..course.course import Course, Rules
-from ..diagnosis.recorder import Recorder
+from ..diagnosis.recorder import Recorder, sampling
 from ..registry import make
 from .budget import Budget
 from .host import RunHost
@@ -29,7 +29,7 @@ class Phases:
 
     def __init__(self, method: MethodExpression, budget: Budget) -> None:
         self._method = method
-        self._recorder = Recorder(budget.profile_steps, budget.profile_every)
+        self._recorder = recorder_of(method, budget)
         self._host: RunHost
         self.course: Course
 
@@ -74,6 +74,14 @@ class Phases:
         treated = make("sum") if plain else self._method.aggregator()
         routed = settings is not None and settings.attach <= step
         return _routed(treated, settings) if routed and settings is not None else treated
+
+
+def recorder_of(method: MethodExpression, budget: Budget) -> Recorder:
+    """As long as the budget says, or ``auto`` of the expression."""
+    steps = method.auto.profile_steps if method.auto is not None else None
+    if steps is None:
+        return Recorder(budget.profile_steps, budget.profile_every)
+    return Recorder(steps, sampling(steps))
 
 
 def _routed(treated: Aggregator, settings: AdapterSettings) -> Aggregator:

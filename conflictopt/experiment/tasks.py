@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .identity import differences
+from .members import completed
 from .methods import MethodExpression
 from .place import record_path
 from .records import RecordError, clean, read
@@ -152,7 +153,9 @@ def _found(path: Path, made: dict[str, Any]) -> tuple[dict[str, Any] | None, str
         record = read(path)
     except RecordError:
         return None, "damaged, or no record"
-    return record, ", ".join(differences(record, made))
+    options = record["options"]
+    known = {m: completed(m, options[m]) for m in options if m in made["options"]}
+    return record, ", ".join(differences({**record, "options": {**options, **known}}, made))
 
 
 def _refuse_shared(planned: list[Planned]) -> None:

@@ -19,7 +19,7 @@ from .curve import Curve, Stopwatch, noted_steps
 from .host import RunHost
 from .members import AutoSettings
 from .methods import MethodExpression
-from .phases import Phases
+from .phases import Phases, recorder_of
 from .provenance import machine, source_digest, versions
 from .records import SCHEMA
 from .summaries import (
@@ -75,10 +75,18 @@ def plan_identity(
 
 
 def _check_verdicts(method: MethodExpression, budget: Budget) -> None:
-    if method.auto is None or method.auto.rediagnose_every is None:
+    if method.auto is None:
         return
-    method.auto.course.check_profile(budget.profile_steps)
-    second = budget.profile_steps + method.auto.rediagnose_every
+    first = recorder_of(method, budget).steps
+    if first >= budget.steps:
+        raise MethodError(
+            f"'{method.label}': expected profile_steps below the run's {budget.steps} steps, found "
+            f"{first}."
+        )
+    if method.auto.rediagnose_every is None:
+        return
+    method.auto.course.check_profile(first)
+    second = first + method.auto.rediagnose_every
     if second > budget.steps:
         raise MethodError(
             f"'{method.label}': expected a second verdict within the run's {budget.steps} steps, "

@@ -10,7 +10,7 @@ from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.engines import EngineName, check_engine
 from conflictopt.core.periodic import check_count
 from conflictopt.course.options import CourseOptions, Look
-from conflictopt.diagnosis.recorder import Recorder
+from conflictopt.diagnosis.recorder import Recorder, sampling
 from conflictopt.diagnosis.regime import Thresholds
 from conflictopt.diagnosis.rule import Rule
 from conflictopt.optimizer import check_on_nonfinite
@@ -131,11 +131,6 @@ def patch(
         raise
     model.conflictopt = made
     return made
-
-
-def sampling(profile_steps: int, every: int | None) -> int:
-    """Steps between samples: as asked, or such that a profile has 100 samples."""
-    return every if every is not None else max(1, profile_steps // 100)
 
 
 def unpatch(model: Any) -> None:

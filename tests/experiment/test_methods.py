@@ -89,6 +89,7 @@ def test_options_are_those_given_and_the_defaults():
             "look": None,
             "race_steps": 250,
             "rediagnose_every": None,
+            "profile_steps": None,
         },
     }
     assert parse("constant:weights=[1,2]").options == {"constant": {"weights": [1, 2]}}

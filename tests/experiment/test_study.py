@@ -220,6 +220,20 @@ def test_another_number_of_steps_is_another_run(standin, study, plan):
     assert all(p.kept is None for p in plan(standin.tasks(name="cpu", steps=20)))
 
 
+def test_an_option_that_came_later_stands_at_its_default(standin, study, plan, tmp_path):
+    """Records of a version without it stay; with another value than the default they do not."""
+    study(standin.tasks(["heat"], ["ntk"], 1))
+    path = tmp_path / "results/heat/ntk.smoke.seed0.json"
+    record = read(path)
+    del record["options"]["ntk"]["refresh"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert plan(standin.tasks(["heat"], ["ntk"], 1))[0].kept is not None
+    record["options"]["ntk"]["refresh"] = 1
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"options\.ntk"):
+        plan(standin.tasks(["heat"], ["ntk"], 1))
+
+
 def test_a_damaged_record_is_not_replaced_unasked(standin, study, plan, tmp_path):
     study(standin.tasks())
     (tmp_path / "results/heat/ntk.smoke.seed0.json").write_text("{", encoding="utf-8")

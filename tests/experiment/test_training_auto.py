@@ -84,6 +84,14 @@ def test_verdicts_come_again():
     ]
 
 
+def test_the_length_of_the_profile_is_an_option():
+    """Told as the budget's it changes nothing, shorter the plan comes sooner."""
+    budgets, told, short = map(trained, ("auto", "auto:profile_steps=50", "auto:profile_steps=30"))
+    assert all(map(torch.equal, ends(budgets), ends(told)))
+    assert [(d["step"], d["steps"]) for d in decisions_of(short)] == [(30, [0, 29])]
+    assert short._phases.course.profile.steps.tolist() == list(range(30))
+
+
 def test_inverse_problems_race_with_their_unknowns():
     raced = trained("auto:look=race:race_steps=3", problem="inverse_wave_1d_noise2")
     assert decisions_of(raced)[0]["race"] is not None
@@ -94,6 +102,9 @@ def test_inverse_problems_race_with_their_unknowns():
     [
         ("auto:look=glance", "look=None or 'race', found 'glance'"),
         ("auto:race_steps=0", "race_steps"),
+        ("auto:profile_steps=0", "profile_steps as a positive integer"),
+        ("auto:profile_steps=130", "profile_steps below the run's 130 steps, found 130"),
+        ("auto:profile_steps=60:rediagnose_every=59", "at least the profile's 60 steps, found 59"),
         ("auto:rediagnose_every=49", "at least the profile's 50 steps, found 49"),
         (
             "auto:rediagnose_every=81",
