@@ -12,7 +12,7 @@ from torch import Tensor
 
 from conflictopt.adapters import AdapterDesign, Adapters, attached, saved_adapters
 from conflictopt.checkpoint import KEY as CHECKPOINT_KEY
-from conflictopt.core.aggregator import Aggregator, Needs
+from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.reports import Reports
 from conflictopt.course.course import Course, Rules
 from conflictopt.course.decision import Decision
@@ -25,12 +25,13 @@ from conflictopt.linesearch import check_scalar, searches_lines
 from conflictopt.optimizer import MultiLossOptimizer
 
 from .attach import Batch, Hook
-from .errors import PatchError, ResidualError
+from .errors import PatchError
+from .examination import Examination
 from .groups import Grouping, Groups
 from .heldout import HeldOutPoints
 from .host import ModelHost
 from .method import Method
-from .reader import LossReader, ModelObjective, check_mean_square
+from .reader import LossReader, check_mean_square
 from .unknowns import adopt_unknowns
 
 
@@ -62,10 +63,10 @@ class Patch:
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
         self._optimizer_options = dict(optimizer_options)
-        self._checked = False
         self._hook = Hook(model, self)
-        self._reader = LossReader(self._hook, groups, self._note)
+        self._reader = LossReader(self._hook, groups, self.note)
         self._held_out = HeldOutPoints(self._hook)
+        self._examination = Examination(self, self._reader, self._held_out)
         self._host = ModelHost(self, self._held_out, optimizer_options["seed"])
         self._course = self._make_course()
 
@@ -73,7 +74,7 @@ class Patch:
         method, t = self.method, self.method.treatment
         treat = self._treat if method.auto else None
         rules = Rules(t.diagnose, self._select, treat, lambda: self.method.treatment.usual)
-        made = Course(self._host, method.recorder, rules, method.course, self._note)
+        made = Course(self._host, method.recorder, rules, method.course, self.note)
         made.trained_with.append((0, method.start().label))
         made.on_diagnosis.append(self._diagnosed)
         return made
@@ -171,8 +172,7 @@ class Patch:
         self._course.refit(f"as {type(inner).__name__} trains now")
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
-        self._checked = False
-        self._reader.compiled()
+        self._examination.compiled()
         self._held_out.compiled()
         hook.install(self.optimizer, self._train_step)
 
@@ -198,67 +198,8 @@ class Patch:
     def take_step(self, batch: Batch) -> None:
         """One step of the optimizer and the schedule, and nothing else."""
         assert self.optimizer is not None
-        self.optimizer.step(lambda: self._objective(batch))
+        self.optimizer.step(lambda: self._examination.objective(batch))
         self._hook.schedule()
-
-    def _objective(self, batch: Batch) -> ModelObjective:
-        if self._checked or not self._wants_residuals():
-            return self._examined(batch, False)
-        before = RandomStates()
-        try:
-            return self._examined(batch, True)
-        except ResidualError as error:
-            if not self._goes_without_residuals(error):
-                raise
-        before.restore()
-        self._checked = True
-        return self._examined(batch, False)
-
-    def _examined(self, batch: Batch, wanted: bool) -> ModelObjective:
-        """The losses; with residuals, if they are wanted, and these are what they should be."""
-        assert self.optimizer is not None
-        session, known = self.optimizer.session, self.groups
-        objective = self._reader.read(batch, wanted)
-        met = self.groups
-        if met is not known and met is not None:
-            session.names = session.names or met.names
-            session.equations = met.equations or None
-            if self.method.adapters and self.adapters is None:
-                self._attach_now(met.names, self.method.treatment.adapter_design)
-                objective = self._reader.read(batch, wanted)
-            if self.method.course.look == "race":
-                self._held_out.check()
-        # Fail before the first step rather than after the profile; one loss needs no plan.
-        own = self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS)
-        if wanted and (own or objective.count > 1):
-            check_mean_square(objective.together(residuals=True))
-        self._checked = self._checked or wanted
-        return objective
-
-    def _wants_residuals(self) -> bool:
-        """Whether the method, or one that may be planned, reads residuals."""
-        assert self.optimizer is not None
-        reads = Needs.RESIDUALS | Needs.POINTS
-        if self.optimizer.aggregator.needs & reads:
-            return True
-        again = self.method.course.rediagnose_every is not None
-        undecided = self.method.records and (again or self.diagnosis is None)
-        treatment = self.method.treatment
-        planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
-        return any(method.needs & reads for method in planned)
-
-    def _goes_without_residuals(self, error: ResidualError) -> bool:
-        """Have plans reweight by a method that reads none, where the user has not chosen one."""
-        assert self.optimizer is not None
-        other = self.method.treatment.without_residuals()
-        if self.optimizer.aggregator.needs & (Needs.RESIDUALS | Needs.POINTS) or other is None:
-            return False
-        self._note(
-            f"plans use '{other.reweighting}' instead of '{self.method.treatment.usual}', which "
-            f"reads residuals, since: {error}"
-        )
-        self.method = replace(self.method, treatment=other)
-        return True
 
     # -- the decision -------------------------------------------------------------------------
 
@@ -299,7 +240,8 @@ class Patch:
         blocks = blocks_of_layout(self.optimizer.layout())
         return tangent_kernel(losses.residuals, blocks, rows=rows)
 
-    def _note(self, message: str) -> None:
+    def note(self, message: str) -> None:
+        """Add a sentence to the log, with the step."""
         self.log.append(f"step {self.steps}: {message}")
 
     def training(self, iterations: int | None) -> None:
@@ -309,7 +251,7 @@ class Patch:
         if not self.method.auto or self.diagnosis is not None or self._course.applied:
             return
         if self.stage_end is not None and self.stage_end < profile:
-            self._note(
+            self.note(
                 f"this call of train ends at step {self.stage_end}, before the profile of "
                 f"{profile} steps: nothing is decided in it. profile_steps= makes it shorter."
             )
@@ -323,16 +265,17 @@ class Patch:
         if found is not None and self.adapters is None:
             losses, design = found
             rate = self.method.treatment.adapter_design.learning_rate
-            self._attach_now(losses, replace(design, learning_rate=rate))
+            self.attach(losses, replace(design, learning_rate=rate))
         extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}
         planned = self.method.planned(extras) if self.diagnosis is None else None
         if planned is not None:
             # saved after the decision of an earlier run: go on with what it decided
             self._course.adopt(*planned, "restored from a checkpoint")
 
-    def _attach_now(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
+    def attach(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
+        """Give each of these losses adapters of a design, and note it."""
         count = self._host.attach_design(losses, design)
-        self._note(f"attached adapters, {count} parameters.")
+        self.note(f"attached adapters, {count} parameters.")
 
     def remove(self) -> None:
         """Undo the patch; see ``unpatch``."""
