@@ -2,7 +2,7 @@
 
 ``python benchmarks/evidence.py`` writes the sections of the documents and the figures from the
 records in ``results/``; ``--check`` fails if one of them is stale; ``--run`` first does the runs
-that have no record yet (about eight hours on two cores; stop and start it as you like, ``--stage``
+that have no record yet (about six hours on two cores; stop and start it as you like, ``--stage``
 and ``--seed`` do a part).
 """
 

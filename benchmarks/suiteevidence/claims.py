@@ -22,7 +22,7 @@ from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
 
 from .goals import against
-from .grid import ADAPTERS, AUTO, BASELINE, GLOBAL, METHODS, WIDE, inverse_problems
+from .grid import ADAPTERS, AUTO, BASELINE, GLOBAL, METHODS, PLAN, WIDE, inverse_problems
 from .halves import restricted
 from .words import ratio, title
 
@@ -121,7 +121,13 @@ def comparisons(study: Study) -> dict[str, list[Comparison]]:
         "surgery on heterogeneous parameter spaces": list(_surgery(study)),
         "nothing under low conflict": [
             *_compared(
-                study, "benign by the profile", members["benign"], BASELINE, "ntk", margin=WORSE
+                study,
+                "benign by the profile",
+                members["benign"],
+                BASELINE,
+                "ntk",
+                PLAN,
+                margin=WORSE,
             ),
         ],
     }

@@ -19,6 +19,7 @@ from conflictopt.experiment.report.study import Study
 from .goals import (
     LARGEST_RATIO,
     SMALLEST_SHARE,
+    Share,
     against,
     average,
     best_single,
@@ -26,7 +27,7 @@ from .goals import (
     hindsight,
     standing,
 )
-from .grid import AUTO, BASELINE
+from .grid import AUTO, BASELINE, SHORT
 from .halves import as_given
 from .words import ratio, reached, share, title
 
@@ -34,52 +35,54 @@ Section = tuple[str, str]
 
 
 def aims(reporting: Study, calibration: Study) -> Section:
-    """The four aims: what was wanted, what was measured."""
-    auto = standing(reporting, AUTO)
-    alike = as_given(reporting)
+    """The four aims: what was wanted, and what every variant of ``auto`` measured."""
+    autos = [m for m in (AUTO, SHORT) if m in reporting.methods]
+    columns = [_measured(reporting, calibration, method) for method in autos]
     rows = [
-        _aim_of_error(reporting),
-        _aim_of_best("the method best on this half", reporting, best_single(reporting)),
-        _aim_of_best("the best of those that add no parameters", reporting, best_single(alike)),
-        _aim_of_best(
-            "the method best on the calibration half", reporting, best_single(calibration)
-        ),
-        _aim_of_closeness("the best fixed method of each problem", reporting),
-        _aim_of_closeness("the best of those that add no parameters", alike),
-        [
-            f"worse than {WORSE:g} times plain Adam",
-            "on no problem",
-            f"on {len(auto.worse)} of {auto.close.total}",
-            reached(not auto.worse, None, 0),
-        ],
+        [wanted, aim, *(cell for column in columns for cell in column[i])]
+        for i, (wanted, aim) in enumerate(_wanted(reporting, calibration))
     ]
-    return "aims", table(["`auto`, reporting half", "aim", "measured", ""], rows, "l")
+    heads = ["reporting half", "aim", *(head for m in autos for head in (title(m), ""))]
+    return "aims", table(heads, rows, "l")
 
 
-def _aim_of_error(study: Study) -> list[str]:
-    found = standing(study, AUTO).to_plain
-    said = _against_aim(found, LARGEST_RATIO)
-    return ["error / that of plain Adam", f"at most {LARGEST_RATIO}", ratio(found), said]
+def _wanted(reporting: Study, calibration: Study) -> list[tuple[str, str]]:
+    best, alike = (title(best_single(s)) for s in (reporting, as_given(reporting)))
+    often = f"on at least {100 * SMALLEST_SHARE:.0f} %"
+    before = title(best_single(calibration))
+    return [
+        ("error / that of plain Adam", f"at most {LARGEST_RATIO}"),
+        (f"error / that of the method best on this half, {best}", "below 1"),
+        (f"error / that of the best of those that add no parameters, {alike}", "below 1"),
+        (f"error / that of the method best on the calibration half, {before}", "below 1"),
+        (f"within {CLOSE:g} times the best fixed method of each problem", often),
+        (f"within {CLOSE:g} times the best of those that add no parameters", often),
+        (f"worse than {WORSE:g} times plain Adam", "on no problem"),
+    ]
 
 
-def _aim_of_best(name: str, study: Study, best: str) -> list[str]:
-    found = against(study, AUTO, best)
-    said = _against_aim(found, 1.0)
-    return [f"error / that of {name}, {title(best)}", "below 1", ratio(found), said]
+def _measured(reporting: Study, calibration: Study, method: str) -> list[tuple[str, str]]:
+    """What one method comes to, and whether that is the aim, in the order of ``_wanted``."""
+    found, alike = standing(reporting, method), as_given(reporting)
+    rivals = [best_single(s) for s in (reporting, alike, calibration)]
+    worse = f"on {len(found.worse)} of {found.close.total}"
+    return [
+        _below(found.to_plain, LARGEST_RATIO),
+        *(_below(against(reporting, method, rival), 1.0) for rival in rivals),
+        *(_often(standing(study, method).close) for study in (reporting, alike)),
+        (worse, reached(not found.worse, None, 0)),
+    ]
 
 
-def _against_aim(found: Ratio | None, aim: float) -> str:
-    if found is None:
-        return reached(False, None, aim)
-    ends = found.interval
-    return reached(found.value <= aim, ends and (ends.low, ends.high), aim)
+def _below(found: Ratio | None, aim: float) -> tuple[str, str]:
+    ends = found.interval if found else None
+    is_below = found is not None and found.value <= aim
+    return ratio(found), reached(is_below, ends and (ends.low, ends.high), aim)
 
 
-def _aim_of_closeness(name: str, study: Study) -> list[str]:
-    close = standing(study, AUTO).close
-    said = reached(close.value >= SMALLEST_SHARE, close.interval, SMALLEST_SHARE)
-    aim = f"on at least {100 * SMALLEST_SHARE:.0f} %"
-    return [f"within {CLOSE:g} times {name}", aim, share(close), said]
+def _often(found: Share) -> tuple[str, str]:
+    is_often = found.value >= SMALLEST_SHARE
+    return share(found), reached(is_often, found.interval, SMALLEST_SHARE)
 
 
 def methods(study: Study, half: str) -> Section:
@@ -125,7 +128,7 @@ def families(study: Study) -> Section:
 
 def ceiling(reporting: Study) -> Section:
     """What the best choice per problem would be worth."""
-    auto = standing(reporting, AUTO)
+    autos = [standing(reporting, m) for m in (AUTO, SHORT) if m in reporting.methods]
     fair = foresight(reporting)
     rows = [
         ["chosen and judged on the same seeds", f"{hindsight(reporting):.2f}", "100 %"],
@@ -134,7 +137,7 @@ def ceiling(reporting: Study) -> Section:
             f"{fair[0]:.2f}" if fair else "-",
             share(fair[1]) if fair else "-",
         ],
-        ["`auto`", ratio(auto.to_plain), share(auto.close)],
+        *([title(auto.method), ratio(auto.to_plain), share(auto.close)] for auto in autos),
     ]
     within = f"within {CLOSE:g} of the best"
     heads = ["best fixed method of each problem", "error / plain's", within]

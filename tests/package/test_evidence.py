@@ -1,5 +1,6 @@
 """The evidence: its measures on small studies made by hand, and that the documents are fresh."""
 
+import json
 import math
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_aims_are_told_without_larger_networks_too():
     assert (said[4][1], said[5][1]) == ("0 % ", "100 ")
 
 
+def test_aims_are_told_of_the_short_profile_beside():
+    rows = dict.fromkeys("abc", ((1.0, 1.0), (0.5, 0.5), (0.8, 0.8), (0.2, 0.2)))
+    found = study(rows, ("none", "ntk", "auto", grid.SHORT))
+    _, text = tables.aims(found, found)
+    heads, _, first, second, *_ = [line.split("|")[3:-1] for line in text.splitlines()]
+    assert [head.strip() for head in heads] == ["`auto`", "", "`auto`, profile of 300 steps", ""]
+    assert [cell.strip()[:4] for cell in first[::2]] == ["0.80", "0.20"]
+    assert [cell.strip() for cell in first[1::2]] == ["not reached", "reached"]
+    assert [cell.strip()[:4] for cell in second[::2]] == ["1.60", "0.40"]
+    _, text = tables.ceiling(found)
+    assert [line.split("|")[2].strip()[:4] for line in text.splitlines()[-2:]] == ["0.80", "0.20"]
+
+
 @pytest.mark.parametrize(
     ("ratio", "better", "verdict"),
     [
@@ -188,9 +202,18 @@ def test_the_grid_has_the_methods_and_problems_of_the_study():
     main, blocks = stages()["methods"], stages()["blocks"]
     assert len(main.problems) == 85
     assert main.methods == METHODS
-    assert len(main.methods) == 9
+    assert len(main.methods) == 10
     assert blocks.problems == inverse_problems()
     assert len(main.seeds) >= 3
+
+
+def test_the_plan_is_run_where_auto_did_nothing():
+    at_rest = {
+        record["problem"]
+        for path in (ROOT / "results").glob("*/auto.cpu.seed*.json")
+        if (record := json.loads(path.read_text(encoding="utf-8")))["plan"]["kind"] == "none"
+    }
+    assert set(grid.RESTED) == at_rest
 
 
 def test_documents_are_those_of_the_records():
