@@ -120,6 +120,14 @@ def run(
         typer.Option(help="first run the script with this method, at its defaults, and compare"),
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
+    script_seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="seed of random, numpy and torch as the script begins; with --against 0 unless "
+            "given, so that both runs begin alike",
+        ),
+    ] = None,
     every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
     update: Annotated[
         Update, typer.Option(help="compare the optimizer's update with all gradients")
@@ -135,7 +143,7 @@ def run(
     """Train an unmodified DeepXDE script with a method."""
     profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
     training = commands.Training(
-        method, option or [], seed, every, update.value, on_nonfinite.value, against
+        method, option or [], seed, script_seed, every, update.value, on_nonfinite.value, against
     )
     guarded(lambda: commands.run(script, arguments or [], profiling, training))
 

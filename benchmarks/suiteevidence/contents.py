@@ -7,13 +7,15 @@ from pathlib import Path
 
 from sections import File, Number, Part, Picture, Section
 
+from conflictopt.experiment.report.statistics.ratios import Ratio
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.study import Study
+from conflictopt.problems.halves import half_of
 
 from . import claims, tables
 from .figures import figures
 from .goals import against, best_single, foresight, hindsight, standing
-from .grid import ADAPTERS, AUTO, BASELINE, METHODS, WIDE, stages
+from .grid import ADAPTERS, AUTO, BASELINE, METHODS, PLAN, WIDE, stages
 from .halves import as_given, halves, restricted
 from .words import ratio, share, title
 
@@ -35,6 +37,7 @@ def contents(study: Study) -> Iterator[Part]:
     yield Number("runs", str(len(study.runs)))
     for name, text in numbers(main, parts):
         yield Number(name, text)
+    yield Number("plan, benign, calibration", ratio(_where_nothing_is_done(study)))
     yield File("conflictopt/diagnosis/rule.json", RULE.read_text(encoding="utf-8"))
     for name, figure in figures(parts, main):
         yield Picture(f"docs/figures/{name}.png", figure)
@@ -45,6 +48,7 @@ def _sections(study: Study, main: Study, parts: dict[str, Study]) -> Iterator[tu
     for half, part in parts.items():
         yield tables.methods(part, half)
     yield tables.ceiling(parts["reporting"])
+    yield tables.short_profile(study)
     yield tables.families(main)
     yield from claims.claims(study)
     yield tables.errors(main)
@@ -82,6 +86,13 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
     decided = sum(map(len, regimes.values()))
     yield "regime split", str(len(shared_of(main).problems) - decided)
     yield "regime too close", str(len(claims.too_close(main)))
+
+
+def _where_nothing_is_done(study: Study) -> Ratio | None:
+    """What the plan of the other regimes would do where the rule is to do nothing."""
+    benign = claims.by_regime(study)["benign"]
+    members = {p for p in benign if half_of(p) == "calibration"}
+    return against(restricted(study, members, {PLAN, BASELINE}), PLAN, BASELINE)
 
 
 def _by_regime(study: Study, half: str) -> Iterator[tuple[str, str]]:

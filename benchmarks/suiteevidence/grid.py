@@ -54,7 +54,7 @@ RESTED = (
 )
 """The problems on which ``auto`` did nothing with one seed or more."""
 
-METHODS = (BASELINE, AUTO, *map(label, FIXED[:3]), ADAPTERS, WIDE, SHORT, *map(label, FIXED[3:]))
+METHODS = (BASELINE, AUTO, *map(label, FIXED[:3]), ADAPTERS, WIDE, *map(label, FIXED[3:]))
 
 
 def inverse_problems() -> tuple[str, ...]:
@@ -68,4 +68,5 @@ def stages() -> dict[str, Stage]:
         "methods": Stage(tuple(load_suite()), METHODS, SEEDS),
         "blocks": Stage(inverse_problems(), GLOBAL, SEEDS),
         "rested": Stage(RESTED, (PLAN,), SEEDS),
+        "short": Stage(tuple(load_suite()), (SHORT,), SEEDS[:1]),
     }

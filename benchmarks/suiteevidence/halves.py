@@ -16,6 +16,12 @@ def restricted(study: Study, problems: Collection[str], methods: Collection[str]
     return Study(runs, study.baseline, study.budget, study.mixtures)
 
 
+def of_seeds(study: Study, seeds: Collection[int]) -> Study:
+    """The runs of some seeds."""
+    runs = tuple(r for r in study.runs if r.seed in seeds)
+    return Study(runs, study.baseline, study.budget, study.mixtures)
+
+
 def halves(study: Study) -> dict[str, Study]:
     """The main methods on the problems of each half."""
     return {

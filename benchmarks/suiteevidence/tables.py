@@ -15,6 +15,7 @@ from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
 from conflictopt.experiment.report.statistics.shared import shared_of
 from conflictopt.experiment.report.statistics.signed_rank import signed_ranks
 from conflictopt.experiment.report.study import Study
+from conflictopt.problems.halves import HALVES, half_of
 
 from .goals import (
     LARGEST_RATIO,
@@ -28,22 +29,17 @@ from .goals import (
     standing,
 )
 from .grid import AUTO, BASELINE, SHORT
-from .halves import as_given
+from .halves import as_given, of_seeds, restricted
 from .words import ratio, reached, share, title
 
 Section = tuple[str, str]
 
 
 def aims(reporting: Study, calibration: Study) -> Section:
-    """The four aims: what was wanted, and what every variant of ``auto`` measured."""
-    autos = [m for m in (AUTO, SHORT) if m in reporting.methods]
-    columns = [_measured(reporting, calibration, method) for method in autos]
-    rows = [
-        [wanted, aim, *(cell for column in columns for cell in column[i])]
-        for i, (wanted, aim) in enumerate(_wanted(reporting, calibration))
-    ]
-    heads = ["reporting half", "aim", *(head for m in autos for head in (title(m), ""))]
-    return "aims", table(heads, rows, "l")
+    """The four aims: what was wanted, what was measured."""
+    both = zip(_wanted(reporting, calibration), _measured(reporting, calibration), strict=True)
+    rows = [[*wanted, *measured] for wanted, measured in both]
+    return "aims", table(["`auto`, reporting half", "aim", "measured", ""], rows, "l")
 
 
 def _wanted(reporting: Study, calibration: Study) -> list[tuple[str, str]]:
@@ -61,15 +57,15 @@ def _wanted(reporting: Study, calibration: Study) -> list[tuple[str, str]]:
     ]
 
 
-def _measured(reporting: Study, calibration: Study, method: str) -> list[tuple[str, str]]:
-    """What one method comes to, and whether that is the aim, in the order of ``_wanted``."""
-    found, alike = standing(reporting, method), as_given(reporting)
+def _measured(reporting: Study, calibration: Study) -> list[tuple[str, str]]:
+    """What ``auto`` comes to, and whether that is the aim, in the order of ``_wanted``."""
+    found, alike = standing(reporting, AUTO), as_given(reporting)
     rivals = [best_single(s) for s in (reporting, alike, calibration)]
     worse = f"on {len(found.worse)} of {found.close.total}"
     return [
         _below(found.to_plain, LARGEST_RATIO),
-        *(_below(against(reporting, method, rival), 1.0) for rival in rivals),
-        *(_often(standing(study, method).close) for study in (reporting, alike)),
+        *(_below(against(reporting, AUTO, rival), 1.0) for rival in rivals),
+        *(_often(standing(study, AUTO).close) for study in (reporting, alike)),
         (worse, reached(not found.worse, None, 0)),
     ]
 
@@ -128,7 +124,7 @@ def families(study: Study) -> Section:
 
 def ceiling(reporting: Study) -> Section:
     """What the best choice per problem would be worth."""
-    autos = [standing(reporting, m) for m in (AUTO, SHORT) if m in reporting.methods]
+    auto = standing(reporting, AUTO)
     fair = foresight(reporting)
     rows = [
         ["chosen and judged on the same seeds", f"{hindsight(reporting):.2f}", "100 %"],
@@ -137,11 +133,28 @@ def ceiling(reporting: Study) -> Section:
             f"{fair[0]:.2f}" if fair else "-",
             share(fair[1]) if fair else "-",
         ],
-        *([title(auto.method), ratio(auto.to_plain), share(auto.close)] for auto in autos),
+        ["`auto`", ratio(auto.to_plain), share(auto.close)],
     ]
     within = f"within {CLOSE:g} of the best"
     heads = ["best fixed method of each problem", "error / plain's", within]
     return "ceiling", table(heads, rows, "l")
+
+
+def short_profile(study: Study) -> Section:
+    """``auto`` with a shorter profile, on the seeds that were run with it."""
+    runs = of_seeds(study, {run.seed for run in study.runs if run.method == SHORT})
+    rows = []
+    for half in HALVES:
+        problems = {p for p in runs.problems if half_of(p) == half}
+        part = restricted(runs, problems, {BASELINE, AUTO, SHORT})
+        for method in (AUTO, SHORT):
+            found = problem_ratios(part, method, BASELINE)
+            worst = max(found, key=lambda p: found[p])
+            cells = [ratio(against(part, method, BASELINE)), f"{number(found[worst])} (`{worst}`)"]
+            above = sum(r > WORSE for r in found.values())
+            rows.append([half, str(len(found)), title(method), *cells, str(above)])
+    heads = ["half", "problems", "method", "error / plain's", "worst problem", f"above {WORSE:g}"]
+    return "short profile", table(heads, rows, "l")
 
 
 def errors(study: Study) -> Section:

@@ -69,10 +69,16 @@ class Training:
     method: str
     options: Sequence[str]
     seed: int
+    script_seed: int | None
     every: int
     update: str
     on_nonfinite: str
     against: str | None
+
+    @property
+    def start(self) -> int | None:
+        """Seed of the script's random numbers: two runs that are compared begin alike."""
+        return 0 if self.script_seed is None and self.against is not None else self.script_seed
 
     def auto_words(self) -> tuple[str, ...]:
         """The options of ``auto`` as they were asked for; none of another method."""
@@ -133,7 +139,9 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
     task = None
     try:
         with training_progress(Console(stderr=True)) as show:
-            task = script_runner()(script, arguments, options, lambda p: p.on_step.append(show))
+            task = script_runner()(
+                script, arguments, options, lambda p: p.on_step.append(show), training.start
+            )
             task.train()
     finally:
         # also of a script that fails late: what was trained until then is not lost
@@ -173,7 +181,8 @@ def _compared(
         )
         return columns
     written = json.loads((_folder(other, number) / "report.json").read_text(encoding="utf-8"))
-    both = {against: written["outcome"], **columns}
+    name = f"{against}, defaults" if against in columns else against
+    both = {name: written["outcome"], **columns}
     write_json(_folder(out, number) / "comparison.json", both)
     return both
 
@@ -187,6 +196,7 @@ def _run_apart(
     command += ["--method", str(training.against), "--out", str(folder)]
     command += ["--profile-steps", str(profiling.steps), *profiling.words()]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
+    command += ["--script-seed", str(training.start)]
     command += ["--update", training.update, "--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:

@@ -67,6 +67,7 @@ def report(
         rule=made.method.treatment.rule or Rule.default(),
         script=script,
         done="" if outcome is None else _done(made, outcome["method"]),
+        remarks=made.remarks,
         replays=replays,
         notes=notes,
         tables=tables,
@@ -109,7 +110,15 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
             table.add_row(
                 f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
             )
+    for number in range(len(results[-1]["unknowns"])):
+        found = (r["unknowns"][number : number + 1] for r in results)
+        table.add_row(f"unknown {number + 1}", *(_told(v[0]) if v else "-" for v in found))
     return table
+
+
+def _told(unknown: Any) -> str:
+    """The value of an unknown: a number, or an array of them in short."""
+    return f"{unknown:.5g}" if isinstance(unknown, (int, float)) else f"{unknown!s:.40}"
 
 
 def _iterations(made: Any) -> int:

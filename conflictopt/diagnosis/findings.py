@@ -39,6 +39,7 @@ class Findings:
         script: to be run again; ``None`` for a training loop of one's own.
         done: what the run that was profiled did with the plan, in a sentence; empty if it stopped
             there.
+        remarks: what else a reader of the verdict should know, in sentences.
         replays: what methods would have chosen along the profile.
         notes: what the report lacks, and why.
         tables: further tables, for the page only.
@@ -49,6 +50,7 @@ class Findings:
     rule: Rule = field(default_factory=Rule.default)
     script: Script | None = None
     done: str = ""
+    remarks: tuple[str, ...] = ()
     replays: tuple[Replay, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()

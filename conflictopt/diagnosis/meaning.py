@@ -141,8 +141,8 @@ def certainty_sentence(diagnosis: Diagnosis) -> str:
     first, last = diagnosis.steps
     when = f"steps {first} to {last}" if last > first else f"step {first}"
     basis = f"{counted(diagnosis.samples, 'sample')}, {when}"
-    if diagnosis.samples < 3:
-        return f"unknown: {basis}, too few to resample."
+    if diagnosis.too_short:
+        return f"unknown: {basis}, too few for that."
     errors = f"{diagnosis.margin:.1f}" if diagnosis.margin < 10 else "more than 10"
     return (
         f"of {RESAMPLES} random resamplings of the profile {share(diagnosis.confidence)} say "

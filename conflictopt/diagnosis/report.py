@@ -58,6 +58,7 @@ def _content(findings: Findings) -> dict[str, Any]:
         "verdict": {
             "headline": headline(diagnosis),
             "explanation": explanation(diagnosis),
+            "remarks": list(findings.remarks),
             "odds": dict(diagnosis.odds),
             "situation": diagnosis.situation,
         },

@@ -70,7 +70,7 @@ def _verdict(findings: Findings) -> Iterator[RenderableType]:
     decided = not (diagnosis.too_short or diagnosis.too_close)
     colour = _COLOURS[diagnosis.regime] if decided else "yellow"
     yield Text.assemble("Verdict: ", (headline(diagnosis), f"bold {colour}"))
-    yield Text(explanation(diagnosis))
+    yield Text(" ".join((explanation(diagnosis), *findings.remarks)))
     yield Text()
     if findings.done:
         yield Text.assemble(("This run: ", "bold"), findings.done)

@@ -32,6 +32,7 @@ from .heldout import HeldOutPoints
 from .host import ModelHost
 from .method import Method
 from .reader import LossReader, check_mean_square
+from .remarks import weights_remark
 from .unknowns import adopt_unknowns
 
 
@@ -136,6 +137,13 @@ class Patch:
     def reports(self) -> Reports:
         """Bounds that acted and fallbacks that were taken, by kind; see ``MultiLossOptimizer``."""
         return self.optimizer.reports if self.optimizer is not None else Reports()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the verdict should know of the model, in sentences."""
+        count = len(self.groups.entries) if self.groups is not None else 0
+        found = weights_remark(self._hook.loss_weights(count)) if count else None
+        return (found,) if found is not None else ()
 
     @property
     def metric_names(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import runpy
 import sys
 import traceback
@@ -12,11 +14,15 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 import conflictopt
 from conflictopt.core.errors import ConflictOptError, LossError
 
 from .effort import Effort
 
+_TENSORFLOW = re.compile(r"\s*(from deepxde\.backend import .*\btf\b|import tensorflow\b)")
 _OWN_LOOP = (
     "conflictopt's commands and patch() take part in model.train() only. Train by that, or wrap "
     "the optimizer of a loop of your own, opt = conflictopt.MultiLossOptimizer(optimizer, method), "
@@ -40,6 +46,8 @@ class ScriptRun:
         arguments: its command line.
         patch_options: keyword arguments of ``conflictopt.integrations.deepxde.patch``.
         on_patch: called with each patch as its model is built, to add listeners.
+        seed: of the random numbers of Python, numpy and torch when the script begins; it may set
+            its own later. Unless given they stay as they are.
 
     Attributes:
         patches: one per model the script built, in order.
@@ -51,11 +59,13 @@ class ScriptRun:
         arguments: Sequence[str],
         patch_options: Mapping[str, Any],
         on_patch: Callable[[Any], None] | None = None,
+        seed: int | None = None,
     ) -> None:
         self.path = path
         self.arguments = list(arguments)
         self.patch_options = dict(patch_options)
         self.on_patch = on_patch
+        self.seed = seed
         self.patches: list[Any] = []
         self._efforts: dict[int, Effort] = {}
 
@@ -101,6 +111,8 @@ class ScriptRun:
                 f"deepxde was already imported with the backend '{dde.backend.backend_name}'."
             )
         with self._patched_models(dde.Model), _no_windows(), _as_main(self.path, self.arguments):
+            if self.seed is not None:
+                _begin_with(self.seed)
             self._execute()
         if not self.trained:
             n = len(self.patches)
@@ -140,7 +152,19 @@ class ScriptRun:
             summary = "".join(traceback.format_exception_only(error)).rstrip()
             raise ScriptError(
                 f"'{self.path}' failed.\nTraceback (most recent call last):\n{shown}{summary}"
+                f"{self._tensorflow()}"
             ) from error
+
+    def _tensorflow(self) -> str:
+        """Why a script that computes with TensorFlow fails here."""
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        lines = [i for i, line in enumerate(text.splitlines(), 1) if _TENSORFLOW.match(line)]
+        if not lines:
+            return ""
+        return (
+            f"\nLine {lines[0]} takes TensorFlow from DeepXDE; conflictopt runs scripts with its "
+            "PyTorch backend. Import torch there, and write torch.exp for tf.exp and so on."
+        )
 
     @contextmanager
     def _patched_models(self, model_class: Any) -> Iterator[None]:
@@ -180,6 +204,13 @@ class ScriptRun:
                     f"'{self.path}' asks for the backend '{asked}'; conflictopt works with "
                     "DeepXDE's PyTorch backend only."
                 )
+
+
+def _begin_with(seed: int) -> None:
+    """Seed what DeepXDE draws points and weights with."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (the generator that DeepXDE and scripts use)
+    torch.manual_seed(seed)
 
 
 def _is_ours(filename: str) -> bool:

@@ -66,6 +66,15 @@ def script(tmp_path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def unseeded(script) -> Path:
+    """A script that trains the tiny model and seeds nothing, as most do."""
+    path = script("model.train(iterations=30)")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("dde.config.set_random_seed(0)", "pass"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
 def invoke() -> Callable[..., Any]:
     """``invoke(*words)``: the command line in this process, with its output and exit code."""
 

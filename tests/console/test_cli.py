@@ -276,6 +276,41 @@ def test_no_window_is_opened(script, invoke, attempt):
     assert "BACKEND agg" in done.stdout
 
 
+def test_the_seed_of_a_script(unseeded, invoke, tmp_path):
+    def losses(*words):
+        done = invoke("run", unseeded, "--method", "none", *SHORT, *words)
+        assert done.exit_code == 0, done.stderr
+        return json.loads((tmp_path / "report/report.json").read_text())["outcome"]["train_loss"]
+
+    first, again, other = (losses("--script-seed", seed) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_the_users_own_weights_are_told(script, invoke, tmp_path):
+    compiled = 'model.compile("adam", lr=1e-2, loss_weights=[1, 100])\n'
+    done = invoke("diagnose", script(compiled + TRAIN), *SHORT)
+    said = "The script weights its losses itself (loss_weights: 1, 100)."
+    assert said in " ".join(done.stdout.split())
+    report = json.loads((tmp_path / "report/report.json").read_text())
+    assert report["verdict"]["remarks"][0].startswith(said)
+    assert said in (tmp_path / "report/report.html").read_text()
+    for alike in ("", 'model.compile("adam", lr=1e-2, loss_weights=[2, 2])\n'):
+        assert "weights its losses" not in invoke("diagnose", script(alike + TRAIN), *SHORT).stdout
+
+
+def test_the_outcome_has_the_unknowns(script, invoke):
+    unknowns = (
+        "a, b = dde.Variable(0.5), dde.Variable([1.0, 2.0])\n"
+        'model.compile("adam", lr=1e-2, external_trainable_variables=[a, b])\n'
+    )
+    done = invoke("run", script(unknowns + TRAIN), "--method", "none", *SHORT)
+    assert done.exit_code == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("unknown")]
+    assert rows[0] == ["unknown", "1", "0.5"]
+    assert rows[1][:2] == ["unknown", "2"]
+    assert "".join(rows[1][2:]) == "[1.0,2.0]"
+
+
 def test_methods_as_json(invoke):
     done = invoke("methods", "--json")
     listed = json.loads(done.stdout)

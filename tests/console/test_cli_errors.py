@@ -68,6 +68,22 @@ def test_an_unknown_method_is_refused_before_the_script_runs(fails, script, tmp_
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("from deepxde.backend import tf", True),
+        ("from deepxde.backend import backend_name, tf", True),
+        ("import tensorflow as tf", True),
+        ("# from deepxde.backend import tf", False),
+        ("from deepxde.backend import torch", False),
+    ],
+)
+def test_a_script_for_tensorflow_is_told_so(fails, script, line, told):
+    path = script(TRAIN, start=f"if False:\n    pass\n{line}\nraise AttributeError('exp')\n")
+    hint = "Line 3 takes TensorFlow from DeepXDE; conflictopt runs scripts with its PyTorch backend"
+    assert (hint in fails("run", path)) is told
+
+
 def test_an_unknown_method_to_compare_with(fails, script, tmp_path):
     path = script(TRAIN, start="open('ran', 'w')\n")
     assert "Did you mean 'pcgrad'" in fails("run", path, "--against", "pcgard")

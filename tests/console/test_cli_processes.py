@@ -33,6 +33,23 @@ def test_run_against_another_method_compares_the_two(command, script, tmp_path):
     assert "pcgrad" in last
 
 
+def test_both_runs_of_a_comparison_begin_alike(command, unseeded, tmp_path):
+    """Also of a script that seeds nothing: with sum the second run is the first, bitwise."""
+    done = command("run", unseeded, "--method", "sum", "--against", "none", *SHORT)
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads((tmp_path / "report/comparison.json").read_text())
+    first, second = (outcome["train_loss"] for outcome in comparison.values())
+    assert first == second
+
+
+def test_a_method_is_compared_with_itself_at_its_defaults(command, script, tmp_path):
+    options = ("--method", "grad_norm", "--option", "form=one_sided", "--against", "grad_norm")
+    done = command("run", script(TRAIN), *options, *SHORT)
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads((tmp_path / "report/comparison.json").read_text())
+    assert list(comparison) == ["grad_norm, defaults", "grad_norm"]
+
+
 def test_every_model_is_compared(command, script, tmp_path):
     # as many models as the method is told to train
     path = script(

@@ -28,7 +28,7 @@ TEXTS = {
     "close": ("Profile longer to be sure, or take the choice meant for this case.",),
     "many": ("and 10 pairs with less conflict",),
     "one": ("There is only one loss, so nothing can conflict.",),
-    "single sample": ("too few to resample",),
+    "single sample": ("too few for that",),
 }
 
 

@@ -53,6 +53,7 @@ def _verdict(findings: Findings) -> str:
     inside = (
         f'<p class="title">{parts.text(capital(headline(diagnosis)))}</p>',
         parts.paragraph(explanation(diagnosis)),
+        *map(parts.paragraph, findings.remarks),
         parts.labelled("This run:", findings.done) if findings.done else "",
         parts.labelled("The plan:" if findings.done else "What to do:", advice.action),
         parts.lines(advice.lines),
