@@ -32,7 +32,7 @@ def draw_conflicts(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.set_yticks(range(len(names) - 1), [short(n, _NAME) for n in names[1:]])
     _turn(axes, names[:-1], 48)
     _plain(axes)
-    title(axes, "How often do they conflict? (2nd half)")
+    title(axes, "Share in conflict (2nd half)")
 
 
 def draw_layers(axes: Axes, diagnosis: Diagnosis) -> None:
