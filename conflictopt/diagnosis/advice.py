@@ -178,7 +178,7 @@ def _again(diagnosis: Diagnosis, script: Script | None) -> Line:
     steps = 2 * script.profile_steps
     if diagnosis.too_short and (span >= _SAMPLES or _ended_early(diagnosis, script)):
         # more steps are not to be had, or not needed: look at more of them
-        steps = script.profile_steps
+        steps = max(script.profile_steps, diagnosis.thresholds.enough_samples)
         kept["--profile-every"] = str(max(1, span // _SAMPLES))
     elif diagnosis.too_short:
         steps = max(_STEPS, steps)
@@ -189,7 +189,9 @@ def _again(diagnosis: Diagnosis, script: Script | None) -> Line:
 def _ended_early(diagnosis: Diagnosis, script: Script) -> bool:
     """Whether training stopped before the profile was complete."""
     steps = diagnosis.profile.steps
-    interval = int(steps[1] - steps[0]) if len(steps) > 1 else 1
+    asked = dict(zip(script.options[::2], script.options[1::2], strict=True))
+    alone = int(asked.get("--profile-every", 1))
+    interval = int(steps[1] - steps[0]) if len(steps) > 1 else alone
     return diagnosis.steps[1] + interval < script.profile_steps
 
 

@@ -130,6 +130,22 @@ def test_too_short_says_how_to_have_more_samples(samples, steps, words):
         assert found.action.startswith("Let the script train for at least 50 steps")
 
 
+@pytest.mark.parametrize(
+    ("steps", "every", "words"),
+    [
+        # the one sample is all of a profile of 30 steps: one of the default's thousand
+        (30, "40", []),
+        # training ended after it; of 30 steps no profile could have enough samples
+        (30, "1", ["--profile-steps", "50", "--profile-every", "1"]),
+    ],
+)
+def test_one_sample_says_how_to_have_more(steps, every, words):
+    diagnosis = diagnose(profile(("pde", "boundary"), samples=1))
+    script = Script("heat.py", (), steps, ("--profile-every", every))
+    lines = codes(advise(diagnosis, select(diagnosis), script=script))
+    assert shlex.split(lines[0])[1:] == ["diagnose", "heat.py", *words]
+
+
 def test_too_short_under_l_bfgs_says_what_a_step_is():
     diagnosis = diagnose(profile(("pde", "boundary"), samples=3))
     script = Script("heat.py", iterations=1000)
