@@ -14,7 +14,7 @@ from conflictopt.problems.halves import half_of
 
 from . import claims, tables
 from .figures import figures
-from .goals import against, best_single, foresight, hindsight, standing
+from .goals import against, best_single, foresight, hindsight, learned, standing
 from .grid import ADAPTERS, AUTO, BASELINE, METHODS, PLAN, WIDE, stages
 from .halves import as_given, halves, restricted
 from .words import ratio, share, title
@@ -74,6 +74,10 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
             yield f"{method} close, {half}", share(found.close)
             yield f"{method} worse, {half}", str(len(found.worse))
         yield from _by_regime(study, half)
+        known = learned(study)
+        yield f"learned problems, {half}", str(len(known))
+        part = restricted(study, known, {AUTO, BASELINE})
+        yield f"auto where learned, {half}", ratio(against(part, AUTO, BASELINE))
         yield f"auto over best single, {half}", ratio(against(study, AUTO, best_single(study)))
         alike = best_single(as_given(study))
         yield f"best as given, {half}", title(alike)

@@ -22,6 +22,8 @@ from .grid import BASELINE
 RNG_SEED = 20261128
 LARGEST_RATIO = 0.33
 """Aim: the error of ``auto`` over that of plain training."""
+UNLEARNED = 0.5
+"""The relative error from which on plain training has not learned a problem."""
 SMALLEST_SHARE = 0.8
 """Aim: the share of problems on which ``auto`` is within ``CLOSE`` of the best method."""
 
@@ -75,6 +77,12 @@ def standing(study: Study, method: str) -> Standing:
         Share(near, len(shared.problems)),
         tuple(p for _, p in reversed(worse)),
     )
+
+
+def learned(study: Study) -> set[str]:
+    """The problems that plain training gets somewhere with, in the runs of a study."""
+    shared = shared_of(study)
+    return {p for p in shared.problems if shared.errors[p, BASELINE] < UNLEARNED}
 
 
 def average(study: Study, method: str) -> float:

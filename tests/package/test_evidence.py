@@ -56,6 +56,11 @@ def test_a_failed_run_counts_as_worse():
     assert goals.standing(study(rows), "auto").worse == ("a", "b")
 
 
+def test_problems_that_plain_training_does_not_learn_are_told_apart():
+    rows = {"a": ((0.4, 0.4), (0.1, 0.1)), "b": ((0.4, 0.9), (0.1, 0.1))}
+    assert goals.learned(study(rows, ("none", "ntk"))) == {"a"}
+
+
 def test_hindsight_is_the_lowest_fixed_error():
     assert goals.hindsight(study(HALF)) == pytest.approx(0.5)
 
