@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .core.aggregator import Aggregator
+from .core.aggregator import Aggregator, members
 from .core.errors import LineSearchError
 from .core.layout import ParameterLayout
 
@@ -44,12 +44,16 @@ def check_scalar(
     blockwise = coefficients is not None and coefficients.ndim == 2
     if aggregator.has_scalar(layout) and not blockwise:
         return
+    # a recorder before the method is none of the user's
+    acting = [m.label for m in members(aggregator) if not m.plain]
+    blocks = layout.names
+    differ = f", or differ between the blocks {', '.join(blocks)}" if len(blocks) > 1 else ""
     raise LineSearchError(
-        f"{aggregator.label} has no scalar objective here: with its coefficients frozen, no "
-        "one weighted sum of the losses is what it minimises (weights may be negative, or differ "
-        f"between the blocks {', '.join(layout.names)}), but {type(optimizer).__name__} compares "
-        "values of one scalar between points. Use a reweighting method, 'pcgrad' with "
-        "blocks='global', or an optimizer without line search."
+        f"{' -> '.join(acting) or aggregator.label} has no scalar objective here: with its "
+        "coefficients frozen, no one weighted sum of the losses is what it minimises (weights may "
+        f"be negative{differ}), but {type(optimizer).__name__} compares values of one scalar "
+        "between points. Use a reweighting method, 'pcgrad' with blocks='global', or an optimizer "
+        "without line search."
     )
 
 

@@ -9,9 +9,11 @@ import torch
 from torch import optim
 
 from conflictopt import (
+    Chain,
     LineSearchError,
     MultiLossOptimizer,
     Needs,
+    Recorder,
     Reweighting,
     attach,
     make,
@@ -112,6 +114,15 @@ def test_config_refuses(pinn, same):
     net = pinn.net()
     opt = MultiLossOptimizer(lbfgs(net), "config")
     refused(pinn, opt, net, same, "ConFIG has no scalar objective")
+
+
+def test_the_refusal_names_what_acts_and_no_single_block(pinn, same):
+    net = pinn.net()
+    opt = MultiLossOptimizer(lbfgs(net), Chain(Recorder(9, 1), make("config")))
+    said = "minimises (weights may be negative), but LBFGS"
+    refused(pinn, opt, net, same, said)
+    with pytest.raises(LineSearchError, match=r"^ConFIG has no scalar objective"):
+        opt.step(lambda: pinn.losses(net))
 
 
 def test_pcgrad_without_unknowns_works(pinn):
