@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples [--iterations 300] [--out F]
 
-For every script: ``conflictopt diagnose`` and ``conflictopt run --method auto``, each in a process
-of its own, on a copy in which iteration counts and L-BFGS limits are reduced (as DeepXDE's own
-example tests do). Prints a table and writes the verdicts as JSON.
+For every script: ``conflictopt diagnose`` and ``conflictopt run --method auto --against none``,
+each in a process of its own, on a copy in which iteration counts and L-BFGS limits are reduced (as
+DeepXDE's own example tests do). Prints a table and writes verdicts and outcomes as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TIMEOUT = 300
+TIMEOUT = 900
 SCRIPTS = (
     "pinn_forward/Burgers.py",
     "pinn_forward/Euler_beam.py",
@@ -79,7 +79,16 @@ def run(command: list[str], folder: Path) -> str | None:
     return done.stderr.strip().splitlines()[-1] if done.returncode else None
 
 
-def attempt(script: Path, examples: Path, iterations: int) -> dict[str, object]:
+def outcomes(path: Path) -> dict[str, object]:
+    """Per method the script's own metrics, and the sum of its losses, at the last step."""
+    compared = json.loads(path.read_text())
+    return {
+        method: {"metrics": found["metrics"], "train loss": sum(found["train_loss"].values())}
+        for method, found in compared.items()
+    }
+
+
+def attempt(script: Path, examples: Path, iterations: int, seed: int) -> dict[str, object]:
     """Diagnose and run one script in a scratch copy of the examples."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "examples"
@@ -89,9 +98,10 @@ def attempt(script: Path, examples: Path, iterations: int) -> dict[str, object]:
             shutil.copytree(examples / "dataset", root / "dataset")
         copy = folder / script.name
         copy.write_text(reduced((examples / script).read_text(), iterations))
-        profile = ["--profile-steps", str(iterations // 2)]
-        result: dict[str, object] = {"script": str(script)}
-        for command in (["diagnose", copy.name], ["run", copy.name, "--method", "auto"]):
+        profile = ["--profile-steps", str(min(1000, iterations // 2))]
+        result: dict[str, object] = {"script": str(script), "seed": seed}
+        trained = ["--method", "auto", "--against", "none", "--script-seed", str(seed)]
+        for command in (["diagnose", copy.name], ["run", copy.name, *trained]):
             began = time.perf_counter()
             failure = run(["-m", "conflictopt", *command, *profile], folder)
             result[command[0]] = {"seconds": round(time.perf_counter() - began, 1)}
@@ -107,6 +117,7 @@ def attempt(script: Path, examples: Path, iterations: int) -> dict[str, object]:
             "plan": plan["kind"],
             "reason": plan["reason"],
             "steps": report["outcome"]["steps"],
+            "outcomes": outcomes(folder / "report" / "comparison.json"),
         }
         return result
 
@@ -116,14 +127,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("examples", type=Path)
     parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0, help="of the scripts")
     parser.add_argument("--out", type=Path, default=Path("deepxde_examples.json"))
-    parser.add_argument("--only", default="", help="part of a script's name")
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of scripts' names")
     arguments = parser.parse_args()
     results = []
     for name in SCRIPTS:
-        if arguments.only not in name:
+        if not any(part in name for part in arguments.only):
             continue
-        results.append(attempt(Path(name), arguments.examples, arguments.iterations))
+        chosen = Path(name), arguments.examples, arguments.iterations, arguments.seed
+        results.append(attempt(*chosen))
         r = results[-1]
         if "error" in r:
             verdict = f"{r['error']} (under plain python: {r['error under plain python']})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from sections import Part
 
 from .adapter_ablation import adapter_ablation
+from .deepxde_examples import deepxde_examples
 from .plan_screens import plan_screens
 from .solver_cost import solver_cost
 from .step_cost import step_cost
@@ -30,3 +31,4 @@ def parts(root: Path) -> Iterator[Part]:
     yield from suite_regimes(results)
     yield from adapter_ablation(results)
     yield from plan_screens()
+    yield from deepxde_examples(results)

@@ -50,6 +50,11 @@ class Script:
         return shlex.join(line)
 
     @property
+    def asked(self) -> dict[str, str]:
+        """The further words as options with their values."""
+        return dict(zip(self.options[::2], self.options[1::2], strict=True))
+
+    @property
     def plain(self) -> str:
         """The script without conflictopt."""
         return shlex.join(("python", self.path, *self.arguments))
@@ -173,7 +178,7 @@ def _again(diagnosis: Diagnosis, script: Script | None) -> Line:
     if script is None:
         steps = max(_STEPS, 2 * span)
         return Line("Again", f"Recorder(steps={steps}, every={steps // 100})")
-    kept = dict(zip(script.options[::2], script.options[1::2], strict=True))
+    kept = script.asked
     kept.pop("--profile-every", None)
     steps = 2 * script.profile_steps
     if diagnosis.too_short and (span >= _SAMPLES or _ended_early(diagnosis, script)):
@@ -189,8 +194,7 @@ def _again(diagnosis: Diagnosis, script: Script | None) -> Line:
 def _ended_early(diagnosis: Diagnosis, script: Script) -> bool:
     """Whether training stopped before the profile was complete."""
     steps = diagnosis.profile.steps
-    asked = dict(zip(script.options[::2], script.options[1::2], strict=True))
-    alone = int(asked.get("--profile-every", 1))
+    alone = int(script.asked.get("--profile-every", 1))
     interval = int(steps[1] - steps[0]) if len(steps) > 1 else alone
     return diagnosis.steps[1] + interval < script.profile_steps
 
