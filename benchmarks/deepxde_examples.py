@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples [--iterations 300] [--out F]
 
-For every script: ``conflictopt diagnose`` and ``conflictopt run --method auto --against none``,
-each in a process of its own, on a copy in which iteration counts and L-BFGS limits are reduced (as
-DeepXDE's own example tests do). Prints a table and writes verdicts and outcomes as JSON.
+For every script, method and seed ``conflictopt run``, on a copy in which iteration counts and
+L-BFGS limits are reduced (as DeepXDE's own example tests do). Writes verdicts and outcomes as
+JSON; what the file holds is not run again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import Any
 
-TIMEOUT = 900
+from joblib import Parallel, delayed
+
+TIMEOUT = 3600
 SCRIPTS = (
+    "pinn_forward/Beltrami_flow.py",
     "pinn_forward/Burgers.py",
     "pinn_forward/Euler_beam.py",
     "pinn_forward/Helmholtz_Dirichlet_2d.py",
@@ -35,9 +38,12 @@ SCRIPTS = (
     "pinn_forward/Poisson_PointSetOperator_1d.py",
     "pinn_forward/Poisson_Robin_1d.py",
     "pinn_forward/Poisson_periodic_1d.py",
+    "pinn_forward/american_put.py",
     "pinn_forward/diffusion_1d.py",
     "pinn_forward/diffusion_1d_resample.py",
+    "pinn_forward/elasticity_plate.py",
     "pinn_forward/heat_resample.py",
+    "pinn_forward/ode_2nd.py",
     "pinn_forward/ode_system.py",
     "pinn_forward/wave_1d.py",
     "pinn_inverse/Lorenz_inverse.py",
@@ -48,9 +54,8 @@ SCRIPTS = (
     "pinn_inverse/elliptic_inverse_field.py",
     "pinn_inverse/elliptic_inverse_field_batch.py",
     "pinn_inverse/reaction_inverse.py",
-    "pinn_forward/elasticity_plate.py",
-    "pinn_forward/Beltrami_flow.py",
 )
+PRINTED = re.compile(r"(?im)^l2 relative error[^:\n]*:\s*([0-9.e+-]+)\s*$")
 
 
 def reduced(source: str, iterations: int) -> str:
@@ -61,35 +66,24 @@ def reduced(source: str, iterations: int) -> str:
     return re.sub(r"(^import deepxde as dde\n)", r"\1" + limit, source, count=1, flags=re.M)
 
 
-def run(command: list[str], folder: Path) -> str | None:
-    """Run Python; ``None`` when it succeeds, else the last line it printed."""
-    environment = {**os.environ, "DDEBACKEND": "pytorch", "MPLBACKEND": "Agg"}
-    try:
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end after {TIMEOUT} s"
-    return done.stderr.strip().splitlines()[-1] if done.returncode else None
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python."""
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    backends = {"DDEBACKEND": "pytorch", "MPLBACKEND": "Agg"}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, **one_thread, **backends},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
 
 
-def outcomes(path: Path) -> dict[str, object]:
-    """Per method the script's own metrics, and the sum of its losses, at the last step."""
-    compared = json.loads(path.read_text())
-    return {
-        method: {"metrics": found["metrics"], "train loss": sum(found["train_loss"].values())}
-        for method, found in compared.items()
-    }
-
-
-def attempt(script: Path, examples: Path, iterations: int, seed: int) -> dict[str, object]:
-    """Diagnose and run one script in a scratch copy of the examples."""
+def attempt(examples: Path, name: str, method: str, iterations: int, seed: int) -> dict[str, Any]:
+    """Run one script in a scratch copy of the examples."""
+    script = Path(name)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "examples"
         folder = root / script.parent
@@ -98,52 +92,69 @@ def attempt(script: Path, examples: Path, iterations: int, seed: int) -> dict[st
             shutil.copytree(examples / "dataset", root / "dataset")
         copy = folder / script.name
         copy.write_text(reduced((examples / script).read_text(), iterations))
-        profile = ["--profile-steps", str(min(1000, iterations // 2))]
-        result: dict[str, object] = {"script": str(script), "seed": seed}
-        trained = ["--method", "auto", "--against", "none", "--script-seed", str(seed)]
-        for command in (["diagnose", copy.name], ["run", copy.name, *trained]):
-            began = time.perf_counter()
-            failure = run(["-m", "conflictopt", *command, *profile], folder)
-            result[command[0]] = {"seconds": round(time.perf_counter() - began, 1)}
-            if failure:
-                plainly = run([copy.name], folder)
-                return {**result, "error": failure, "error under plain python": plainly}
+        chosen, *options = method.split(":")
+        command = ["-m", "conflictopt", "run", copy.name, "--method", chosen]
+        command += [word for option in options for word in ("--option", option)]
+        command += ["--script-seed", str(seed)]
+        command += ["--profile-steps", str(min(1000, iterations // 2))]
+        identity = {"script": name, "method": method, "seed": seed, "iterations": iterations}
+        try:
+            done = run(command, folder)
+        except subprocess.TimeoutExpired:
+            return {**identity, "error": f"no end after {TIMEOUT} s"}
+        if done.returncode:
+            plainly = run([copy.name], folder)
+            error = done.stderr.strip().splitlines()[-1]
+            return {**identity, "error": error, "plain python fails": bool(plainly.returncode)}
         report = json.loads((folder / "report" / "report.json").read_text())
-        diagnosis, plan = report["diagnosis"], report["plan"]
-        result |= {
-            "losses": [entry["name"] for entry in diagnosis["losses"]],
-            "regime": diagnosis["regime"],
-            "norm_ratio": diagnosis["norm_ratio"],
-            "plan": plan["kind"],
-            "reason": plan["reason"],
-            "steps": report["outcome"]["steps"],
-            "outcomes": outcomes(folder / "report" / "comparison.json"),
+        return {
+            **identity,
+            **_found(report),
+            "printed": list(map(float, PRINTED.findall(done.stdout))),
         }
-        return result
+
+
+def _found(report: dict[str, Any]) -> dict[str, Any]:
+    diagnosis, plan, outcome = report["diagnosis"], report["plan"], report["outcome"]
+    kept = ("steps", "wall_time_s", "train_loss", "metrics", "best", "unknowns", "trained_with")
+    return {
+        "losses": [entry["name"] for entry in diagnosis["losses"]],
+        "regime": diagnosis["regime"],
+        "norm_ratio": diagnosis["norm_ratio"],
+        "plan": plan["kind"],
+        **{key: outcome[key] for key in kept},
+    }
 
 
 def main() -> None:
-    """Run all scripts and print the table."""
+    """Run all scripts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("examples", type=Path)
     parser.add_argument("--iterations", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0, help="of the scripts")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the scripts")
+    told = "names, with options as in auto:reweighting=ntk"
+    parser.add_argument("--methods", nargs="+", default=["none", "auto"], help=told)
     parser.add_argument("--out", type=Path, default=Path("deepxde_examples.json"))
     parser.add_argument("--only", nargs="+", default=[""], help="parts of scripts' names")
-    arguments = parser.parse_args()
-    results = []
-    for name in SCRIPTS:
-        if not any(part in name for part in arguments.only):
-            continue
-        chosen = Path(name), arguments.examples, arguments.iterations, arguments.seed
-        results.append(attempt(*chosen))
-        r = results[-1]
-        if "error" in r:
-            verdict = f"{r['error']} (under plain python: {r['error under plain python']})"
-        else:
-            verdict = f"{r['losses']}: {r['regime']} -> {r['plan']} ({r['steps']} steps)"
-        print(f"{name}: {verdict}", flush=True)
-        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    results = json.loads(given.out.read_text()) if given.out.exists() else []
+    keys = ("script", "method", "seed", "iterations")
+    known = {tuple(r[k] for k in keys) for r in results}
+    wanted = [
+        (name, method, given.iterations, seed)
+        for seed in given.seeds
+        for name in SCRIPTS
+        if any(part in name for part in given.only)
+        for method in given.methods
+        if (name, method, seed, given.iterations) not in known
+    ]
+    jobs = (delayed(attempt)(given.examples, *task) for task in wanted)
+    for r in Parallel(n_jobs=given.workers, return_as="generator_unordered")(jobs):
+        told = r.get("error") or f"{r['losses']}: {r['regime']}, plan {r['plan']}"
+        print(f"{r['script']}, {r['method']}, seed {r['seed']}: {told}", flush=True)
+        results = sorted([*results, r], key=lambda r: [str(r[k]) for k in keys])
+        given.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

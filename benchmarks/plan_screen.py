@@ -14,7 +14,7 @@ from pathlib import Path
 
 from studyscript import main
 
-from conflictopt.experiment.budget import budget
+from conflictopt.experiment.budget import Budget, budget
 from conflictopt.experiment.methods import MethodExpression
 from conflictopt.experiment.records import load
 from conflictopt.experiment.report.markdown import code, number, table
@@ -71,6 +71,7 @@ class Screen:
     Attributes:
         name: of its records and its table.
         rate: the learning rate.
+        constant: whether it stays; else it falls along a cosine.
         problems, methods: of its runs, every combination.
         few, more: further methods on some of the problems.
         seeds: of its runs.
@@ -83,6 +84,7 @@ class Screen:
     few: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    constant: bool = False
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:
@@ -95,6 +97,12 @@ class Screen:
             for p in problems
             for m in methods
         ]
+
+    @property
+    def budget(self) -> Budget:
+        """Of its runs."""
+        limit = replace(budget("cpu"), learning_rate=self.rate)
+        return replace(limit, final_rate=self.rate) if self.constant else limit
 
     def study(self) -> Study:
         """Its records."""
@@ -109,10 +117,11 @@ SCREENS = (
         (
             *("none", "ntk", "lr_annealing", "grad_norm:form=one_sided", "pcgrad", "ntk+pcgrad"),
             *("rba:start_at=residual", "rba+ntk", "ntk+after", _LAST, _HIDDEN, _DELTAS),
+            *("pcgrad+after", "ntk+pcgrad+after", "lr_annealing+pcgrad+after"),
         ),
         _FEW,
         (
-            *("pcgrad+after", "upgrad+after"),
+            "upgrad+after",
             f"adapters:placement=hidden:{_LATE}+ntk+pcgrad+after",
             f"adapters:{_WEIGHTS}:{_LATE}+ntk+pcgrad+after",
             f"adapters:{_WEIGHTS}:{_LATE}+pcgrad+after",
@@ -122,6 +131,13 @@ SCREENS = (
             f"adapters:placement=weights:{_LATE}+ntk+after",
             f"adapters:{_WEIGHTS}:attach=300+ntk+after:steps=300",
         ),
+    ),
+    Screen(
+        "plan_screen_constant",
+        1e-3,
+        (*_CORE, *_WIDER),
+        ("none", "ntk", "pcgrad", "ntk+after", "pcgrad+after", "ntk+pcgrad+after"),
+        constant=True,
     ),
     Screen(
         "plan_screen_cpu",
@@ -137,6 +153,8 @@ SCREENS = (
             f"adapters:learning_rate=0.1:{_LATE}+ntk+pcgrad+after",
             *("ntk+pcgrad", "ntk+pcgrad+after:steps=300"),
             *("auto:look=race", "auto:rediagnose_every=1000"),
+            *("lr_annealing+after", "lr_annealing+pcgrad+after"),
+            *(f"grad_norm:form=one_sided+{rest}" for rest in ("after", "pcgrad+after")),
         ),
     ),
     Screen(
@@ -159,7 +177,7 @@ def run(workers: int) -> None:
     """Do the runs that have no record yet."""
     suite = load_suite()
     for screen in SCREENS:
-        limit = replace(budget("cpu"), learning_rate=screen.rate)
+        limit = screen.budget
         tasks = [Task(suite[p], MethodExpression.parse(m), s, limit) for p, m, s in screen.runs]
         folder = RECORDS / screen.name
         run_study(tasks, folder, workers=workers, on_progress=lambda r: print(r.task.label))

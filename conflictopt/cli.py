@@ -116,8 +116,11 @@ def run(
         typer.Option(help="option of the method, key=value; for auto: reweighting, rank, ..."),
     ] = None,
     against: Annotated[
-        str | None,
-        typer.Option(help="first run the script with this method, at its defaults, and compare"),
+        list[str] | None,
+        typer.Option(
+            help="first run the script with this method, at its defaults, and compare; again for "
+            "further methods"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
     script_seed: Annotated[
@@ -125,7 +128,7 @@ def run(
         typer.Option(
             min=0,
             help="seed of random, numpy and torch as the script begins; with --against 0 unless "
-            "given, so that both runs begin alike",
+            "given, so that all runs begin alike",
         ),
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
@@ -142,8 +145,9 @@ def run(
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
     profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
+    others = tuple(dict.fromkeys(against or []))
     training = commands.Training(
-        method, option or [], seed, script_seed, every, update.value, on_nonfinite.value, against
+        method, option or [], seed, script_seed, every, update.value, on_nonfinite.value, others
     )
     guarded(lambda: commands.run(script, arguments or [], profiling, training))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from .adapters.design import AdapterDesign
 from .core.aggregator import Aggregator, Needs, Reweighting
@@ -12,14 +13,22 @@ from .core.errors import MethodError
 from .course.design import design_of
 from .diagnosis.profile import Profile
 from .diagnosis.regime import Diagnosis, diagnose
+from .diagnosis.registered import reads_residuals
 from .diagnosis.rule import Rule
-from .diagnosis.selection import Plan, select
+from .diagnosis.selection import Plan, PlanKind, select
 from .diagnosis.thresholds import Thresholds
 from .registry import make
 
-NO_RESIDUALS = "lr_annealing"
-"""The reweighting of plans where residuals cannot be read (losses that are no mean squares): of
-those that read gradients alone, that with the lowest errors in benchmarks/results/plan_screen."""
+NO_RESIDUALS = "pcgrad"
+"""The surgery of plans that have no other, in place of a reweighting that reads residuals where
+these cannot be read (losses that are no mean squares): of what reads gradients alone and begins
+after a profile, that with the lowest errors in benchmarks/results/plan_screen_cpu."""
+
+WEIGHTED = (
+    "the losses have weights of the user's own ({weights}), and where they have, '{plan}' can do "
+    "harm (docs/evidence.md, outside the suite). To have weights chosen all the same, name the "
+    "reweighting (--option reweighting=ntk)."
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class Treatment:
             adapters, fields at their defaults are the rule's. Unless given the rule decides.
         rule: what to do in which regime; the one that comes with conflictopt unless given.
         thresholds: of the regimes; those of the rule unless given.
+        residuals: whether residuals can be read. Where not, and unless reweighting is given, plans
+            have surgery in place of a reweighting that reads them: their own, or ``NO_RESIDUALS``.
 
     Raises:
         MethodError: thresholds beside a rule, or the name of another method than reweighting.
@@ -42,6 +53,7 @@ class Treatment:
     design: AdapterDesign | None = None
     rule: Rule | None = None
     thresholds: Thresholds | None = None
+    residuals: bool = True
 
     def __post_init__(self) -> None:
         if self.rule is not None and self.thresholds is not None:
@@ -61,9 +73,19 @@ class Treatment:
         own = self.rule.thresholds if self.rule is not None else None
         return diagnose(profile, self.thresholds or own)
 
-    def select(self, diagnosis: Diagnosis) -> Plan:
-        """The plan for a verdict."""
-        return self._asked_for(select(diagnosis, self._name, rule=self.rule))
+    def select(self, diagnosis: Diagnosis, weights: Sequence[float] = ()) -> Plan:
+        """The plan for a verdict.
+
+        Args:
+            weights: by which the user multiplies the losses, as far as known. Where they differ
+                nothing is done, unless reweighting, adapters or a rule was asked for.
+        """
+        plan = self._asked_for(select(diagnosis, self._name, rule=self.rule))
+        asked = (self.reweighting, self.design, self.rule)
+        if plan.kind == "none" or len(set(weights)) < 2 or any(a is not None for a in asked):
+            return plan
+        told = ", ".join(f"{w:g}" for w in weights)
+        return Plan("none", None, False, WEIGHTED.format(weights=told, plan=plan))
 
     def method(self, plan: Plan, searching: bool = False) -> Aggregator:
         """The method that carries out a plan.
@@ -97,6 +119,7 @@ class Treatment:
                 yield self._asked_for(plan)
 
     def _asked_for(self, plan: Plan) -> Plan:
+        plan = plan if self.residuals or self.reweighting is not None else _from_gradients(plan)
         return plan if self.design is None else plan.with_adapters()
 
     @property
@@ -105,7 +128,7 @@ class Treatment:
         return AdapterDesign() if self.design is None else self.design
 
     def without_residuals(self) -> Treatment | None:
-        """The same for losses whose residuals cannot be read: plans weight by ``NO_RESIDUALS``.
+        """The same for losses whose residuals cannot be read.
 
         Returns:
             ``None`` if the user chose the reweighting, or no plan reads residuals.
@@ -113,7 +136,7 @@ class Treatment:
         methods = [self.method(plan) for plan in self.plans("")]
         if self.reweighting is not None or not any(m.needs & Needs.RESIDUALS for m in methods):
             return None
-        return replace(self, reweighting=NO_RESIDUALS)
+        return replace(self, residuals=False)
 
     @property
     def usual(self) -> str | None:
@@ -124,3 +147,13 @@ class Treatment:
     def _name(self) -> str | None:
         given = self.reweighting
         return type(given).__name__ if isinstance(given, Aggregator) else given
+
+
+def _from_gradients(plan: Plan) -> Plan:
+    """A plan with surgery alone in place of a reweighting that reads residuals."""
+    if plan.reweighting is None or not reads_residuals(plan.reweighting):
+        return plan
+    kind = cast(PlanKind, "adapters + surgery" if plan.adapters else "surgery")
+    reason = f"{plan.reason} Residuals cannot be read: surgery alone, without '{plan.reweighting}'."
+    surgery = plan.surgery or NO_RESIDUALS
+    return replace(plan, kind=kind, reweighting=None, surgery=surgery, reason=reason)

@@ -73,12 +73,12 @@ class Training:
     every: int
     update: str
     on_nonfinite: str
-    against: str | None
+    against: tuple[str, ...]
 
     @property
     def start(self) -> int | None:
-        """Seed of the script's random numbers: two runs that are compared begin alike."""
-        return 0 if self.script_seed is None and self.against is not None else self.script_seed
+        """Seed of the script's random numbers: runs that are compared begin alike."""
+        return 0 if self.script_seed is None and self.against else self.script_seed
 
     def auto_words(self) -> tuple[str, ...]:
         """The options of ``auto`` as they were asked for; none of another method."""
@@ -133,9 +133,10 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
     """Train the script, print verdict and outcome, write the report."""
     console = Console()
     options = {**profiling.patch_options(), **training.patch_options()}
-    if training.against is not None:
-        patch_method(training.against, {})
-        _run_apart(script, arguments, profiling, training)
+    for other in training.against:
+        patch_method(other, {})
+    for other in training.against:
+        _run_apart(script, arguments, profiling, training, other)
     task = None
     try:
         with training_progress(Console(stderr=True)) as show:
@@ -153,8 +154,8 @@ def run(script: Path, arguments: list[str], profiling: Profiling, training: Trai
             again = profiling.script(script, arguments, training.auto_words())
             report(console, made, folder, again, (number, len(trained)), result)
             columns = {training.method: result}
-            if training.against is not None:
-                columns = _compared(console, profiling.out, number, training.against, columns)
+            if training.against:
+                columns = _compared(console, profiling.out, number, training, result)
             console.print(outcome_table(columns))
             for kind, told in made.reports.items():
                 line = f"{kind}, {told.count} steps, last {told.last}: {told.message}"
@@ -167,37 +168,41 @@ def _folder(out: Path, number: int) -> Path:
 
 
 def _compared(
-    console: Console, out: Path, number: int, against: str, columns: dict[str, Any]
+    console: Console, out: Path, number: int, training: Training, result: dict[str, Any]
 ) -> dict[str, Any]:
-    """The outcomes of a model under both methods, if the other run trained it too."""
-    other = out / against
-    models = json.loads((other / "report.json").read_text(encoding="utf-8"))["models"]
-    if number > models:
-        # reports of a run before this one may lie there
-        console.print(
-            f"\nNo comparison: with --method {against} the script trained {models} "
-            f"model{'s' * (models != 1)} only.",
-            soft_wrap=True,
-        )
-        return columns
-    written = json.loads((_folder(other, number) / "report.json").read_text(encoding="utf-8"))
-    name = f"{against}, defaults" if against in columns else against
-    both = {name: written["outcome"], **columns}
-    write_json(_folder(out, number) / "comparison.json", both)
-    return both
+    """The outcomes of a model under all methods whose runs trained it."""
+    columns: dict[str, Any] = {}
+    for against in training.against:
+        other = out / against
+        models = json.loads((other / "report.json").read_text(encoding="utf-8"))["models"]
+        if number > models:
+            # reports of a run before this one may lie there
+            console.print(
+                f"\nNo comparison: with --method {against} the script trained {models} "
+                f"model{'s' * (models != 1)} only.",
+                soft_wrap=True,
+            )
+            continue
+        path = _folder(other, number) / "report.json"
+        name = f"{against}, defaults" if against == training.method else against
+        columns[name] = json.loads(path.read_text(encoding="utf-8"))["outcome"]
+    columns[training.method] = result
+    if len(columns) > 1:
+        write_json(_folder(out, number) / "comparison.json", columns)
+    return columns
 
 
 def _run_apart(
-    script: Path, arguments: list[str], profiling: Profiling, training: Training
+    script: Path, arguments: list[str], profiling: Profiling, training: Training, against: str
 ) -> None:
-    """Run the script under the other method, in a process of its own."""
-    folder = profiling.out / str(training.against)
+    """Run the script under another method, in a process of its own."""
+    folder = profiling.out / against
     command = [sys.executable, "-m", "conflictopt", "run", str(script)]
-    command += ["--method", str(training.against), "--out", str(folder)]
+    command += ["--method", against, "--out", str(folder)]
     command += ["--profile-steps", str(profiling.steps), *profiling.words()]
     command += ["--seed", str(training.seed), "--every", str(training.every)]
     command += ["--script-seed", str(training.start)]
     command += ["--update", training.update, "--on-nonfinite", training.on_nonfinite]
     finished = subprocess.run([*command, "--", *arguments], check=False)
     if finished.returncode:
-        raise ConflictOptError(f"the run with --method {training.against} failed; see above.")
+        raise ConflictOptError(f"the run with --method {against} failed; see above.")

@@ -106,14 +106,20 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     table.add_row("training time, s", *("-" if t is None else f"{t:.1f}" for t in times))
     for section, label in (("train_loss", "train loss"), ("metrics", "metric")):
         for key in results[-1][section]:
-            cells = (r[section].get(key) for r in results)
-            table.add_row(
-                f"{label} {key}", *("-" if v is None else f"{float(v):.3g}" for v in cells)
-            )
+            table.add_row(f"{label} {key}", *(_short(r[section].get(key)) for r in results))
+    bests = [r["best"] or {"metrics": {}} for r in results]
+    table.add_row("best step", *(str(b.get("step", "-")) for b in bests))
+    table.add_row("train loss there", *(_short(b.get("train_loss")) for b in bests))
+    for key in bests[-1]["metrics"]:
+        table.add_row(f"metric {key} there", *(_short(b["metrics"].get(key)) for b in bests))
     for number in range(len(results[-1]["unknowns"])):
         found = (r["unknowns"][number : number + 1] for r in results)
         table.add_row(f"unknown {number + 1}", *(_told(v[0]) if v else "-" for v in found))
     return table
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _told(unknown: Any) -> str:

@@ -99,7 +99,7 @@ def advise(
     if diagnosis.too_close and diagnosis.pairs:
         action = f"Profile longer to be sure, or take the choice meant for this case. {action}"
         lines = (_again(diagnosis, script), *lines)
-    return Advice(action, lines, _basis(plan, evidence_of(diagnosis, rule)))
+    return Advice(action, lines, _basis(plan, evidence_of(diagnosis, plan, rule)))
 
 
 def _action(plan: Plan) -> str:
@@ -216,9 +216,12 @@ def _longer(diagnosis: Diagnosis, script: Script | None) -> str:
     return f"Let the script train for at least {enough} steps, and take a sample in each. {now}"
 
 
-def evidence_of(diagnosis: Diagnosis, rule: Rule | None = None) -> str:
-    """What justifies the rule's plan for a diagnosis; empty where no rule is asked."""
-    return (rule or Rule.default()).evidence.get(f"plans.{diagnosis.situation}", "")
+def evidence_of(diagnosis: Diagnosis, plan: Plan, rule: Rule | None = None) -> str:
+    """What justifies the rule's plan for a diagnosis; empty where the plan is not the rule's."""
+    rule, situation = rule or Rule.default(), diagnosis.situation
+    if situation is None or (plan.kind == "none") != (rule.plans[situation].kind == "none"):
+        return ""
+    return rule.evidence.get(f"plans.{situation}", "")
 
 
 def _basis(plan: Plan, evidence: str = "") -> str:

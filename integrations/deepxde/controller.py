@@ -81,7 +81,7 @@ class Patch:
         return made
 
     def _select(self, diagnosis: Diagnosis) -> Plan:
-        return self.method.treatment.select(diagnosis)
+        return self.method.treatment.select(diagnosis, self._weights())
 
     def _treat(self, plan: Plan) -> Aggregator:
         """The method of a plan under the optimizer in use."""
@@ -141,9 +141,12 @@ class Patch:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the verdict should know of the model, in sentences."""
-        count = len(self.groups.entries) if self.groups is not None else 0
-        found = weights_remark(self._hook.loss_weights(count)) if count else None
+        found = weights_remark(self._weights())
         return (found,) if found is not None else ()
+
+    def _weights(self) -> list[float]:
+        """The user's weights of the losses; none before the first step."""
+        return self._hook.loss_weights(len(self.groups.entries)) if self.groups is not None else []
 
     @property
     def metric_names(self) -> tuple[str, ...]:

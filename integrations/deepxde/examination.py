@@ -109,14 +109,14 @@ class Examination:
         return any(method.needs & READS for method in planned)
 
     def _goes_without_residuals(self, error: ResidualError) -> bool:
-        """Have plans reweight by a method that reads none, where the user has not chosen one."""
+        """Have plans that read none, where the user has not chosen the reweighting."""
         treatment = self._method.treatment
         other = treatment.without_residuals()
         if self._optimizer.aggregator.needs & READS or other is None:
             return False
         self._patch.note(
-            f"plans use '{other.reweighting}' instead of '{treatment.usual}', which reads "
-            f"residuals, since: {error}"
+            f"plans have surgery alone in place of '{treatment.usual}', which reads residuals, "
+            f"since: {error}"
         )
         self._patch.method = replace(self._method, treatment=other)
         return True

@@ -11,9 +11,11 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
     ``wall_time_s`` is ``seconds``, the time within the model's own calls of ``train``; ``None`` if
     the script trains the model without them.
     ``train_loss`` and ``test_loss`` are DeepXDE's own entries (user weights included);
-    ``metrics`` are those the script compiled the model with.
+    ``metrics`` are those the script compiled the model with. ``best`` is of the step that DeepXDE
+    itself calls best, the displayed one with the lowest sum of the train losses; ``None`` before
+    any is.
     """
-    history = patch.model.losshistory
+    history, state = patch.model.losshistory, patch.model.train_state
     entries = list(patch.groups.entries) if patch.groups is not None else []
     last = history.metrics_test[-1] if history.metrics_test else []
     return {
@@ -29,6 +31,13 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
         "train_loss": _named(entries, history.loss_train),
         "test_loss": _named(entries, history.loss_test),
         "metrics": _named(list(patch.metric_names), [last]),
+        "best": None
+        if state.best_metrics is None
+        else {
+            "step": state.best_step,
+            "train_loss": float(state.best_loss_train),
+            "metrics": _named(list(patch.metric_names), [state.best_metrics]),
+        },
         "unknowns": [v.detach().cpu().tolist() for v in patch.model.external_trainable_variables],
         "adapter_parameters": (
             sum(p.numel() for p in patch.adapters.parameters()) if patch.adapters else 0

@@ -16,6 +16,5 @@ def weights_remark(weights: Sequence[float]) -> str | None:
     told = ", ".join(f"{w:g}" for w in weights)
     return (
         f"The script weights its losses itself (loss_weights: {told}). All numbers here are of the "
-        "weighted losses, and a method that reweights puts its own weights on top, which can undo "
-        "yours: compare with the plain run, or try surgery alone (--method pcgrad)."
+        "weighted losses; a method that reweights puts its own weights on top, which undoes yours."
     )

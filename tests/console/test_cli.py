@@ -122,11 +122,14 @@ def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path,
     assert outcome["method"] == method
     assert outcome["steps"] == 30
     assert list(outcome["train_loss"]) == ["pde", "boundary"]
-    assert list(outcome["metrics"]) == ["mean_squared_error"]
+    assert list(outcome["metrics"]) == list(outcome["best"]["metrics"]) == ["mean_squared_error"]
+    assert outcome["best"]["train_loss"] <= sum(outcome["train_loss"].values()) * (1 + 1e-6)
+    assert outcome["best"]["step"] in (0, 30)
     planned = method == "auto" and report["plan"]["adapters"]
     assert (outcome["adapter_parameters"] > 0) == ("adapters" in method or planned)
     assert "Outcome" in done.stdout
     assert "train loss pde" in done.stdout
+    assert "best step" in done.stdout
 
 
 def test_options_reach_the_method(script, invoke, tmp_path):

@@ -33,6 +33,15 @@ def test_run_against_another_method_compares_the_two(command, script, tmp_path):
     assert "pcgrad" in last
 
 
+def test_run_against_several_methods_compares_all(command, script, tmp_path):
+    others = ("--against", "none", "--against", "ntk", "--against", "none")
+    done = command("run", script(TRAIN), "--method", "pcgrad", *others, *SHORT)
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads((tmp_path / "report/comparison.json").read_text())
+    assert list(comparison) == ["none", "ntk", "pcgrad"]
+    assert len({sum(c["train_loss"].values()) for c in comparison.values()}) == 3
+
+
 def test_both_runs_of_a_comparison_begin_alike(command, unseeded, tmp_path):
     """Also of a script that seeds nothing: with sum the second run is the first, bitwise."""
     done = command("run", unseeded, "--method", "sum", "--against", "none", *SHORT)

@@ -64,6 +64,20 @@ def test_the_command_for_a_plan_keeps_the_options_of_auto(script, invoke, tmp_pa
     assert words(lines(report)["Compare"])[4:8] == list(chosen)
 
 
+def test_auto_keeps_the_users_own_weights_unless_a_reweighting_is_named(script, invoke, tmp_path):
+    path = script('model.compile("adam", lr=1e-2, loss_weights=[1, 2])\n' + pulling(-1))
+    done = invoke("run", path, *PROFILE)
+    assert done.exit_code == 0, done.output
+    report = read(tmp_path / "report")
+    assert (report["diagnosis"]["regime"], report["plan"]["kind"]) == ("persistent", "none")
+    assert "the losses have weights of the user's own (1, 2)" in report["plan"]["reason"]
+    assert "Evidence for the choice" not in report["advice"]["basis"]
+    assert invoke("run", path, "--option", "reweighting=softadapt", *PROFILE).exit_code == 0
+    report = read(tmp_path / "report")
+    assert report["plan"]["reweighting"] == "softadapt"
+    assert report["outcome"]["plan_applied"] is True
+
+
 def test_without_conflict_there_is_nothing_to_change(script, invoke, tmp_path):
     path = script(pulling(1), name="with space.py")
     done = invoke("diagnose", path, *PROFILE, "--", "-x")

@@ -107,6 +107,44 @@ def test_what_the_user_chose_wins(opposed, rule):
     assert Treatment(given, rule=rule).method(plan).members[0] is given
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [Treatment("dwa"), Treatment(make("softadapt")), Treatment(design=AdapterDesign())],
+    ids=["name", "object", "adapters"],
+)
+def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, asked):
+    for treatment in (Treatment(), Treatment().without_residuals()):
+        diagnosis = treatment.diagnose(opposed)
+        usual = treatment.select(diagnosis)
+        assert usual.kind != "none"
+        kept = treatment.select(diagnosis, [1.0, 1e3])
+        assert (kept.kind, treatment.method(kept)) == ("none", make("sum"))
+        assert f"(1, 1000), and where they have, '{usual}' can do harm" in kept.reason
+        assert treatment.select(diagnosis, [2.0, 2.0]) == usual
+    for treatment in (asked, Treatment(rule=rule)):
+        diagnosis = treatment.diagnose(opposed)
+        assert treatment.select(diagnosis, [1.0, 1e3]) == treatment.select(diagnosis)
+
+
+def test_without_residuals_plans_have_their_surgery_alone(opposed):
+    other = Treatment().without_residuals()
+    plan = other.select(other.diagnose(opposed))
+    assert (plan.kind, other.method(plan)) == ("surgery", make("pcgrad"))
+    assert plan.reason.endswith("Residuals cannot be read: surgery alone, without 'ntk'.")
+    assert other.usual is None
+    with_adapters = Treatment(design=AdapterDesign()).without_residuals()
+    assert with_adapters.select(other.diagnose(opposed)).kind == "adapters + surgery"
+    assert Treatment("dwa").without_residuals() is None
+    assert Treatment("dwa", residuals=False).usual == "dwa"
+
+
+@pytest.mark.usefixtures("papers_rule")
+def test_without_residuals_plans_without_surgery_get_some(opposed):
+    other = Treatment().without_residuals()
+    plan = other.select(other.diagnose(opposed))
+    assert (plan.kind, plan.reweighting, plan.surgery) == ("adapters + surgery", None, "pcgrad")
+
+
 def test_thresholds_decide_without_a_rule(opposed):
     strict = Thresholds(persistent_cosine=-0.95)
     assert Treatment(thresholds=strict).diagnose(opposed).regime == "benign"
