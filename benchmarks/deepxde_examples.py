@@ -1,10 +1,11 @@
 """Run DeepXDE's own example scripts, unmodified but for fewer iterations, under conflictopt.
 
-Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples [--iterations 300] [--out F]
+Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples --out FILE [--iterations 3000]
+[--seeds 0 1 2] [--methods none auto] [--only Burgers Euler] [--workers 2]
 
 For every script, method and seed ``conflictopt run``, on a copy in which iteration counts and
 L-BFGS limits are reduced (as DeepXDE's own example tests do). Writes verdicts and outcomes as
-JSON; what the file holds is not run again.
+JSON; what the file holds is not run again, unless it failed.
 """
 
 from __future__ import annotations
@@ -100,18 +101,17 @@ def attempt(examples: Path, name: str, method: str, iterations: int, seed: int) 
         identity = {"script": name, "method": method, "seed": seed, "iterations": iterations}
         try:
             done = run(command, folder)
+            if done.returncode:
+                plainly = run([copy.name], folder)
+                *_, error = ["no message", *done.stderr.strip().splitlines()]
+                return {**identity, "error": error, "plain python fails": bool(plainly.returncode)}
         except subprocess.TimeoutExpired:
             return {**identity, "error": f"no end after {TIMEOUT} s"}
-        if done.returncode:
-            plainly = run([copy.name], folder)
-            error = done.stderr.strip().splitlines()[-1]
-            return {**identity, "error": error, "plain python fails": bool(plainly.returncode)}
         report = json.loads((folder / "report" / "report.json").read_text())
-        return {
-            **identity,
-            **_found(report),
-            "printed": list(map(float, PRINTED.findall(done.stdout))),
-        }
+        if "diagnosis" not in report:
+            return {**identity, "error": "no verdict"}
+        printed = [float(error) for error in PRINTED.findall(done.stdout)]
+        return {**identity, **_found(report), "printed": printed}
 
 
 def _found(report: dict[str, Any]) -> dict[str, Any]:
@@ -130,16 +130,17 @@ def main() -> None:
     """Run all scripts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("examples", type=Path)
-    parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--iterations", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the scripts")
     told = "names, with options as in auto:reweighting=ntk"
     parser.add_argument("--methods", nargs="+", default=["none", "auto"], help=told)
-    parser.add_argument("--out", type=Path, default=Path("deepxde_examples.json"))
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", default=[""], help="parts of scripts' names")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     results = json.loads(given.out.read_text()) if given.out.exists() else []
     keys = ("script", "method", "seed", "iterations")
+    results = [r for r in results if "error" not in r]
     known = {tuple(r[k] for k in keys) for r in results}
     wanted = [
         (name, method, given.iterations, seed)

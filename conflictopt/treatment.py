@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from .adapters.design import AdapterDesign
 from .core.aggregator import Aggregator, Needs, Reweighting
@@ -25,9 +24,9 @@ these cannot be read (losses that are no mean squares): of what reads gradients 
 after a profile, that with the lowest errors in benchmarks/results/plan_screen_cpu."""
 
 WEIGHTED = (
-    "the losses have weights of the user's own ({weights}), and where they have, '{plan}' can do "
-    "harm (docs/evidence.md, outside the suite). To have weights chosen all the same, name the "
-    "reweighting (--option reweighting=ntk)."
+    "the losses have weights of the user's own ({weights}), which may be good ones, so they stay: "
+    "'{plan}' is left out (docs/evidence.md, outside the suite). To have weights chosen all the "
+    "same, name a reweighting: --option reweighting=NAME, or patch(model, reweighting=NAME)."
 )
 
 
@@ -77,15 +76,21 @@ class Treatment:
         """The plan for a verdict.
 
         Args:
-            weights: by which the user multiplies the losses, as far as known. Where they differ
-                nothing is done, unless reweighting, adapters or a rule was asked for.
+            weights: by which the user multiplies the losses, as far as known; see ``rests``.
         """
         plan = self._asked_for(select(diagnosis, self._name, rule=self.rule))
-        asked = (self.reweighting, self.design, self.rule)
-        if plan.kind == "none" or len(set(weights)) < 2 or any(a is not None for a in asked):
+        if plan.kind == "none" or not self.rests(weights):
             return plan
         told = ", ".join(f"{w:g}" for w in weights)
         return Plan("none", None, False, WEIGHTED.format(weights=told, plan=plan))
+
+    def rests(self, weights: Sequence[float]) -> bool:
+        """Whether nothing is done since the user weights the losses.
+
+        So it is where the weights differ, unless reweighting, adapters or a rule was asked for.
+        """
+        asked = (self.reweighting, self.design, self.rule)
+        return len(set(weights)) > 1 and all(choice is None for choice in asked)
 
     def method(self, plan: Plan, searching: bool = False) -> Aggregator:
         """The method that carries out a plan.
@@ -134,7 +139,8 @@ class Treatment:
             ``None`` if the user chose the reweighting, or no plan reads residuals.
         """
         methods = [self.method(plan) for plan in self.plans("")]
-        if self.reweighting is not None or not any(m.needs & Needs.RESIDUALS for m in methods):
+        reads = Needs.RESIDUALS | Needs.POINTS
+        if self.reweighting is not None or not any(m.needs & reads for m in methods):
             return None
         return replace(self, residuals=False)
 
@@ -153,7 +159,7 @@ def _from_gradients(plan: Plan) -> Plan:
     """A plan with surgery alone in place of a reweighting that reads residuals."""
     if plan.reweighting is None or not reads_residuals(plan.reweighting):
         return plan
-    kind = cast(PlanKind, "adapters + surgery" if plan.adapters else "surgery")
+    kind: PlanKind = "adapters + surgery" if plan.adapters else "surgery"
     reason = f"{plan.reason} Residuals cannot be read: surgery alone, without '{plan.reweighting}'."
     surgery = plan.surgery or NO_RESIDUALS
     return replace(plan, kind=kind, reweighting=None, surgery=surgery, reason=reason)

@@ -26,17 +26,22 @@ LATE = {
 def plan_screens() -> Iterator[Part]:
     """Numbers of the README, the rule and docs/adapters.md."""
     yield from _learning_rates()
-    low, high, imbalanced, _ = (screen.study() for screen in plan_screen.SCREENS)
-    core = plan_screen.SCREENS[1].problems
-    yield Number("screen: problems", str(len(core)))
-    for name, label in LATE.items():
-        for rate, study in (("low rate", low), ("cpu", high)):
-            if label in study.methods:
-                yield Number(f"screen, {rate}: {name}", _ratio(study, label, core))
-    some = plan_screen.SCREENS[2].problems
-    yield Number("screen, imbalanced: problems", str(len(some)))
-    for name in ("ntk", "ntk and pcgrad"):
-        yield Number(f"screen, imbalanced: {name}", _ratio(imbalanced, LATE[name], some))
+    screens = {screen.name: screen for screen in plan_screen.SCREENS}
+    high, imbalanced = screens["plan_screen_cpu"], screens["plan_screen_imbalanced"]
+    yield Number("screen: problems", str(len(high.problems)))
+    for rate, screen in (("low rate", screens["plan_screen"]), ("cpu", high)):
+        yield from _late(rate, screen.study(), high.problems)
+    constant = screens["plan_screen_constant"]
+    yield Number("screen, constant rate: problems", str(len(constant.problems)))
+    yield from _late("constant rate", constant.study(), constant.problems)
+    yield Number("screen, imbalanced: problems", str(len(imbalanced.problems)))
+    yield from _late("imbalanced", imbalanced.study(), imbalanced.problems)
+
+
+def _late(name: str, study: Study, problems: Iterable[str]) -> Iterator[Part]:
+    for what, label in LATE.items():
+        if label in study.methods:
+            yield Number(f"screen, {name}: {what}", _ratio(study, label, problems))
 
 
 def _learning_rates() -> Iterator[Part]:

@@ -178,7 +178,7 @@ def _compared(
         if number > models:
             # reports of a run before this one may lie there
             console.print(
-                f"\nNo comparison: with --method {against} the script trained {models} "
+                f"\nNot compared: with --method {against} the script trained {models} "
                 f"model{'s' * (models != 1)} only.",
                 soft_wrap=True,
             )

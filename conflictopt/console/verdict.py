@@ -108,7 +108,7 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
         for key in results[-1][section]:
             table.add_row(f"{label} {key}", *(_short(r[section].get(key)) for r in results))
     bests = [r["best"] or {"metrics": {}} for r in results]
-    table.add_row("best step", *(str(b.get("step", "-")) for b in bests))
+    table.add_row("best step, by DeepXDE's count", *(str(b.get("step", "-")) for b in bests))
     table.add_row("train loss there", *(_short(b.get("train_loss")) for b in bests))
     for key in bests[-1]["metrics"]:
         table.add_row(f"metric {key} there", *(_short(b["metrics"].get(key)) for b in bests))
@@ -118,8 +118,9 @@ def outcome_table(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def _short(value: float | str | None) -> str:
+    """In short; what is not finite comes back from JSON as text."""
+    return "-" if value is None else f"{float(value):.3g}"
 
 
 def _told(unknown: Any) -> str:

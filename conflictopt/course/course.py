@@ -204,6 +204,8 @@ class Course:
         assert self.profile is not None
         reference = reference_of(self.profile)
         plans = plausible(plan, self.plan if self.applied else None, self._rules.reweighting())
+        if len(plans) < 2:
+            return plan, None
         outcome = race(
             cast(RacingHost, self._host),
             plans,

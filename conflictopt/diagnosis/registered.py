@@ -20,4 +20,5 @@ def reads_residuals(name: str) -> bool:
     """Whether a method needs the residuals beside the losses."""
     from ..registry import METHODS, method_class
 
-    return name in METHODS and bool(method_class(name).needs & Needs.RESIDUALS)
+    reads = Needs.RESIDUALS | Needs.POINTS
+    return name in METHODS and bool(method_class(name).needs & reads)

@@ -74,7 +74,7 @@ class Patch:
     def _make_course(self) -> Course:
         method, t = self.method, self.method.treatment
         treat = self._treat if method.auto else None
-        rules = Rules(t.diagnose, self._select, treat, lambda: self.method.treatment.usual)
+        rules = Rules(t.diagnose, self._select, treat, self._usual)
         made = Course(self._host, method.recorder, rules, method.course, self.note)
         made.trained_with.append((0, method.start().label))
         made.on_diagnosis.append(self._diagnosed)
@@ -82,6 +82,11 @@ class Patch:
 
     def _select(self, diagnosis: Diagnosis) -> Plan:
         return self.method.treatment.select(diagnosis, self._weights())
+
+    def _usual(self) -> str | None:
+        """The reweighting for races; none where the user's weights stay."""
+        treatment = self.method.treatment
+        return None if treatment.rests(self._weights()) else treatment.usual
 
     def _treat(self, plan: Plan) -> Aggregator:
         """The method of a plan under the optimizer in use."""

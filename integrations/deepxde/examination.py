@@ -14,7 +14,7 @@ from .errors import ResidualError
 from .groups import Groups
 from .heldout import HeldOutPoints
 from .method import Method
-from .reader import LossReader, ModelObjective, check_mean_square
+from .reader import ADVICE, LossReader, ModelObjective, check_mean_square
 
 if TYPE_CHECKING:
     from .controller import Patch
@@ -115,8 +115,8 @@ class Examination:
         if self._optimizer.aggregator.needs & READS or other is None:
             return False
         self._patch.note(
-            f"plans have surgery alone in place of '{treatment.usual}', which reads residuals, "
-            f"since: {error}"
+            "plans have surgery alone in place of a reweighting that reads residuals, since: "
+            f"{str(error).removesuffix(ADVICE).rstrip()}"
         )
         self._patch.method = replace(self._method, treatment=other)
         return True

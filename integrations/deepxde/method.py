@@ -101,6 +101,8 @@ class Method:
         """
         reason = "restored from a checkpoint."
         plans = [Plan("none", None, False, reason), *self.treatment.plans(reason)]
+        without = self.treatment.without_residuals()
+        plans += without.plans(reason) if without is not None else ()
         plans += [plan.without_adapters() for plan in plans if plan.adapters]
         for plan in plans if self.auto else ():
             # L-BFGS may have called for another method than Adam

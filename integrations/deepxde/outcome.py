@@ -12,8 +12,8 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
     the script trains the model without them.
     ``train_loss`` and ``test_loss`` are DeepXDE's own entries (user weights included);
     ``metrics`` are those the script compiled the model with. ``best`` is of the step that DeepXDE
-    itself calls best, the displayed one with the lowest sum of the train losses; ``None`` before
-    any is.
+    itself calls best, the displayed one with the lowest sum of the train losses, by its own count
+    (under L-BFGS of iterations); ``None`` before any is.
     """
     history, state = patch.model.losshistory, patch.model.train_state
     entries = list(patch.groups.entries) if patch.groups is not None else []

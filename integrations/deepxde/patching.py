@@ -66,6 +66,8 @@ def patch(
             them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
         record: also profile the first steps of a named method; ``auto`` always does.
         reweighting: for ``auto``, the reweighting method of plans; that of the rule unless given.
+            Where the model's ``loss_weights`` differ as the plan is chosen, ``auto`` does nothing
+            unless this, ``adapters`` or ``rule`` is given.
         adapters: design of the adapters of the method, or of every plan of ``auto``; unless given
             the rule decides whether plans have any, and the default one is the method's
             given. With a method given as an object, its own routing counts.

@@ -235,8 +235,8 @@ def _rows(points: Any, where: slice, count: int) -> Tensor | None:
 
 
 ADVICE = (
-    "Choose another method, e.g. 'lr_annealing' (under auto: reweighting='lr_annealing'; on the "
-    "command line: --option reweighting=lr_annealing)."
+    "Choose another method, e.g. 'pcgrad' or 'grad_norm'; under auto leave the option "
+    "reweighting out."
 )
 
 

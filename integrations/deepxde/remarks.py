@@ -16,5 +16,6 @@ def weights_remark(weights: Sequence[float]) -> str | None:
     told = ", ".join(f"{w:g}" for w in weights)
     return (
         f"The script weights its losses itself (loss_weights: {told}). All numbers here are of the "
-        "weighted losses; a method that reweights puts its own weights on top, which undoes yours."
+        "weighted losses; a method that reweights puts its own weights on top, which can undo "
+        "yours, and 'ntk' does."
     )

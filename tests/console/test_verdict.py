@@ -1,14 +1,17 @@
 """What the report tells to copy can be copied."""
 
+import io
 import json
 import shlex
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import conflictopt
 from conflictopt import Plan, Profile, diagnose
 from conflictopt.console.commands import Profiling
+from conflictopt.console.verdict import outcome_table
 from conflictopt.diagnosis.advice import Script, advise
 from conflictopt.integrations.deepxde import patch
 
@@ -72,6 +75,9 @@ def test_auto_keeps_the_users_own_weights_unless_a_reweighting_is_named(script, 
     assert (report["diagnosis"]["regime"], report["plan"]["kind"]) == ("persistent", "none")
     assert "the losses have weights of the user's own (1, 2)" in report["plan"]["reason"]
     assert "Evidence for the choice" not in report["advice"]["basis"]
+    assert "Keep your weights" in report["advice"]["action"]
+    compared = words(lines(report)["Compare"])
+    assert compared[4:8] == ["--option", "reweighting=ntk", "--against", "none"]
     assert invoke("run", path, "--option", "reweighting=softadapt", *PROFILE).exit_code == 0
     report = read(tmp_path / "report")
     assert report["plan"]["reweighting"] == "softadapt"
@@ -146,3 +152,22 @@ def test_a_script_remembers_how_it_was_profiled(tmp_path):
     other = Profiling(300, 2, "each", "graph", None, tmp_path).script(tmp_path / "a.py", ["x"])
     expected = ("--profile-every", "2", "--groups", "each", "--engine", "graph")
     assert (other.options, other.profile_steps, other.arguments) == (expected, 300, ("x",))
+
+
+def test_outcomes_from_json_may_be_infinite_or_without_a_best_step():
+    outcome = {
+        "steps": 3,
+        "wall_time_s": None,
+        "train_loss": {"pde": "inf"},
+        "metrics": {"error": "nan"},
+        "best": None,
+        "unknowns": [],
+    }
+    best = {"step": 2, "train_loss": "inf", "metrics": {"error": 0.5}}
+    wide = Console(width=200, record=True, file=io.StringIO())
+    wide.print(outcome_table({"none": outcome, "auto": {**outcome, "best": best}}))
+    rows = [line.split() for line in wide.export_text().splitlines()]
+    assert ["train", "loss", "pde", "inf", "inf"] in rows
+    assert ["metric", "error", "nan", "nan"] in rows
+    assert ["metric", "error", "there", "-", "0.5"] in rows
+    assert ["train", "loss", "there", "-", "inf"] in rows

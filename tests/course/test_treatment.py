@@ -119,7 +119,8 @@ def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, ask
         assert usual.kind != "none"
         kept = treatment.select(diagnosis, [1.0, 1e3])
         assert (kept.kind, treatment.method(kept)) == ("none", make("sum"))
-        assert f"(1, 1000), and where they have, '{usual}' can do harm" in kept.reason
+        assert "weights of the user's own (1, 1000)" in kept.reason
+        assert f"'{usual}' is left out" in kept.reason
         assert treatment.select(diagnosis, [2.0, 2.0]) == usual
     for treatment in (asked, Treatment(rule=rule)):
         diagnosis = treatment.diagnose(opposed)

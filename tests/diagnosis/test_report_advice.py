@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 
 import pytest
@@ -166,8 +167,9 @@ def test_the_evidence_is_told_once():
     found = findings(cases()["persistent"])
     evidence = found.rule.evidence["plans.persistent"]
     assert found.advice.basis.count(evidence) == 1
-    said = advise(found.diagnosis, plan("reweighting"), found.rule).basis
-    assert said.count(evidence) == 1
+    unexplained = dataclasses.replace(found.plan, reason="why.")
+    assert advise(found.diagnosis, unexplained, found.rule).basis.count(evidence) == 1
+    assert evidence not in advise(found.diagnosis, plan("reweighting"), found.rule).basis
 
 
 def test_another_rule_has_its_own_evidence():

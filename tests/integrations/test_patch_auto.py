@@ -331,7 +331,7 @@ def test_losses_that_are_no_mean_squares_get_a_plan_that_reads_no_residuals(heat
     assert made.steps == 70
     assert made.conclude() is made.diagnosis is not None
     assert (made.plan.reweighting, made.plan.surgery) in ((None, "pcgrad"), (None, None))
-    told = "plans have surgery alone in place of 'ntk', which reads residuals, since"
+    told = "plans have surgery alone in place of a reweighting that reads residuals, since: "
     assert any(told in line for line in made.log)
 
 
@@ -340,3 +340,30 @@ def test_a_reweighting_that_the_user_chose_is_not_replaced(heat, adam):
     patch(model, "auto", reweighting="ntk", **SHORT)
     with pytest.raises(PatchError, match="mean-square losses"):
         adam(model, 5, loss=_absolute)
+
+
+def test_weights_of_the_users_own_stay_and_no_race_replaces_them(conflicting, forced, adam):
+    model = conflicting()
+    made = patch(model, "auto", thresholds=forced["persistent"], look="race", race_steps=5, **SHORT)
+    adam(model, 30, loss_weights=[1.0, 100.0])
+    assert (made.plan.kind, made.optimizer.aggregator) == ("none", make("sum"))
+    assert "weights of the user's own (1, 100)" in made.plan.reason
+    assert [decision.race for decision in made.decisions] == [None]
+
+
+def test_a_plan_without_residuals_goes_on_after_a_checkpoint(conflicting, forced, adam, tmp_path):
+    def patched():
+        model = conflicting()
+        patch(model, "auto", thresholds=forced["persistent"], **SHORT)
+        return model
+
+    first = patched()
+    adam(first, 30, loss=_absolute)
+    assert first.conflictopt.plan.surgery == "pcgrad"
+    path = first.save(str(tmp_path / "model"), verbose=0)
+    second = patched()
+    second.compile("adam", lr=1e-2, loss=_absolute, verbose=0)
+    second.restore(path, verbose=0)
+    made = second.conflictopt
+    assert (made.plan.kind, made.plan_applied) == (first.conflictopt.plan.kind, True)
+    assert made.optimizer.aggregator == first.conflictopt.optimizer.aggregator

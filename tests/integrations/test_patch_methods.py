@@ -122,7 +122,7 @@ def test_another_loss_than_mse_is_refused_before_any_update(heat, adam, loss):
     model = heat()
     patch(model, "ntk")
     start = [p.clone() for p in model.net.parameters()]
-    with pytest.raises(PatchError, match=r"mean-square losses; loss '.*Choose .*'lr_annealing'"):
+    with pytest.raises(PatchError, match=r"mean-square losses; loss '.*Choose .*'pcgrad'"):
         adam(model, 1, loss=loss)
     assert all(torch.equal(a, b) for a, b in zip(start, model.net.parameters(), strict=True))
 
