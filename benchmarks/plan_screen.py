@@ -1,7 +1,7 @@
 """Which plan ``auto`` should have: candidates on the calibration half.
 
-``python benchmarks/plan_screen.py`` does the runs that have no record yet (about an hour and a
-quarter on two cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the
+``python benchmarks/plan_screen.py`` does the runs that have no record yet (about two and a half
+hours on two cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the
 records alone, ``--check`` fails if one is stale. One seed screens candidates; it does not rank
 those near each other.
 """
@@ -177,8 +177,10 @@ def run(workers: int) -> None:
     """Do the runs that have no record yet."""
     suite = load_suite()
     for screen in SCREENS:
-        limit = screen.budget
-        tasks = [Task(suite[p], MethodExpression.parse(m), s, limit) for p, m, s in screen.runs]
+        tasks = [
+            Task(suite[p], MethodExpression.parse(m), seed, screen.budget)
+            for p, m, seed in screen.runs
+        ]
         folder = RECORDS / screen.name
         run_study(tasks, folder, workers=workers, on_progress=lambda r: print(r.task.label))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from .adapters.design import AdapterDesign
-from .core.aggregator import Aggregator, Needs, Reweighting
+from .core.aggregator import READS_RESIDUALS, Aggregator, Reweighting
 from .core.chain import Chain
 from .core.errors import MethodError
 from .course.design import design_of
@@ -24,9 +24,9 @@ these cannot be read (losses that are no mean squares): of what reads gradients 
 after a profile, that with the lowest errors in benchmarks/results/plan_screen_cpu."""
 
 WEIGHTED = (
-    "the losses have weights of the user's own ({weights}), which may be good ones, so they stay: "
-    "'{plan}' is left out (docs/evidence.md, outside the suite). To have weights chosen all the "
-    "same, name a reweighting: --option reweighting=NAME, or patch(model, reweighting=NAME)."
+    "the losses have weights of the user's own, which may be good ones, so they stay: '{plan}' is "
+    "left out (docs/evidence.md, outside the suite). To have weights chosen all the same, name a "
+    "reweighting: --option reweighting=NAME, or patch(model, reweighting=NAME)."
 )
 
 
@@ -72,25 +72,25 @@ class Treatment:
         own = self.rule.thresholds if self.rule is not None else None
         return diagnose(profile, self.thresholds or own)
 
-    def select(self, diagnosis: Diagnosis, weights: Sequence[float] = ()) -> Plan:
+    def select(self, diagnosis: Diagnosis, weighted: bool = False) -> Plan:
         """The plan for a verdict.
 
         Args:
-            weights: by which the user multiplies the losses, as far as known; see ``rests``.
+            weighted: whether the user weights the losses, as far as known; see ``rests``.
         """
         plan = self._asked_for(select(diagnosis, self._name, rule=self.rule))
-        if plan.kind == "none" or not self.rests(weights):
+        if plan.kind == "none" or not self.rests(weighted):
             return plan
-        told = ", ".join(f"{w:g}" for w in weights)
-        return Plan("none", None, False, WEIGHTED.format(weights=told, plan=plan))
+        reason = WEIGHTED.format(plan=plan)
+        return Plan("none", None, False, reason, left_out=plan.reweighting)
 
-    def rests(self, weights: Sequence[float]) -> bool:
-        """Whether nothing is done since the user weights the losses.
+    def rests(self, weighted: bool) -> bool:
+        """Whether nothing is done: the user weights the losses, and asked for nothing else.
 
-        So it is where the weights differ, unless reweighting, adapters or a rule was asked for.
+        Reweighting, adapters or a rule would be something else.
         """
         asked = (self.reweighting, self.design, self.rule)
-        return len(set(weights)) > 1 and all(choice is None for choice in asked)
+        return weighted and all(choice is None for choice in asked)
 
     def method(self, plan: Plan, searching: bool = False) -> Aggregator:
         """The method that carries out a plan.
@@ -139,8 +139,8 @@ class Treatment:
             ``None`` if the user chose the reweighting, or no plan reads residuals.
         """
         methods = [self.method(plan) for plan in self.plans("")]
-        reads = Needs.RESIDUALS | Needs.POINTS
-        if self.reweighting is not None or not any(m.needs & reads for m in methods):
+        reads = any(method.needs & READS_RESIDUALS for method in methods)
+        if self.reweighting is not None or not reads:
             return None
         return replace(self, residuals=False)
 

@@ -18,6 +18,7 @@ UNKNOWNS = {"pinn_inverse/Lorenz_inverse.py": (10.0, 15.0, 8 / 3)}
 """True values in scripts that compute no error."""
 PLAIN, AUTO, ASKED = "none", "auto", "auto:reweighting=ntk"
 """The last is asked for in scripts that weight their losses, where ``auto`` rests."""
+SPIKE = 3.0
 HEADS = (
     *("script", "steps", "plan", "at the last step", "plain", "ratio", "of each seed"),
     "at the best step",
@@ -43,7 +44,7 @@ class Example:
 
     def _measure(self) -> str:
         run, _ = self.runs[0]
-        if run["metrics"]:
+        if self.measured:
             return next(iter(run["metrics"])).replace("_", " ")
         if run["printed"]:
             return "printed errors"
@@ -59,12 +60,25 @@ class Example:
             return geometric_mean([abs(found - true) / true for found, true in pairs])
         return next(iter(run["metrics"].values()), sum(run["train_loss"].values()))
 
+    @property
+    def measured(self) -> bool:
+        """Whether the script has a metric, known at DeepXDE's best step too."""
+        return bool(self.runs[0][0]["metrics"])
+
+    def _best(self, run: Mapping[str, Any]) -> float:
+        return next(iter(run["best"]["metrics"].values()))
+
     def _at_best(self) -> str:
         """The ratio of a metric at the steps that DeepXDE calls best."""
-        if not self.runs[0][0]["metrics"]:
+        if not self.measured:
             return "-"
-        errors = [[next(iter(r["best"]["metrics"].values())) for r in pair] for pair in self.runs]
-        return f"{geometric_mean([treated / plain for plain, treated in errors]):.2f}"
+        found = [self._best(treated) / self._best(plain) for plain, treated in self.runs]
+        return f"{geometric_mean(found):.2f}"
+
+    def spikes(self, which: int) -> int:
+        """Runs of one kind that end with more than ``SPIKE`` times the error of their best step."""
+        runs = [pair[which] for pair in self.runs]
+        return sum(self._error(run) > SPIKE * self._best(run) for run in runs)
 
     def row(self) -> list[str]:
         """Of the table."""
@@ -95,6 +109,10 @@ def deepxde_examples(results: Path) -> Iterator[Part]:
         yield Number(name, str(len(found)))
         yield Number(f"{name}: ratio", f"{geometric_mean(ratios):.2f}")
         yield Number(f"{name}: median", f"{median(ratios):.2f}")
+        measured = [example for example in found if example.measured]
+        yield Number(f"{name}: runs with a metric", str(sum(len(e.runs) for e in measured)))
+        for which, kind in enumerate((PLAIN, method)):
+            yield Number(f"{name}: spikes, {kind}", str(sum(e.spikes(which) for e in measured)))
 
 
 def _examples(records: list[dict[str, Any]], method: str) -> list[Example]:

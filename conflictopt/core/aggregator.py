@@ -37,6 +37,10 @@ class Needs(enum.Flag):
     RESIDUALS = enum.auto()
 
 
+READS_RESIDUALS = Needs.RESIDUALS | Needs.POINTS
+"""What a method may need that only the residuals behind the losses have."""
+
+
 class Chosen(NamedTuple):
     """What a method chose for one step.
 

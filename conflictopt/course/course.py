@@ -204,7 +204,7 @@ class Course:
         assert self.profile is not None
         reference = reference_of(self.profile)
         plans = plausible(plan, self.plan if self.applied else None, self._rules.reweighting())
-        if len(plans) < 2:
+        if len(plans) == 1:
             return plan, None
         outcome = race(
             cast(RacingHost, self._host),

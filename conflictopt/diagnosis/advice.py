@@ -95,23 +95,14 @@ def advise(
     """
     if diagnosis.too_short and diagnosis.pairs:
         return Advice(_longer(diagnosis, script), (_again(diagnosis, script),), _basis(plan))
-    usual = _left_out(diagnosis, plan, rule)
-    if usual is not None:
-        action = f"Keep your weights and train as you do now, or see what '{usual}' would do."
-        return Advice(action, _with_weights_kept(usual, script), _basis(plan))
+    if plan.left_out is not None:
+        action = f"Keep your weights, and train as you do now; or see what '{plan.left_out}' does."
+        return Advice(action, _with_weights_kept(plan.left_out, script), _basis(plan))
     action, lines = _action(plan), _lines(plan, script)
     if diagnosis.too_close and diagnosis.pairs:
         action = f"Profile longer to be sure, or take the choice meant for this case. {action}"
         lines = (_again(diagnosis, script), *lines)
     return Advice(action, lines, _basis(plan, evidence_of(diagnosis, plan, rule)))
-
-
-def _left_out(diagnosis: Diagnosis, plan: Plan, rule: Rule | None) -> str | None:
-    """The rule's reweighting where the plan is to do nothing all the same."""
-    situation = diagnosis.situation
-    if plan.kind != "none" or situation is None or not diagnosis.pairs:
-        return None
-    return (rule or Rule.default()).plans[situation].reweighting
 
 
 def _with_weights_kept(reweighting: str, script: Script | None) -> tuple[Line, ...]:

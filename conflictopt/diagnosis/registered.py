@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.aggregator import Needs
+from ..core.aggregator import READS_RESIDUALS
 
 
 def summary(name: str | None) -> str:
@@ -20,5 +20,4 @@ def reads_residuals(name: str) -> bool:
     """Whether a method needs the residuals beside the losses."""
     from ..registry import METHODS, method_class
 
-    reads = Needs.RESIDUALS | Needs.POINTS
-    return name in METHODS and bool(method_class(name).needs & reads)
+    return name in METHODS and bool(method_class(name).needs & READS_RESIDUALS)

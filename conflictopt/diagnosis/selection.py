@@ -36,6 +36,8 @@ class Plan:
             paper.
         design: options of the adapters that the rule asks for beside the defaults.
         surgery: name of the surgery method, if that is a part.
+        left_out: name of the reweighting that would be a part if the user did not weight the
+            losses.
     """
 
     kind: PlanKind
@@ -44,6 +46,7 @@ class Plan:
     reason: str
     design: Mapping[str, Any] = field(default_factory=dict, hash=False)
     surgery: str | None = None
+    left_out: str | None = None
 
     def __str__(self) -> str:
         return named(self.kind, self.reweighting, self.surgery)

@@ -32,7 +32,7 @@ from .heldout import HeldOutPoints
 from .host import ModelHost
 from .method import Method
 from .reader import LossReader, check_mean_square
-from .remarks import weights_remark
+from .remarks import differ, weights_remark
 from .unknowns import adopt_unknowns
 
 
@@ -81,12 +81,12 @@ class Patch:
         return made
 
     def _select(self, diagnosis: Diagnosis) -> Plan:
-        return self.method.treatment.select(diagnosis, self._weights())
+        return self.method.treatment.select(diagnosis, differ(self._weights()))
 
     def _usual(self) -> str | None:
         """The reweighting for races; none where the user's weights stay."""
         treatment = self.method.treatment
-        return None if treatment.rests(self._weights()) else treatment.usual
+        return None if treatment.rests(differ(self._weights())) else treatment.usual
 
     def _treat(self, plan: Plan) -> Aggregator:
         """The method of a plan under the optimizer in use."""
@@ -146,8 +146,8 @@ class Patch:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the verdict should know of the model, in sentences."""
-        found = weights_remark(self._weights())
-        return (found,) if found is not None else ()
+        weights = self._weights()
+        return (weights_remark(weights),) if differ(weights) else ()
 
     def _weights(self) -> list[float]:
         """The user's weights of the losses; none before the first step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from conflictopt.core.aggregator import Needs
+from conflictopt.core.aggregator import READS_RESIDUALS
 from conflictopt.course.randomness import RandomStates
 from conflictopt.optimizer import MultiLossOptimizer
 
@@ -18,9 +18,6 @@ from .reader import ADVICE, LossReader, ModelObjective, check_mean_square
 
 if TYPE_CHECKING:
     from .controller import Patch
-
-READS = Needs.RESIDUALS | Needs.POINTS
-"""What a method may need of residuals."""
 
 
 class Examination:
@@ -79,7 +76,7 @@ class Examination:
         met = self._reader.groups
         if met is not known and met is not None and self._meet(met):
             objective = self._reader.read(batch, wanted)
-        own = self._optimizer.aggregator.needs & READS
+        own = self._optimizer.aggregator.needs & READS_RESIDUALS
         # one loss needs no plan
         if wanted and (own or objective.count > 1):
             check_mean_square(objective.together(residuals=True))
@@ -100,19 +97,19 @@ class Examination:
 
     def _wants_residuals(self) -> bool:
         """Whether the method, or one that may be planned, reads residuals."""
-        if self._optimizer.aggregator.needs & READS:
+        if self._optimizer.aggregator.needs & READS_RESIDUALS:
             return True
         again = self._method.course.rediagnose_every is not None
         undecided = self._method.records and (again or self._patch.diagnosis is None)
         treatment = self._method.treatment
         planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
-        return any(method.needs & READS for method in planned)
+        return any(method.needs & READS_RESIDUALS for method in planned)
 
     def _goes_without_residuals(self, error: ResidualError) -> bool:
         """Have plans that read none, where the user has not chosen the reweighting."""
         treatment = self._method.treatment
         other = treatment.without_residuals()
-        if self._optimizer.aggregator.needs & READS or other is None:
+        if self._optimizer.aggregator.needs & READS_RESIDUALS or other is None:
             return False
         self._patch.note(
             "plans have surgery alone in place of a reweighting that reads residuals, since: "

@@ -15,7 +15,7 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
     itself calls best, the displayed one with the lowest sum of the train losses, by its own count
     (under L-BFGS of iterations); ``None`` before any is.
     """
-    history, state = patch.model.losshistory, patch.model.train_state
+    history = patch.model.losshistory
     entries = list(patch.groups.entries) if patch.groups is not None else []
     last = history.metrics_test[-1] if history.metrics_test else []
     return {
@@ -31,18 +31,24 @@ def outcome(patch: Any, method: str, seconds: float) -> dict[str, Any]:
         "train_loss": _named(entries, history.loss_train),
         "test_loss": _named(entries, history.loss_test),
         "metrics": _named(list(patch.metric_names), [last]),
-        "best": None
-        if state.best_metrics is None
-        else {
-            "step": state.best_step,
-            "train_loss": float(state.best_loss_train),
-            "metrics": _named(list(patch.metric_names), [state.best_metrics]),
-        },
+        "best": _best(patch),
         "unknowns": [v.detach().cpu().tolist() for v in patch.model.external_trainable_variables],
         "adapter_parameters": (
             sum(p.numel() for p in patch.adapters.parameters()) if patch.adapters else 0
         ),
         "log": list(patch.log),
+    }
+
+
+def _best(patch: Any) -> dict[str, Any] | None:
+    state = patch.model.train_state
+    if state.best_metrics is None:
+        return None
+    metrics = _named(list(patch.metric_names), [state.best_metrics])
+    return {
+        "step": state.best_step,
+        "train_loss": float(state.best_loss_train),
+        "metrics": metrics,
     }
 
 

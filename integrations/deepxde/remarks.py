@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def weights_remark(weights: Sequence[float]) -> str | None:
-    """Of the user's own weights; ``None`` unless they differ.
+def differ(weights: Sequence[float]) -> bool:
+    """Whether the user weights the losses; a common factor is none of that."""
+    return len(set(weights)) > 1
 
-    Args:
-        weights: of the model, one per loss.
-    """
-    if len(set(weights)) < 2:
-        return None
+
+def weights_remark(weights: Sequence[float]) -> str:
+    """Of the user's own weights, one per loss."""
     told = ", ".join(f"{w:g}" for w in weights)
     return (
         f"The script weights its losses itself (loss_weights: {told}). All numbers here are of the "

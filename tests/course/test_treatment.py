@@ -117,14 +117,13 @@ def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, ask
         diagnosis = treatment.diagnose(opposed)
         usual = treatment.select(diagnosis)
         assert usual.kind != "none"
-        kept = treatment.select(diagnosis, [1.0, 1e3])
+        kept = treatment.select(diagnosis, weighted=True)
         assert (kept.kind, treatment.method(kept)) == ("none", make("sum"))
-        assert "weights of the user's own (1, 1000)" in kept.reason
         assert f"'{usual}' is left out" in kept.reason
-        assert treatment.select(diagnosis, [2.0, 2.0]) == usual
+        assert kept.left_out == usual.reweighting
     for treatment in (asked, Treatment(rule=rule)):
         diagnosis = treatment.diagnose(opposed)
-        assert treatment.select(diagnosis, [1.0, 1e3]) == treatment.select(diagnosis)
+        assert treatment.select(diagnosis, weighted=True) == treatment.select(diagnosis)
 
 
 def test_without_residuals_plans_have_their_surgery_alone(opposed):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import conflictopt
-from conflictopt import diagnose, select
+from conflictopt import Plan, diagnose, select
 from conflictopt.diagnosis.advice import Script, advise
 from conflictopt.diagnosis.rule import Rule
 
@@ -170,6 +170,19 @@ def test_the_evidence_is_told_once():
     unexplained = dataclasses.replace(found.plan, reason="why.")
     assert advise(found.diagnosis, unexplained, found.rule).basis.count(evidence) == 1
     assert evidence not in advise(found.diagnosis, plan("reweighting"), found.rule).basis
+
+
+def test_weights_that_stay_are_told_and_a_race_won_by_plain_training_is_not_taken_for_that():
+    found = findings(cases()["persistent"])
+    kept = Plan("none", None, False, "why.", left_out="ntk")
+    advice = advise(found.diagnosis, kept, found.rule, Script("heat.py"))
+    assert advice.action.startswith("Keep your weights")
+    assert [line.label for line in advice.lines] == ["Run", "Compare"]
+    assert "--option reweighting=ntk --against none" in advice.lines[1].text
+    assert advise(found.diagnosis, kept, found.rule).lines == ()
+    raced = Plan("none", None, False, "plain training won.")
+    said = advise(found.diagnosis, raced, found.rule, Script("heat.py"))
+    assert said.action == "Nothing needs to be changed; train as you do now."
 
 
 def test_another_rule_has_its_own_evidence():
