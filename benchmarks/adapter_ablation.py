@@ -15,10 +15,10 @@ from adapterablation.grid import LIMIT, STAGES
 from adapterablation.tables import read_study, sections
 from sections import refreshed
 
-from conflictopt.experiment.methods import MethodExpression
-from conflictopt.experiment.study import run_study
-from conflictopt.experiment.tasks import Result, Task
-from conflictopt.problems.suite import load_suite
+from conflictopt.lab.problems.suite import load_suite
+from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.lab.runs.study import run_study
+from conflictopt.lab.runs.tasks import Result, Task
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results" / "adapter_ablation"

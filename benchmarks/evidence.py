@@ -16,13 +16,13 @@ from sections import Documents
 from suiteevidence.contents import contents
 from suiteevidence.grid import BUDGET, stages
 
-from conflictopt.experiment.budget import budget
-from conflictopt.experiment.methods import MethodExpression
-from conflictopt.experiment.records import load
-from conflictopt.experiment.report.study import study_of
-from conflictopt.experiment.study import run_study
-from conflictopt.experiment.tasks import Result, Task
-from conflictopt.problems.suite import load_suite
+from conflictopt.lab.problems.suite import load_suite
+from conflictopt.lab.runs.budget import budget
+from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.study import run_study
+from conflictopt.lab.runs.tasks import Result, Task
+from conflictopt.lab.study_report.study import study_of
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results"

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from studyscript import main
 
-from conflictopt.experiment.budget import Budget, budget
-from conflictopt.experiment.methods import MethodExpression
-from conflictopt.experiment.records import load
-from conflictopt.experiment.report.markdown import code, table
-from conflictopt.experiment.report.statistics.pairing import counted_error, geometric_mean
-from conflictopt.experiment.report.study import Study, study_of
-from conflictopt.experiment.study import run_study
-from conflictopt.experiment.tasks import Task
-from conflictopt.problems.suite import load_suite
+from conflictopt.lab.problems.suite import load_suite
+from conflictopt.lab.runs.budget import Budget, budget
+from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.study import run_study
+from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.study_report.markdown import code, table
+from conflictopt.lab.study_report.statistics.pairing import counted_error, geometric_mean
+from conflictopt.lab.study_report.study import Study, study_of
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results" / "learning_rates"

@@ -30,9 +30,9 @@ from rich.table import Table
 from stepcost.report import circumstances, write
 
 from conflictopt import MultiLossOptimizer
-from conflictopt.experiment.budget import Budget, budget
 from conflictopt.integrations.deepxde import model_of
-from conflictopt.problems import Problem, derivatives_of, load_suite
+from conflictopt.lab.problems import Problem, derivatives_of, load_suite
+from conflictopt.lab.runs.budget import Budget, budget
 
 OUT = Path(__file__).parent / "results" / "suite_cost.json"
 Step = Callable[[], object]

@@ -17,14 +17,14 @@ from pathlib import Path
 from studyscript import main
 
 from conflictopt import Diagnosis, Profile, diagnose
-from conflictopt.experiment.budget import budget
-from conflictopt.experiment.methods import MethodExpression
-from conflictopt.experiment.records import load
-from conflictopt.experiment.report.markdown import table
-from conflictopt.experiment.study import run_study
-from conflictopt.experiment.tasks import Task
-from conflictopt.problems.halves import problems_of
-from conflictopt.problems.suite import load_suite
+from conflictopt.lab.problems.halves import problems_of
+from conflictopt.lab.problems.suite import load_suite
+from conflictopt.lab.runs.budget import budget
+from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.study import run_study
+from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.study_report.markdown import table
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results" / "suite_regimes"

@@ -28,8 +28,8 @@ from scipy.stats import norm
 from stepcost.report import circumstances, write
 
 from conflictopt import diagnose
-from conflictopt.diagnosis.synthetic.case import KINDS, REGIMES, Case
-from conflictopt.diagnosis.synthetic.training import exact_regime, trained_profile
+from conflictopt.lab.synthetic.case import KINDS, REGIMES, Case
+from conflictopt.lab.synthetic.training import exact_regime, trained_profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

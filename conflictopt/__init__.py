@@ -2,8 +2,15 @@
 
 from ._version import __version__ as __version__
 from .adapters import AdapterDesign, Adapters, attach, merge
-from .choice import LastStep
-from .core.aggregator import Aggregator, Needs, Reweighting, Routing, RowTransform, Surgery
+from .core.aggregator import (
+    Aggregator,
+    Needs,
+    PointReweighting,
+    Reweighting,
+    Routing,
+    RowTransform,
+    Surgery,
+)
 from .core.chain import Chain
 from .core.errors import (
     CheckpointError,
@@ -17,19 +24,19 @@ from .core.errors import (
 )
 from .core.losses import Losses
 from .core.objective import Objective
-from .core.pointwise import PointReweighting
 from .core.reports import Report, Reports
 from .core.step import Spec, StepView
+from .diagnosis.diagnosis import Diagnosis, Thresholds, diagnose
 from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder, profile_of
-from .diagnosis.regime import Diagnosis, Thresholds, diagnose
 from .diagnosis.replay import Replay, replay
-from .diagnosis.rule import Rule
-from .diagnosis.selection import Plan, select
-from .foreign import adopt
-from .optimizer import MultiLossOptimizer
-from .registry import describe, make
-from .surgery._base import GramianSurgery
+from .methods.foreign import adopt
+from .methods.registry import describe, make
+from .methods.surgery._base import GramianSurgery
+from .optim.last_step import LastStep
+from .optim.optimizer import MultiLossOptimizer
+from .selection.plan import Plan, select
+from .selection.rule import Rule
 
 __all__ = [
     "AdapterDesign",

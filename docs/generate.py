@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import conflictopt
-from conflictopt.problems import load_suite
-from conflictopt.registry import METHODS
+from conflictopt.lab.problems import load_suite
+from conflictopt.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- made by docs/generate.py -->\n", "\n<!-- end -->"

@@ -11,7 +11,7 @@ from rich.console import Console
 import conflictopt
 from conflictopt.kernel import blocks_of, compare, tangent_kernel
 from conflictopt.kernel.text import comparison_text, kernel_text
-from conflictopt.problems import derivatives_of, load_suite
+from conflictopt.lab.problems import derivatives_of, load_suite
 
 
 def main(name, steps=200):

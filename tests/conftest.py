@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from conflictopt.core import graphs
-from conflictopt.diagnosis import rule
-from conflictopt.diagnosis.rule import Rule
-from conflictopt.diagnosis.template import PlanTemplate
+from conflictopt.selection import rule
+from conflictopt.selection.plan_template import PlanTemplate
+from conflictopt.selection.rule import Rule
 
 
 @pytest.fixture

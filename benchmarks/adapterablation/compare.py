@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from conflictopt.experiment.report.statistics.pairing import log_ratios, mean
-from conflictopt.experiment.report.statistics.ratios import ratio_of
-from conflictopt.experiment.report.statistics.signed_rank import holm, signed_rank
-from conflictopt.experiment.report.study import Study
+from conflictopt.lab.study_report.statistics.pairing import log_ratios, mean
+from conflictopt.lab.study_report.statistics.ratios import ratio_of
+from conflictopt.lab.study_report.statistics.signed_rank import holm, signed_rank
+from conflictopt.lab.study_report.study import Study
 
 RNG_SEED = 20261128
 _LEVEL = 0.95

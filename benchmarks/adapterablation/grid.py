@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from conflictopt.experiment.budget import budget
-from conflictopt.experiment.methods import MethodExpression
+from conflictopt.lab.runs.budget import budget
+from conflictopt.lab.runs.expression import MethodExpression
 
 STEPS = 3000
 """Optimizer steps of every run, the profile's 1000 included."""

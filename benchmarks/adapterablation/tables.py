@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conflictopt.experiment.records import load
-from conflictopt.experiment.report.markdown import table
-from conflictopt.experiment.report.statistics.pairing import counted_error, geometric_mean
-from conflictopt.experiment.report.study import Study, study_of
+from conflictopt.lab.runs.records import load
+from conflictopt.lab.study_report.markdown import table
+from conflictopt.lab.study_report.statistics.pairing import counted_error, geometric_mean
+from conflictopt.lab.study_report.study import Study, study_of
 
 from .compare import Compared, corrected, over_problems, over_seeds
 from .grid import BASELINES, CONFIRMED, LATER, PROBLEMS, SCREENED, STAGES, VARIANTS

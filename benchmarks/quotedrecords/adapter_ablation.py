@@ -10,7 +10,7 @@ from adapterablation.grid import LATER, PROBLEMS, STAGES
 from adapterablation.tables import of_seeds, read_study
 from sections import Number, Part
 
-from conflictopt.experiment.report.study import Study
+from conflictopt.lab.study_report.study import Study
 
 from .reading import interval
 

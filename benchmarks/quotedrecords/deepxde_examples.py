@@ -11,8 +11,8 @@ from typing import Any
 
 from sections import Number, Part, Section
 
-from conflictopt.experiment.report.markdown import code, number, table
-from conflictopt.experiment.report.statistics.pairing import geometric_mean
+from conflictopt.lab.study_report.markdown import code, number, table
+from conflictopt.lab.study_report.statistics.pairing import geometric_mean
 
 UNKNOWNS = {"pinn_inverse/Lorenz_inverse.py": (10.0, 15.0, 8 / 3)}
 """True values in scripts that compute no error."""

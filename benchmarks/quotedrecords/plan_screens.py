@@ -8,8 +8,8 @@ import learning_rates
 import plan_screen
 from sections import Number, Part
 
-from conflictopt.experiment.report.statistics.pairing import geometric_mean, problem_ratios
-from conflictopt.experiment.report.study import Study
+from conflictopt.lab.study_report.statistics.pairing import geometric_mean, problem_ratios
+from conflictopt.lab.study_report.study import Study
 
 LATE = {
     "ntk": "ntk+after",

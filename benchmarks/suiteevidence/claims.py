@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from conflictopt.experiment.report import family
-from conflictopt.experiment.report.markdown import table
-from conflictopt.experiment.report.statistics.ratios import Ratio
-from conflictopt.experiment.report.statistics.regimes import (
+from conflictopt.lab.study_report import family
+from conflictopt.lab.study_report.markdown import table
+from conflictopt.lab.study_report.statistics.ratios import Ratio
+from conflictopt.lab.study_report.statistics.regimes import (
     REGIMES,
     SPLIT,
     GroupRegimes,
     group_regimes,
     problem_regimes,
 )
-from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
-from conflictopt.experiment.report.statistics.shared import shared_of
-from conflictopt.experiment.report.study import Study
+from conflictopt.lab.study_report.statistics.regret import CLOSE, WORSE
+from conflictopt.lab.study_report.statistics.shared import shared_of
+from conflictopt.lab.study_report.study import Study
 
 from .goals import against
 from .grid import ADAPTERS, AUTO, BASELINE, GLOBAL, METHODS, PLAN, WIDE, inverse_problems

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sections import File, Number, Part, Picture, Section
 
-from conflictopt.experiment.report.statistics.ratios import Ratio
-from conflictopt.experiment.report.statistics.shared import shared_of
-from conflictopt.experiment.report.study import Study
-from conflictopt.problems.halves import half_of
+from conflictopt.lab.problems.halves import half_of
+from conflictopt.lab.study_report.statistics.ratios import Ratio
+from conflictopt.lab.study_report.statistics.shared import shared_of
+from conflictopt.lab.study_report.study import Study
 
 from . import claims, tables
 from .figures import figures

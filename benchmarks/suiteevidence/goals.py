@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from conflictopt.experiment.report.statistics.pairing import (
+from conflictopt.lab.study_report.statistics.pairing import (
     counted_error,
     geometric_mean,
     problem_ratios,
 )
-from conflictopt.experiment.report.statistics.ratios import Ratio, method_ratio
-from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
-from conflictopt.experiment.report.statistics.shared import best_fixed, shared_of
-from conflictopt.experiment.report.study import Study
+from conflictopt.lab.study_report.statistics.ratios import Ratio, method_ratio
+from conflictopt.lab.study_report.statistics.regret import CLOSE, WORSE
+from conflictopt.lab.study_report.statistics.shared import best_fixed, shared_of
+from conflictopt.lab.study_report.study import Study
 
 from .grid import BASELINE
 

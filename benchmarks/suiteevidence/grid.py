@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from adapterablation.grid import Stage
 
-from conflictopt.experiment.methods import MethodExpression
-from conflictopt.problems.suite import load_suite
+from conflictopt.lab.problems.suite import load_suite
+from conflictopt.lab.runs.expression import MethodExpression
 
 BUDGET = "cpu"
 BASELINE = "none"

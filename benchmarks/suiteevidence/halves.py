@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from conflictopt.experiment.report.study import Study
-from conflictopt.problems.halves import HALVES, half_of
+from conflictopt.lab.problems.halves import HALVES, half_of
+from conflictopt.lab.study_report.study import Study
 
 from .grid import ADAPTERS, METHODS, WIDE
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import statistics
 
-from conflictopt.experiment.report import family
-from conflictopt.experiment.report.markdown import number, table
-from conflictopt.experiment.report.statistics.pairing import (
-    geometric_mean,
-    problem_ratios,
-)
-from conflictopt.experiment.report.statistics.ratios import Ratio
-from conflictopt.experiment.report.statistics.regret import CLOSE, WORSE
-from conflictopt.experiment.report.statistics.shared import shared_of
-from conflictopt.experiment.report.statistics.signed_rank import signed_ranks
-from conflictopt.experiment.report.study import Study
-from conflictopt.problems.halves import HALVES, half_of
+from conflictopt.lab.problems.halves import HALVES, half_of
+from conflictopt.lab.study_report import family
+from conflictopt.lab.study_report.markdown import number, table
+from conflictopt.lab.study_report.statistics.pairing import geometric_mean, problem_ratios
+from conflictopt.lab.study_report.statistics.ratios import Ratio
+from conflictopt.lab.study_report.statistics.regret import CLOSE, WORSE
+from conflictopt.lab.study_report.statistics.shared import shared_of
+from conflictopt.lab.study_report.statistics.signed_rank import signed_ranks
+from conflictopt.lab.study_report.study import Study
 
 from .goals import (
     LARGEST_RATIO,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conflictopt.experiment.report.statistics.ratios import Ratio
+from conflictopt.lab.study_report.statistics.ratios import Ratio
 
 from .goals import Share
 from .grid import ADAPTERS, PLAN, SHORT, WIDE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -141,6 +142,21 @@ class Reweighting(Aggregator):
     def bound(self, count: int) -> float:
         """The largest weight that the method can give one of ``count`` losses."""
         return float(count)
+
+
+@dataclass(frozen=True)
+class PointReweighting(Reweighting):
+    """Weights inside the losses: ``L_k = mean_n w_n r_n^2``. The losses keep coefficient 1."""
+
+    needs = Needs.POINTS
+
+    @abstractmethod
+    def weigh(
+        self, spec: Spec, sets: PointSets, state: State, report: Reporter = unheard
+    ) -> tuple[PointWeights, State]: ...
+
+    def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
+        return view.ones(), state
 
 
 class Surgery(Aggregator):

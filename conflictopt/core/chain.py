@@ -7,11 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .aggregator import Aggregator, Chosen, Needs, Reweighting, Routing, State, Surgery
+from .aggregator import (
+    Aggregator,
+    Chosen,
+    Needs,
+    PointReweighting,
+    Reweighting,
+    Routing,
+    State,
+    Surgery,
+)
 from .errors import MethodError
 from .layout import ParameterLayout
 from .points import PointSets, PointWeights
-from .pointwise import PointReweighting
 from .reports import Reporter, unheard
 from .step import Spec, StepView
 

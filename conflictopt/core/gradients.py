@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from . import kernel
+from . import residual_traces as kernel
 from .buffer import RowBuffer
 from .engines import EngineName, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
@@ -279,7 +279,7 @@ class GradientSource:
     ) -> Tensor:
         """``[K]`` traces of the tangent kernel's diagonal blocks, each averaged over its points.
 
-        See ``conflictopt.core.kernel``.
+        See ``conflictopt.core.residual_traces``.
 
         Args:
             probes: random-sign products per loss; ``None`` for the exact traces.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..core.aggregator import Aggregator, Needs, Reweighting, State
 from ..core.chain import Chain
+from ..core.checks import check_count
 from ..core.layout import TRUNK
-from ..core.periodic import check_count
 from ..core.step import Spec, StepView
 from .profile import Profile
 

@@ -13,7 +13,7 @@ from ..core.reports import Note
 from ..core.step import StepView, equation_flags
 from .profile import Profile
 from .recorded import RecordedStep, layout_of, spec_of
-from .replayed import Array, Replay
+from .replay_result import Array, Replay
 
 __all__ = ["Replay", "replay", "replayable"]
 
@@ -96,7 +96,7 @@ def _unreplayable(aggregator: Aggregator, profile: Profile | None = None) -> str
 
 def _hint() -> str:
     # late: the registry is asked, no method imported
-    from ..registry import METHODS, method_class
+    from ..methods.registry import METHODS, method_class
 
     classes = {name: method_class(name) for name in METHODS}
     fits = [n for n, c in classes.items() if not c.needs & ~_KEPT and c.linear]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from .autocorrelation import correlation_times
 from .bootstrap import Resampled, resample
-from .losses import norm_ratio
-from .pairs import pair_cosines
+from .loss_statistics import norm_ratio
+from .pair_statistics import pair_cosines
 from .profile import Profile
 from .thresholds import Thresholds
 

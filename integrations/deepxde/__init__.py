@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .controller import Patch
     from .errors import PatchError
-    from .patching import patch, unpatch
-    from .problem import ProblemModel, model_of
+    from .patch_model import patch, unpatch
+    from .patched_model import Patch
+    from .problems.problem import ProblemModel, model_of
 
 __all__ = ["Patch", "PatchError", "ProblemModel", "model_of", "patch", "unpatch"]
 

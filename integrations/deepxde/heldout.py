@@ -9,13 +9,13 @@ import deepxde as dde
 import numpy as np
 from deepxde.icbc.boundary_conditions import npfunc_range_autocache
 
+from conflictopt.auto.host import HeldOut
+from conflictopt.auto.random_states import drawn_apart
 from conflictopt.core.losses import FIXED
-from conflictopt.course.host import HeldOut
-from conflictopt.course.randomness import drawn_apart
 
-from .attach import Batch, Hook
 from .errors import PatchError
 from .groups import Groups
+from .hook import Batch, Hook
 
 SEED = 1_000_003
 """Of the draw; the global random states are put back after it."""

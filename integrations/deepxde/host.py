@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conflictopt.adapters import AdapterDesign, attach, attached
-from conflictopt.course.design import design_of
-from conflictopt.course.host import HeldOut
-from conflictopt.course.snapshot import Snapshot
-from conflictopt.diagnosis.selection import Plan
-from conflictopt.optimizer import MultiLossOptimizer
+from conflictopt.auto.host import HeldOut
+from conflictopt.auto.snapshot import Snapshot
+from conflictopt.optim.optimizer import MultiLossOptimizer
+from conflictopt.selection.design import design_of
+from conflictopt.selection.plan import Plan
 
-from .attach import Batch
 from .heldout import HeldOutPoints
+from .hook import Batch
 
 if TYPE_CHECKING:
-    from .controller import Patch
+    from .patched_model import Patch
 
 
 class ModelHost:

@@ -176,7 +176,7 @@ class ScriptRun:
             if hasattr(model, "conflictopt"):
                 return
             self._check_backend()
-            from .patching import patch
+            from .patch_model import patch
 
             made = patch(model, **self.patch_options)
             self.patches.append(made)

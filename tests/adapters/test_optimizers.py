@@ -7,13 +7,7 @@ import itertools
 import pytest
 import torch
 
-from conflictopt import (
-    LineSearchError,
-    MethodError,
-    MultiLossOptimizer,
-    attach,
-    make,
-)
+from conflictopt import LineSearchError, MethodError, MultiLossOptimizer, attach, make
 from conflictopt.adapters import AdapterDesign
 
 from .networks import LOSSES, Mlp, losses_of, network, points, total_of, trunk_of

@@ -11,10 +11,10 @@ from conflictopt.core.gradients import GradientSource
 from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
 from conflictopt.core.objective import Given
-from conflictopt.core.periodic import PeriodicReweighting
 from conflictopt.core.points import point_sets
 from conflictopt.core.step import Spec, StepView
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
+from conflictopt.methods.reweighting._periodic import PeriodicReweighting
 
 NAMES = ("a", "b", "c")
 ALLOWED = {

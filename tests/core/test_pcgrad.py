@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import MultiLossOptimizer, make
-from conflictopt.surgery._base import Problem
+from conflictopt.methods.surgery._base import Problem
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conflictopt.core.small import solve_for_ones, sumprod
+from conflictopt.methods.small_linalg import solve_for_ones, sumprod
 
 
 def unit_gramian(seed, count, size):

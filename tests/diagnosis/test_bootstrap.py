@@ -7,7 +7,7 @@ import pytest
 
 from conflictopt.diagnosis.autocorrelation import autocorrelations, correlation_times
 from conflictopt.diagnosis.bootstrap import block_length, resample, spread_correction
-from conflictopt.diagnosis.synthetic.noise import autoregressive
+from conflictopt.lab.synthetic.noise import autoregressive
 
 
 def series(samples, count, memory, seed=0):

@@ -23,7 +23,7 @@ from conflictopt import (
 )
 from conflictopt.core.aggregator import Needs
 from conflictopt.diagnosis.replay import replay, replayable
-from conflictopt.registry import METHODS
+from conflictopt.methods.registry import METHODS
 
 NAMES = ("pde", "bc", "ic")
 REPLAYABLE = {

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 
 from conflictopt import Thresholds
 from conflictopt.diagnosis.alignment import agreement
-from conflictopt.diagnosis.losses import loss_statistics, mean_norm_ratio, norm_ratio
-from conflictopt.diagnosis.pairs import pair_statistics
+from conflictopt.diagnosis.loss_statistics import loss_statistics, mean_norm_ratio, norm_ratio
+from conflictopt.diagnosis.pair_statistics import pair_statistics
 
 few = settings(max_examples=50, deadline=None, derandomize=True)
 gradients = hnp.arrays(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from conflictopt import Thresholds, diagnose
-from conflictopt.diagnosis.synthetic.noise import autoregressive
 from conflictopt.diagnosis.uncertainty import LARGEST_MARGIN
+from conflictopt.lab.synthetic.noise import autoregressive
 
 
 def noisy(mean, samples=100, spread=0.3, memory=0.3, seed=0):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from conflictopt import MultiLossOptimizer, Recorder, profile_of
-from conflictopt.core.kernel import exact_trace
 from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
+from conflictopt.core.residual_traces import exact_trace
 from conflictopt.kernel import blocks_of_layout, tangent_kernel
 
 

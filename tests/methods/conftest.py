@@ -13,7 +13,7 @@ from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
 from conflictopt.core.objective import Given
 from conflictopt.core.step import Spec, StepView
-from conflictopt.registry import make, method_class
+from conflictopt.methods.registry import make, method_class
 
 EXAMPLES = {"constant": lambda names: {"weights": {n: 4.0**i for i, n in enumerate(names)}}}
 """Options for the methods that cannot be built without any."""

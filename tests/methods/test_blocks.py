@@ -18,8 +18,8 @@ from conflictopt import (
     attach,
     make,
 )
-from conflictopt.console.options import parse_options
-from conflictopt.registry import METHODS, method_class
+from conflictopt.cli.options import parse_options
+from conflictopt.methods.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
 SIGNED = [n for n in SURGERY if method_class(n).signed]

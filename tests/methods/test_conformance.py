@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
 
 BLOCKS = {"physics": 1, "adapter/a": 1, "adapter/b": 1, "adapter/c": 1}
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()

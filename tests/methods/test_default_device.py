@@ -5,7 +5,7 @@ import torch
 from torch import nn, optim
 
 from conflictopt import MultiLossOptimizer, Recorder, make, profile_of
-from conflictopt.registry import METHODS
+from conflictopt.methods.registry import METHODS
 
 RUNNABLE = [n for n in METHODS if n not in ("constant", "adapters")]
 OPTIONS = {"causal": {"chunks": 2}}

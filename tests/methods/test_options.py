@@ -11,7 +11,7 @@ import torch
 
 from conflictopt import GramianSurgery, MethodError, Recorder, Thresholds, make
 from conflictopt.core.points import point_sets
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
 REQUIRED = {

@@ -27,7 +27,7 @@ from conflictopt import (
     make,
 )
 from conflictopt.core.losses import FIXED
-from conflictopt.core.pointwise import nearest
+from conflictopt.methods.reweighting._carried_points import nearest
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)

@@ -11,7 +11,7 @@ import pytest
 
 import conflictopt
 from conflictopt.core.aggregator import Needs
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
 
 FOLDERS = ("reweighting", "surgery", "routing")
 every_method = pytest.mark.parametrize("name", METHODS)

@@ -23,7 +23,7 @@ from conflictopt import (
     make,
 )
 from conflictopt.core.losses import FIXED
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
 
 TRANSFORMS = [n for n in METHODS if issubclass(method_class(n), RowTransform)]
 OWN_STEP = [n for n in TRANSFORMS if method_class(n).steps_itself]

@@ -19,7 +19,7 @@ from conflictopt import (
     NonFiniteError,
     make,
 )
-from conflictopt.registry import METHODS, method_class
+from conflictopt.methods.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
 NEVER_CONFLICTS = ["chebyshev", "dualproj", "mgda", "nash_mtl", "upgrad"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conflictopt.registry import METHODS
+from conflictopt.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
 GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))

@@ -11,8 +11,8 @@ import pytest
 from suiteevidence import claims, goals, grid, tables
 from suiteevidence.grid import METHODS, inverse_problems, stages
 
-from conflictopt.experiment.report.statistics.regimes import GroupRegimes
-from conflictopt.experiment.report.study import study_of
+from conflictopt.lab.study_report.statistics.regimes import GroupRegimes
+from conflictopt.lab.study_report.study import study_of
 
 ROOT = Path(__file__).parents[2]
 RECORD = {

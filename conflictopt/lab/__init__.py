@@ -1,0 +1,1 @@
+"""Problems, studies and their statistics; no user of the library needs it."""

@@ -1,0 +1,1 @@
+"""Every method, one per file; the registry names them."""

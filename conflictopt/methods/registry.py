@@ -1,0 +1,147 @@
+"""Every method by name: one line each, resolved when first asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from ..core.aggregator import Aggregator
+from ..core.chain import Chain
+from ..core.errors import MethodError
+
+METHODS = {
+    "adapters": "routing.adapters:AdapterRouting",
+    "aligned_mtl": "surgery.aligned_mtl:AlignedMTL",
+    "cagrad": "surgery.cagrad:CAGrad",
+    "causal": "reweighting.causal:Causal",
+    "chebyshev": "surgery.chebyshev:ChebyshevCentre",
+    "config": "surgery.config:ConFIG",
+    "constant": "reweighting.constant:Constant",
+    "db_pinn": "reweighting.db_pinn:DBPINN",
+    "dcgd": "surgery.dcgd:DCGD",
+    "dualproj": "surgery.dualproj:DualProj",
+    "dwa": "reweighting.dwa:DWA",
+    "grad_norm": "reweighting.grad_norm:GradNormBalance",
+    "graddrop": "surgery.graddrop:GradDrop",
+    "gradnorm_chen": "reweighting.gradnorm_chen:GradNorm",
+    "gradvac": "surgery.gradvac:GradVac",
+    "imtl_g": "surgery.imtl_g:IMTLG",
+    "inverse_dirichlet": "reweighting.inverse_dirichlet:InverseDirichlet",
+    "lr_annealing": "reweighting.lr_annealing:LRAnnealing",
+    "m_config": "surgery.m_config:MConFIG",
+    "mgda": "surgery.mgda:MGDA",
+    "min_max": "reweighting.min_max:MinMax",
+    "multi_adam": "surgery.multi_adam:MultiAdam",
+    "nash_mtl": "surgery.nash_mtl:NashMTL",
+    "ntk": "reweighting.ntk:NTK",
+    "pcgrad": "surgery.pcgrad:PCGrad",
+    "rba": "reweighting.rba:RBA",
+    "relobralo": "reweighting.relobralo:ReLoBRaLo",
+    "resnorm": "reweighting.resnorm:ResNorm",
+    "sa_pinn": "reweighting.sa_pinn:SAPINN",
+    "softadapt": "reweighting.softadapt:SoftAdapt",
+    "sum": "reweighting.sum:Sum",
+    "uncertainty": "reweighting.uncertainty:Uncertainty",
+    "upgrad": "surgery.upgrad:UPGrad",
+}
+
+
+def method_class(name: str) -> type[Aggregator]:
+    """The class behind a method name.
+
+    Raises:
+        MethodError: unknown name; the message lists what there is.
+    """
+    if name not in METHODS:
+        raise unknown_method(name, METHODS)
+    module, _, attribute = METHODS[name].partition(":")
+    cls: type[Aggregator] = getattr(
+        importlib.import_module(f"conflictopt.methods.{module}"), attribute
+    )
+    return cls
+
+
+def unknown_method(name: str, known: Iterable[str]) -> MethodError:
+    """The error that an unknown name is, with the names that are known."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=2)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
+
+
+def make(name: str, **hyper_parameters: Any) -> Aggregator:
+    """Build a method from its name.
+
+    Args:
+        name: a key of the registry; ``conflictopt methods`` lists them.
+        hyper_parameters: the fields of the method's dataclass.
+
+    Raises:
+        MethodError: unknown method or hyper-parameter, or a value the method refuses.
+
+    >>> import conflictopt
+    >>> conflictopt.make("grad_norm", form="one_sided").cap
+    100.0
+    """
+    cls = method_class(name)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = [k for k in hyper_parameters if k not in fields]
+    if unknown:
+        known = ", ".join(fields) if fields else "none"
+        raise MethodError(f"method '{name}' has no option {unknown}; its options: {known}.")
+    missing = [k for k, f in fields.items() if _required(f) and k not in hyper_parameters]
+    if missing:
+        raise MethodError(f"method '{name}' needs the option {missing}.")
+    try:
+        return cls(**hyper_parameters)
+    except TypeError as error:
+        given = ", ".join(f"{k}={v!r}" for k, v in hyper_parameters.items())
+        raise MethodError(f"method '{name}' cannot take {given}: {error}.") from error
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def to_config(aggregator: Aggregator) -> list[dict[str, Any]] | None:
+    """A registered method, or a chain of them, as plain data; ``None`` for others."""
+    members = aggregator.members if isinstance(aggregator, Chain) else (aggregator,)
+    names = {path.rpartition(":")[2]: name for name, path in METHODS.items()}
+    config = []
+    for m in members:
+        name = names.get(type(m).__name__)
+        if name is None or type(m) is not method_class(name):
+            return None
+        options = {f.name: getattr(m, f.name) for f in dataclasses.fields(m)}  # type: ignore[arg-type]
+        config.append({"name": name, "options": options})
+    return config
+
+
+def describe() -> list[dict[str, Any]]:
+    """One record per method, as plain data.
+
+    Name, family, summary, source, needs, ``passes`` (backward passes per step, as an expression in
+    K, N, the number of residual entries, and the options), ``claim`` and options with defaults.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in METHODS:
+        cls = method_class(name)
+        rows.append(
+            {
+                "name": name,
+                "family": cls.family,
+                "summary": (cls.__doc__ or "").strip().splitlines()[0],
+                "source": cls.source,
+                "needs": [n.name.lower() for n in cls.needs if n.name],
+                "passes": cls.passes,
+                "claim": cls.claim,
+                "options": {
+                    f.name: None if _required(f) else f.default
+                    for f in dataclasses.fields(cls)  # type: ignore[arg-type]
+                },
+            }
+        )
+    return rows

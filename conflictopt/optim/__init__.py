@@ -1,0 +1,1 @@
+"""The wrapped optimizer: one method over the steps of one run."""

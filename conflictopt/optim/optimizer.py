@@ -1,0 +1,379 @@
+"""MultiLossOptimizer: any torch optimizer, fed with the aggregated gradients of several losses."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..adapters.attachment import Adapters
+from ..core.aggregator import Aggregator
+from ..core.engines import EngineName
+from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
+from ..core.layout import ADAPTER, LayoutCache, ParameterLayout
+from ..core.reports import Reports
+from . import checkpoint
+from . import line_search as linesearch
+from .actual_update import UpdateMode, check_inner, check_update, watched
+from .block_rates import RelativeRates, check_rate
+from .closure import Evaluations
+from .last_step import LastStep
+from .session import LossForms, Residuals, Session
+from .wrapper import OptimizerWrapper, with_step_hooks
+
+MAX_SKIPS = 100
+"""Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
+
+
+def check_on_nonfinite(value: str) -> None:
+    """Check the option ``on_nonfinite``.
+
+    Raises:
+        MethodError: neither ``"raise"`` nor ``"skip"``.
+    """
+    if value not in ("raise", "skip"):
+        raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {value!r}.")
+
+
+class MultiLossOptimizer(OptimizerWrapper):
+    """Wraps an optimizer so that each step takes K losses instead of one.
+
+    A true ``torch.optim.Optimizer``: parameter groups, state, schedulers, hooks and checkpoints
+    are those of the wrapped optimizer. With ``"sum"`` every step is bitwise the plain one.
+    ``state_dict`` adds the key ``"conflictopt"``; loading it resumes bitwise. A checkpoint of the
+    plain optimizer, or of another method, loads too: the wrapped optimizer resumes, the method
+    starts fresh, and a warning says so.
+
+    Args:
+        optimizer: any torch optimizer.
+        aggregator: a method, or its name in the registry.
+        names: names for losses given as a sequence or tensor; mappings bring their own.
+        equations: which losses are equations (PDE residuals) rather than conditions; some methods
+            treat them differently. Without it: those whose name starts with ``pde``, else the
+            first.
+        blocks: named parameter blocks beside the network, e.g. ``{"physics": [nu]}`` or
+            ``adapters.blocks()``. Without ``"physics"``, 0-dimensional parameters form it.
+        seed: seed of the run's own random generator.
+        engine: how per-loss gradients are computed, where a method reads them. ``"auto"`` is right
+            unless you measure otherwise; see ``conflictopt.core.engines`` for ``"graph"``,
+            ``"rows"`` (only for hosts that can evaluate losses apart) and ``"batched"``.
+        every: how many steps the coefficients hold. In between, a step is one backward pass of
+            the weighted sum, and the method does not see it.
+        update: what to do with the wrapped optimizer's actual update. ``"trust"`` takes it.
+            ``"check"`` compares how it moved the network with every loss's gradient and reports the
+            steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
+            then projects it on the nearest update that raises none; the optimizer's own moments
+            stay as they are. Both need all per-loss gradients at every step (K backward passes,
+            which methods of surgery take anyway) and a copy of the parameters.
+        on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
+            (up to 100 in a row); either way parameters and state stay as they were. Trial points
+            of a line search may be infinite, as in the plain run; parameters after it may not.
+
+    Attributes:
+        inner: the wrapped optimizer.
+        session: the method, its state, and what the last step chose.
+        blocks: the named blocks; may be changed between steps.
+        rates: learning rates of blocks, relative to that of the wrapped optimizer's step; those
+            of adapters are set by ``add_adapters``.
+        skipped: number of skipped steps.
+
+    Raises:
+        TypeError: not a torch optimizer or an aggregator.
+        MethodError: unknown method name, ``engine``, ``update`` or ``on_nonfinite``, a bad
+            ``every``, or a method that does not go with the wrapped optimizer.
+
+    >>> import torch, conflictopt
+    >>> net = torch.nn.Linear(1, 1)
+    >>> opt = conflictopt.MultiLossOptimizer(torch.optim.Adam(net.parameters()), "pcgrad")
+    >>> x = torch.ones(4, 1)
+    >>> opt.step({"pde": net(x).square().mean(), "bc": (net(0 * x) - 1).square().mean()})
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        aggregator: Aggregator | str,
+        *,
+        names: Sequence[str] | None = None,
+        equations: Sequence[str] | None = None,
+        blocks: Mapping[str, Sequence[Tensor]] | None = None,
+        seed: int = 0,
+        engine: EngineName = "auto",
+        every: int = 1,
+        update: UpdateMode = "trust",
+        on_nonfinite: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        check_on_nonfinite(on_nonfinite)
+        check_update(update)
+        super().__init__(optimizer)
+        if update != "trust" and linesearch.searches_lines(optimizer):
+            raise MethodError(
+                f"expected update='trust' with {type(optimizer).__name__}, found '{update}': its "
+                "update is the end of a search along values of the loss."
+            )
+        self._update = update
+        self.session = Session(aggregator, names, equations, seed, engine, every)
+        check_inner(self.inner, self.aggregator)
+        self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
+        self.rates: dict[str, float] = {}
+        self.on_nonfinite = on_nonfinite
+        self.skipped = 0
+        self._skips_in_a_row = 0
+        self._skip = False
+        self._layouts = LayoutCache()
+
+    # -- the method ---------------------------------------------------------------------------
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clear gradients, and forget a ``backward`` whose step was never taken."""
+        self.inner.zero_grad(set_to_none)
+        self._forget()
+
+    @property
+    def aggregator(self) -> Aggregator:
+        """The method in use."""
+        return self.session.aggregator
+
+    def set_aggregator(self, aggregator: Aggregator | str) -> None:
+        """Go on with another method; its state starts fresh.
+
+        Raises:
+            MethodError: unknown name.
+            TypeError: neither a name nor an aggregator.
+        """
+        self.session.use(aggregator, partial(check_inner, self.inner))
+
+    def add_adapters(self, adapters: Adapters) -> None:
+        """Train per-loss adapters too, by the settings and the schedule of the first group.
+
+        Parameters that a group holds already, because the optimizer was made after attaching, stay
+        in it.
+
+        Checkpoints from before this call still load afterwards, except those of methods with
+        moments of their own (``m_config``, ``multi_adam``), which start afresh.
+
+        Raises:
+            MethodError: a learning rate of their own under an optimizer that searches lines.
+        """
+        check_rate(self.inner, adapters.design.learning_rate)
+        held = {id(p) for g in self.param_groups for p in g["params"]}
+        fresh = [p for p in adapters.parameters() if id(p) not in held]
+        linesearch.append_parameters(self.inner, fresh)
+        self.blocks.update(adapters.blocks())
+        self.rates.update(dict.fromkeys(adapters.blocks(), adapters.design.learning_rate))
+
+    @property
+    def last(self) -> LastStep | None:
+        """Names, losses and coefficients of the last completed step."""
+        return self.session.last
+
+    @property
+    def reports(self) -> Reports:
+        """Bounds that acted and fallbacks that were taken, by kind, each with its count."""
+        return self.session.reports
+
+    @property
+    def completed(self) -> int:
+        """Number of steps taken."""
+        return self.session.completed
+
+    def rewrap(self, optimizer: torch.optim.Optimizer) -> MultiLossOptimizer:
+        """The same run, continued with another optimizer (say, L-BFGS after Adam).
+
+        The session goes on: method, state, random source, step count. The other optimizer's own
+        state starts as it is.
+        """
+        new = MultiLossOptimizer(
+            optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
+        )
+        for rate in self.rates.values():
+            check_rate(optimizer, rate)
+        new.rates = self.rates
+        new.session, new.skipped, new._update = self.session, self.skipped, self._update
+        if new.update != self._update:
+            warnings.warn(
+                f"update='{self._update}' does not apply to {type(optimizer).__name__}, whose "
+                "update is the end of a line search: it is trusted.",
+                ConflictOptWarning,
+                stacklevel=2,
+            )
+        return new
+
+    @property
+    def update(self) -> UpdateMode:
+        """What is done with the wrapped optimizer's actual update; a line search's is trusted."""
+        return "trust" if linesearch.searches_lines(self.inner) else self._update
+
+    def layout(self) -> ParameterLayout:
+        """The present parameters as blocks; follows groups that were added or replaced.
+
+        Raises:
+            LayoutError: see ``ParameterLayout.build``.
+        """
+        params = [p for g in self.param_groups for p in g["params"]]
+        return self._layouts.of(params, self.blocks, self.aggregator.by_layer)
+
+    def _forget(self) -> None:
+        self.session.discard()
+        self._skip = False
+
+    # -- stepping -----------------------------------------------------------------------------
+
+    @with_step_hooks
+    def step(
+        self,
+        losses: LossForms | Callable[[], LossForms] | None = None,
+        residuals: Residuals | None = None,
+        points: Residuals | None = None,
+    ) -> Any:
+        """Take one step. Given losses or a closure, earlier gradients are cleared first.
+
+        Args:
+            losses: the K losses of this step, as a mapping name -> scalar, a sequence, a ``[K]``
+                tensor (the slowest: its entries share one graph), a ``Losses`` or an
+                ``Objective``; or a closure that returns one of them and calls no backward (for
+                L-BFGS and other line searches: coefficients are chosen at its first call and
+                frozen for the step); or nothing after ``backward(losses)``.
+            residuals: per loss name the residual tensor(s) whose mean square is the loss, for
+                methods that need them. A closure returns ``Losses.of(losses, residuals)``.
+            points: per loss name the collocation points of its residual tensor(s), one row for
+                each row of the residual, for point-wise methods.
+
+        Returns:
+            With a closure, what the wrapped optimizer returns; else ``None``.
+
+        Raises:
+            LossError: losses that cannot be used; the message names the loss.
+            NonFiniteError: with ``on_nonfinite="raise"``, on an infinite or NaN loss or gradient.
+            LineSearchError: a line search with a method that has no scalar objective.
+            MethodError: the method lacks what it needs.
+        """
+        if self.aggregator.steps_itself:
+            check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
+        if callable(losses):
+            if residuals is not None or points is not None:
+                raise LossError(
+                    "residuals beside a closure belong to none of its evaluations; "
+                    "return Losses.of(losses, residuals) from it."
+                )
+            return self._step_closure(losses)
+        if losses is not None:
+            self.clear_grads()
+            self._forget()
+            self.backward(losses, residuals, points)
+        if self.session.pending is None and not self._skip:
+            raise LossError(
+                "step() found no losses: pass them, step(losses), or call backward(losses) first "
+                "(a plain loss.backward() bypasses the method)."
+            )
+        if not self._skip:
+            rates = RelativeRates(self.blocks, self.rates)
+            with watched(self.session, self.update):
+                self.inner.step()
+                rates.apply()
+        self._finish()
+        return None
+
+    def backward(
+        self,
+        losses: LossForms,
+        residuals: Residuals | None = None,
+        points: Residuals | None = None,
+    ) -> None:
+        """Add the aggregated gradient to ``.grad``, as ``loss.backward()`` does for one loss.
+
+        Several calls before one ``step()`` accumulate; the coefficients of the first hold for
+        all of them, and the method's state advances once. Weights of points hold for the same
+        points; without ``points``, row by row.
+
+        Raises:
+            LossError, NonFiniteError, MethodError: see ``step``.
+        """
+        if self._skip:
+            return
+        if self.update != "trust" and self.session.pending is not None:
+            raise MethodError(
+                f"update='{self.update}' compares with the gradients of one evaluation of the "
+                "losses, and this step has a second one. Call backward() once per step."
+            )
+        try:
+            # Under no_grad even a reshape would cut a loss off its graph.
+            with torch.enable_grad():
+                objective = self.session.read(losses, residuals, points)
+                keep = self.update != "trust"
+                self.session.accumulate(objective, self.layout(), keep_rows=keep)
+        except NonFiniteError as error:
+            self._give_up_or_skip(error)
+
+    def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
+        self.session.discard()
+        evaluations = Evaluations(self, closure)
+        result = None
+        try:
+            result = self.inner.step(evaluations)  # type: ignore[arg-type]
+            evaluations.finish()
+        except BaseException as error:
+            evaluations.undo()
+            if not isinstance(error, NonFiniteError):
+                self.zero_grad()
+                raise
+            self._give_up_or_skip(error)
+            result = None
+        self._finish()
+        return result
+
+    def _give_up_or_skip(self, error: NonFiniteError) -> None:
+        self.zero_grad()
+        if self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
+            raise error
+        self._skip = True
+
+    def _finish(self) -> None:
+        if self._skip:
+            self.skipped += 1
+            self._skips_in_a_row += 1
+            self._skip = False
+        else:
+            self.session.commit()
+            self._skips_in_a_row = 0
+
+    # -- checkpoints, copies ------------------------------------------------------------------
+
+    def _save(self) -> dict[str, Any]:
+        extras = {**checkpoint.save(self.session), "skipped": self.skipped}
+        return {**self.inner.state_dict(), checkpoint.KEY: extras}
+
+    def _load(self, given: dict[str, Any]) -> None:
+        adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
+        inner = checkpoint.without_extras(given, self.param_groups, adapters)
+        extras = given.get(checkpoint.KEY)
+        before = self.session.__getstate__()
+        same = False
+        try:
+            if extras is not None:
+                same = checkpoint.resume(self.session, extras, self.layout())
+            else:
+                self.session.use(self.aggregator)
+            self.inner.load_state_dict(inner)
+        except Exception:
+            # Nothing is half loaded: torch checks its part before it changes anything.
+            self.session.__setstate__(before)
+            raise
+        self.skipped = extras["skipped"] if extras is not None else self.skipped
+        linesearch.fit_parameters(self.inner)
+        message = checkpoint.difference(extras, same, self.aggregator)
+        if message is not None:
+            warnings.warn(message, stacklevel=3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
+        kept = ["inner", "session", "blocks", "rates", "_update", "on_nonfinite"]
+        kept += ["skipped", "_skips_in_a_row"]
+        return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
+
+    def __repr__(self) -> str:
+        return f"MultiLossOptimizer({self.aggregator!r}, {self.inner!r})"

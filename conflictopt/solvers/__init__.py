@@ -1,1 +1,0 @@
-"""Small exact solvers on the Gramian of normalised gradients. Imports numpy and scipy only."""

@@ -1,0 +1,260 @@
+"""From DeepXDE's losses to named losses with residuals, together or apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import deepxde as dde
+import torch
+from torch import Tensor
+
+from conflictopt.auto.random_states import RandomStates
+from conflictopt.core.errors import MethodError
+from conflictopt.core.losses import FIXED, Losses
+from conflictopt.core.objective import Objective
+
+from .apart import evaluate_apart, obstacle, rows_of, saves_a_sum
+from .errors import PatchError, ResidualError
+from .groups import Grouping, Groups, group
+from .hook import Batch, Evaluation, Hook
+
+
+class LossReader:
+    """Reads a model's losses, names and groups them.
+
+    Args:
+        hook: of the model.
+        grouping: how to group.
+        tell: is told, in a sentence, why losses are not evaluated apart.
+
+    Attributes:
+        groups: how the entries form losses; ``None`` before the first evaluation, because only
+            that says how many residuals an equation has.
+    """
+
+    def __init__(self, hook: Hook, grouping: Grouping, tell: Callable[[str], None]) -> None:
+        self.groups: Groups | None = None
+        self._hook = hook
+        self._grouping = grouping
+        self._tell = tell
+        self._loss_fn: Any = None
+        self._obstacle: str | None = None
+        self._examined = False
+
+    def compiled(self) -> None:
+        """The model was compiled: other loss functions, perhaps other losses."""
+        self._loss_fn, self._obstacle, self._examined = None, None, False
+
+    def read(self, batch: Batch, residuals: bool = False) -> ModelObjective:
+        """The losses of one batch; the first after a compile are evaluated at once.
+
+        Args:
+            batch: inputs, targets and auxiliary variables.
+            residuals: whether to evaluate now, with residuals.
+
+        Raises:
+            PatchError: groups that do not fit the losses.
+        """
+        objective = ModelObjective(self, batch)
+        if self._loss_fn is None:
+            before = RandomStates()
+            objective.together(residuals)
+            if before.moved():
+                self._settle("evaluating the losses draws random numbers")
+        elif residuals:
+            objective.together(residuals)
+        return objective
+
+    def together(self, batch: Batch, residuals: bool) -> Losses:
+        """The losses as the plain step computes them."""
+        found = self._hook.evaluate(batch, residuals)
+        groups = self._grouped(found)
+        pairs = self._pairs(groups, found.residuals)
+        unstacked = partial(self._terms, found.entries)
+        points = self._points(groups, batch, pairs)
+        return Losses(
+            groups.names, found.vector, groups.members, pairs, points, unstacked=unstacked
+        )
+
+    def apart(self, batch: Batch, by_loss: bool, residuals: bool) -> Losses:
+        """The losses each from its own rows."""
+        groups = self.groups
+        assert groups is not None
+        found = evaluate_apart(self._hook.model, batch, groups, self._loss_fn, by_loss, residuals)
+        if len(found.entries) != len(groups.entries):
+            raise PatchError(_changed(len(groups.entries), len(found.entries)))
+        terms = self._terms(found.entries)
+        penalty = (-1,) * (len(terms) - len(found.entries))
+        pairs = self._pairs(groups, found.residuals)
+        points = self._points(groups, batch, pairs)
+        graphs = (*found.graphs, *penalty)
+        return Losses(groups.names, terms, groups.members, pairs, points, graphs)
+
+    def _terms(self, entries: list[Tensor]) -> tuple[Tensor, ...]:
+        """The entries as the plain step weights and completes them, but not stacked."""
+        assert self.groups is not None
+        terms = self._hook.weighted(entries)
+        return (*terms, self._hook.penalty()) if FIXED in self.groups.members else terms
+
+    @property
+    def saves_a_sum(self) -> bool:
+        """Whether evaluating apart is cheaper even for one backward pass of the sum."""
+        return saves_a_sum(self._hook.model.data)
+
+    def obstacle(self, objective: ModelObjective) -> str | None:
+        """Why the losses of this batch cannot be evaluated apart; ``None`` if they can.
+
+        What the model's parts do not show, a comparison does: once after every compile.
+        """
+        if objective.batch[0] is not self._hook.model.data.train_x:
+            return "the batch is not the training points of the problem"
+        if not self._examined:
+            expected = objective.together().values()
+            if not all(map(math.isfinite, expected)):
+                return "they are not finite"
+            self._settle(obstacle(self._hook.model) or self._difference(objective, expected))
+        return self._obstacle
+
+    def _settle(self, why: str | None) -> None:
+        self._obstacle, self._examined = why, True
+        if why is not None:
+            self._tell(f"each per-loss gradient takes a pass through the whole batch, as {why}.")
+
+    def _difference(self, objective: ModelObjective, expected: list[float]) -> str | None:
+        objective.release()
+        try:
+            found = self.apart(objective.batch, by_loss=True, residuals=False).values()
+        except Exception as error:  # the user's own functions may count on all rows
+            return f"evaluated on its own rows, a loss fails: {type(error).__name__}: {error}"
+        # residuals may differ by rounding, about 100 units in the last place of numbers near 1
+        noise = 100 * torch.finfo(dde.config.real(torch)).eps
+        for name, a, b in zip(objective.names, expected, found, strict=True):
+            if abs(a - b) > 1e-3 * abs(a) + 2 * noise * abs(a) ** 0.5 + noise**2:
+                return (
+                    f"evaluated on its own rows, the loss '{name}' is {b:.6g} instead of {a:.6g}: "
+                    "something couples the rows of a batch"
+                )
+        return None
+
+    def _grouped(self, found: Evaluation) -> Groups:
+        count = len(found.vector)
+        if self.groups is None or (self._loss_fn is None and len(self.groups.members) != count):
+            self.groups = group(self._hook.model, count, self._grouping)
+        if len(self.groups.members) != count:
+            raise PatchError(_changed(len(self.groups.members), count))
+        self._loss_fn = found.loss_fn
+        return self.groups
+
+    def _pairs(
+        self, groups: Groups, residuals: list[Tensor] | None
+    ) -> dict[str, tuple[tuple[Tensor, float], ...]]:
+        if residuals is None:
+            return {}
+        if len(residuals) != len(groups.entries):
+            raise ResidualError(
+                "this method needs the residual behind every loss; "
+                f"{type(self._hook.model.data).__name__} computed {len(groups.entries)} losses "
+                f"from {len(residuals)} residuals. {ADVICE}"
+            )
+        weights = self._hook.loss_weights(len(residuals))
+        weighted = list(zip(residuals, weights, groups.members, strict=False))
+        return {
+            name: tuple((r, w) for r, w, owner in weighted if owner == k)
+            for k, name in enumerate(groups.names)
+        }
+
+    def _points(
+        self, groups: Groups, batch: Batch, pairs: dict[str, tuple[tuple[Tensor, float], ...]]
+    ) -> dict[str, tuple[Tensor | None, ...]]:
+        """Where the residuals were taken, for problems whose rows are known."""
+        data = self._hook.model.data
+        if not pairs or not isinstance(data, dde.data.PDE):
+            return {}
+        equations = len(groups.entries) - len(data.bcs)
+        rows = rows_of(data, equations)
+        owners = groups.members[: len(groups.entries)]
+        return {
+            name: tuple(
+                _rows(batch[0], where, len(r))
+                for where, (r, _) in zip(
+                    (w for w, owner in zip(rows, owners, strict=True) if owner == k),
+                    pairs[name],
+                    strict=True,
+                )
+            )
+            for k, name in enumerate(groups.names)
+        }
+
+
+class ModelObjective(Objective):
+    """The losses of a DeepXDE model on one batch.
+
+    Args:
+        reader: of the model.
+        batch: inputs, targets and auxiliary variables.
+    """
+
+    def __init__(self, reader: LossReader, batch: Batch) -> None:
+        self.batch = batch
+        self._reader = reader
+        self._together: Losses | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The K loss names."""
+        assert self._reader.groups is not None
+        return self._reader.groups.names
+
+    @property
+    def together_because(self) -> str | None:  # type: ignore[override]
+        """Why the losses cannot be evaluated apart; ``None`` if they can."""
+        return self._reader.obstacle(self)
+
+    def release(self) -> None:
+        """Let go of what was evaluated; needed again, it is evaluated again."""
+        self._together = None
+
+    def together(self, residuals: bool = False) -> Losses:
+        if self._together is None or (residuals and not self._together.residuals):
+            self._together = self._reader.together(self.batch, residuals)
+        return self._together
+
+    def apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
+        if self.together_because is not None or not (by_loss or self._reader.saves_a_sum):
+            return None
+        return self._reader.apart(self.batch, by_loss, residuals)
+
+
+def _rows(points: Any, where: slice, count: int) -> Tensor | None:
+    """The points of one residual; ``None`` if it does not have one row per point."""
+    chosen = torch.as_tensor(points[where])
+    return chosen if len(chosen) == count else None
+
+
+ADVICE = (
+    "Choose another method, e.g. 'pcgrad' or 'grad_norm'; under auto leave the option "
+    "reweighting out."
+)
+
+
+def check_mean_square(losses: Losses) -> None:
+    """Check that every loss is the mean square of its residuals.
+
+    Raises:
+        ResidualError: it is not; the message names the loss.
+    """
+    for k in range(losses.count):
+        try:
+            losses.residual_pairs(k)
+        except MethodError as error:
+            raise ResidualError(f"{error} {ADVICE}") from error
+
+
+def _changed(before: int, now: int) -> str:
+    return (
+        f"expected {before} losses from the model, as in the steps before, found {now}. "
+        "If the problem has changed, compile the model again."
+    )

@@ -1,0 +1,1 @@
+"""Problems of the suite as DeepXDE models."""
