@@ -28,15 +28,16 @@ from .core.reports import Report, Reports
 from .core.step import Spec, StepView
 from .diagnosis.diagnosis import Diagnosis, Thresholds, diagnose
 from .diagnosis.profile import Profile
-from .diagnosis.recorder import Recorder, profile_of
+from .diagnosis.recorder import Recorder
 from .diagnosis.replay import Replay, replay
 from .methods.foreign import adopt
 from .methods.registry import describe, make
 from .methods.surgery._base import GramianSurgery
 from .optim.last_step import LastStep
 from .optim.optimizer import MultiLossOptimizer
-from .selection.plan import Plan, select
+from .selection.plan import Plan
 from .selection.rule import Rule
+from .selection.select import select
 
 __all__ = [
     "AdapterDesign",
@@ -79,7 +80,6 @@ __all__ = [
     "diagnose",
     "make",
     "merge",
-    "profile_of",
     "replay",
     "select",
 ]

@@ -1,1 +1,1 @@
-"""Diagnostic-first selection over a run: profile, verdict, plan, second look, new verdicts."""
+"""``auto``: profile, verdict, plan, method; drives a run through them."""

@@ -1,255 +1,248 @@
-"""Course: the sequence of profiles, verdicts and plans of one run."""
+"""Controller: what a run trains with, from its profile to its plan."""
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
-from ..core.aggregator import Aggregator, members
-from ..core.chain import Chain
-from ..core.errors import ConflictOptWarning, LayoutError
+from torch import nn
+
+from ..core.aggregator import Aggregator
+from ..core.errors import ConflictOptWarning, MethodError
+from ..core.layout import ADAPTER
+from ..core.objective import Objective
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.profile import Profile
-from ..diagnosis.recorder import Recorder
+from ..diagnosis.recorder import recorded
 from ..optim.line_search import searches_lines
+from ..optim.optimizer import MultiLossOptimizer
+from ..optim.options import StepOptions, changed
 from ..selection.plan import Plan
-from .decision import Decision, plausible, same_plan
-from .host import Host, RacingHost
-from .observation import carry, is_complete, observe, observing, profile_so_far, treated, unobserve
-from .options import CourseOptions
-from .race import RaceOutcome, race
-from .score import reference_of, relative_loss_sum
+from . import saved_state
+from .chosen_method import ChosenMethod
+from .decision import Decision
+from .host import Host, LoopHost
+from .options import TrainingOptions
+from .recording import carry, is_complete, treated
 
 
-@dataclass(frozen=True)
-class Rules:
-    """How verdicts are reached and carried out.
-
-    Attributes:
-        diagnose: a profile's verdict.
-        select: a verdict's plan.
-        treat: a plan's method; ``None`` where the method is fixed and the plan only told.
-        reweighting: gives the name of the reweighting that plans use, for the races, if any.
-    """
-
-    diagnose: Callable[[Profile], Diagnosis]
-    select: Callable[[Diagnosis], Plan]
-    treat: Callable[[Plan], Aggregator] | None
-    reweighting: Callable[[], str | None]
-
-
-class Course:
-    """Decides what a run trains with; call ``after_step`` after every step.
+class Controller:
+    """Decides what a run trains with; ``MultiLossOptimizer`` calls it after every step.
 
     The run starts with the recorder. When the profile is complete it is diagnosed, a plan selected
-    and applied: adapters attached if the plan has any, another method in use. With a second look
-    the plan must win its race first. With ``rediagnose_every=n`` a recorder stands before the
-    method in the last steps of every n, see ``observe``, and a new verdict follows; the plan
-    changes only if that verdict is decided (its profile neither too short nor too close to call)
-    and leads to another plan. Adapters stay attached when a later plan has none: they are part of
-    the trained function. Every loss then reaches all of them, as it reaches the trunk.
-
-    A run with a fixed method (``rules.treat`` is ``None``) is profiled and diagnosed once.
+    and carried out: adapters attached if the plan has any, another method in use. A run with a
+    fixed method is profiled and diagnosed once, and keeps its method.
 
     Args:
-        host: of the run.
-        recorder: takes the profiles.
-        rules: how verdicts are reached and carried out.
-        options: second look and new verdicts.
-        note: is told of every decision, in a sentence.
+        method: ``"auto"``, or a fixed method, by name or as an object.
+        options: of the run.
+        host: attaches adapters, and knows what of the model matters for a plan.
 
     Attributes:
+        method: the choice of method, resolved.
         profile, diagnosis: of the first steps; ``None`` until their profile is complete.
         plan: selected, and in force once ``applied``.
         applied: whether a plan was carried out.
+        decided: whether the profile is complete, and its verdict fell.
         decisions: every verdict with what became of it.
-        trained_with: the methods in use, each with the step from which on; hosts add the first.
+        trained_with: the methods in use, each with the step from which on.
+        log: what was decided and done, a sentence each, with the step.
         on_diagnosis: callbacks without arguments, at the first diagnosis, before its plan is
             applied.
 
     Raises:
-        MethodError: ``rediagnose_every`` shorter than a profile.
+        MethodError: an unknown method, or an option that has no use with it.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        recorder: Recorder,
-        rules: Rules,
-        options: CourseOptions | None = None,
-        note: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._host, self._recorder, self._rules, self._note = host, recorder, rules, note
-        self._options = options or CourseOptions()
-        self._options.check_profile(recorder.steps)
+    def __init__(self, method: Any, options: TrainingOptions, host: Host) -> None:
+        self.options = options
+        self.method = ChosenMethod.of(method, options)
+        self.host = host
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
         self.applied = False
         self.decisions: list[Decision] = []
-        self.trained_with: list[tuple[int, str]] = []
+        self.trained_with: list[tuple[int, str]] = [(0, treated(self.first()).label)]
+        self.log: list[str] = []
         self.on_diagnosis: list[Callable[[], None]] = []
-        self._decided = False
-        self._next: int | None = None
+        self.decided = False
+        self._examined = False
 
-    def after_step(self) -> None:
-        """Conclude a profile that is complete, begin one that is due."""
-        optimizer = self._host.optimizer
-        fixed = self._rules.treat is None
-        if not (fixed and self._decided) and is_complete(optimizer, self._recorder):
-            self._decide()
-        every = self._options.rediagnose_every
-        if fixed or every is None or observing(optimizer.aggregator):
+    def first(self) -> Aggregator:
+        """See ``Control``."""
+        return self.method.first()
+
+    def examine(self, objective: Objective) -> None:
+        """See ``Control``: whether residuals, which a plan may read, come with the losses."""
+        if self._examined or not self.method.auto or objective.has_residuals is None:
             return
-        if self._next is None:
-            self._next = optimizer.completed + every - self._recorder.steps
-        if optimizer.completed >= self._next:
-            observe(optimizer, self._recorder)
-            self._next = None
+        self._examined = True
+        policy = self.method.policy
+        if objective.has_residuals:
+            losses = objective.together(residuals=True)
+            for k in range(objective.count) if policy.reads_residuals else ():
+                losses.residual_pairs(k)
+            return
+        if policy.reads_residuals and policy.reweighting is not None:
+            raise MethodError(
+                f"the reweighting {policy.name} reads residuals, and none came with the losses: "
+                "step(losses, residuals={name: residual}), or choose another."
+            )
+        self.without_residuals("none came with the losses")
 
-    def conclude(self) -> Diagnosis | None:
+    def without_residuals(self, why: str, step: int = 0) -> bool:
+        """Have plans that read none, where the user has not chosen the reweighting.
+
+        Args:
+            why: a clause for the log.
+            step: number of steps taken.
+
+        Returns:
+            Whether plans read some before, and none now.
+        """
+        other = self.method.policy.without_residuals()
+        if other is None:
+            return False
+        self.method = replace(self.method, policy=other)
+        instead = "plans have surgery alone in place of a reweighting that reads residuals"
+        self._tell(f"{instead}, since: {why}", step)
+        return True
+
+    def after_step(self, optimizer: MultiLossOptimizer) -> None:
+        """See ``Control``: conclude a profile that is complete."""
+        if not self.decided and is_complete(optimizer, self.method.recorder):
+            self._decide(optimizer)
+
+    def conclude(self, optimizer: MultiLossOptimizer) -> Diagnosis | None:
         """Diagnose the first steps from the samples there are; ``None`` without any."""
         if self.diagnosis is None and not self.applied:
-            self.profile = profile_so_far(self._host.optimizer)
+            self.profile = recorded(optimizer.session)
             if self.profile is not None:
-                self.diagnosis = self._rules.diagnose(self.profile)
-                self.plan = self._rules.select(self.diagnosis)
+                policy = self.method.policy
+                self.diagnosis = policy.diagnose(self.profile)
+                self.plan = policy.select(self.diagnosis, self.host.weighted())
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
-                self._note(f"{found}, so {self.plan.kind}: {self.plan.reason}")
+                why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
+                self._tell(why, optimizer.completed)
         return self.diagnosis
 
-    def adopt(self, plan: Plan, method: Aggregator, why: str) -> None:
-        """Go on with a plan that was decided elsewhere, e.g. before a checkpoint."""
-        self.plan, self.applied = plan, True
-        self.use(method, why)
-
-    def refit(self, why: str) -> None:
-        """Carry the plan out anew where another optimizer calls for another method.
+    def rewrapped(self, optimizer: MultiLossOptimizer) -> None:
+        """See ``Control``: carry the plan out anew where the optimizer calls for another method.
 
         What both methods have in common goes on with its state.
         """
-        if not self.applied or self._rules.treat is None or self.plan is None:
+        if not self.applied or not self.method.auto or self.plan is None:
             return
-        present, method = self._host.optimizer.aggregator, self._rules.treat(self.plan)
-        if treated(present).label == method.label:
-            return
-        before = members(present)[:1] if observing(present) else ()
-        carry(self._host.optimizer, Chain(*before, *members(method)) if before else method)
-        self._entered(method, why)
+        method = self._method_of(self.plan, optimizer)
+        if treated(optimizer.aggregator).label != method.label:
+            carry(optimizer, method)
+            self._entered(optimizer, f"as {type(optimizer.inner).__name__} trains now")
 
-    def use(self, method: Aggregator, why: str) -> None:
+    def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
         """Train with another method from now on, and note why."""
-        self._host.optimizer.set_aggregator(method)
-        self._entered(method, why)
+        optimizer.set_aggregator(method)
+        self._entered(optimizer, why)
 
-    def _entered(self, method: Aggregator, why: str) -> None:
-        label = treated(method).label
-        self.trained_with.append((self._step, label))
-        self._note(f"{label}, {why}.")
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Control``."""
+        return saved_state.save(self)
+
+    def load_state_dict(
+        self, saved: Mapping[str, Any] | None, optimizer: MultiLossOptimizer
+    ) -> None:
+        """See ``Control``.
+
+        A plan with adapters attaches them, so that the optimizer's state fits; their values come
+        with the network's own checkpoint.
+        """
+        if saved is None:
+            fresh = Controller(self.method.fixed or "auto", self.options, self.host)
+            vars(self).update({**vars(fresh), "on_diagnosis": self.on_diagnosis})
+        else:
+            saved_state.load(self, saved)
+        if self.applied and self.plan is not None:
+            self._fit(self.plan, optimizer, lambda _: None)
+            optimizer.set_aggregator(self._method_of(self.plan, optimizer))
+        elif self.method.auto:
+            # back to before the adapters: they are zero then, and must not train
+            _train(optimizer, False)
+            optimizer.set_aggregator(self.first())
 
     # -- decisions ----------------------------------------------------------------------------
 
-    def _decide(self) -> None:
-        if self.applied and self._options.rediagnose_every is None:
-            # a checkpoint of a run with other options had a profile under way
-            unobserve(self._host.optimizer)
-            return
-        if self.applied:
-            self._decide_again()
-            return
-        self._decided = True
+    def _decide(self, optimizer: MultiLossOptimizer) -> None:
+        self.decided = True
         # a verdict on a part of the profile may have been asked for before
         self.diagnosis = None
-        diagnosis = self.conclude()
+        diagnosis = self.conclude(optimizer)
         for listener in self.on_diagnosis:
             listener()
-        if self._rules.treat is None or diagnosis is None or self.plan is None:
+        if not self.method.auto or diagnosis is None or self.plan is None:
             return
-        plan, outcome = self._second_look(diagnosis, self.plan)
-        self.decisions.append(Decision(self._step, diagnosis, None, plan, outcome))
-        self._apply(plan)
-
-    def _decide_again(self) -> None:
-        assert self.plan is not None
-        before, profile = self.plan, profile_so_far(self._host.optimizer)
-        assert profile is not None
-        diagnosis = self._rules.diagnose(profile)
-        if self.diagnosis is None:
-            self.profile, self.diagnosis = profile, diagnosis
-        plan, outcome = before, None
-        if not (diagnosis.too_short or diagnosis.too_close):
-            plan = self._rules.select(diagnosis)
-            if not same_plan(plan, before):
-                plan, outcome = self._second_look(diagnosis, plan)
-        decision = Decision(self._step, diagnosis, before, plan, outcome)
-        self.decisions.append(decision)
-        self._note(str(decision))
-        if decision.switched:
-            self._apply(plan)
-        else:
-            unobserve(self._host.optimizer)
-
-    def _second_look(self, diagnosis: Diagnosis, plan: Plan) -> tuple[Plan, RaceOutcome | None]:
-        """The plan that wins the race, where there is one to run."""
-        if self._options.look is None or not diagnosis.pairs or diagnosis.too_short:
-            return plan, None
-        inner = self._host.optimizer.inner
-        if searches_lines(inner):
-            why = "its curvature starts afresh with every method"
-            self._note(f"no second look under {type(inner).__name__}: {why}.")
-            return plan, None
-        assert self.profile is not None
-        reference = reference_of(self.profile)
-        plans = plausible(plan, self.plan if self.applied else None, self._rules.reweighting())
-        if len(plans) == 1:
-            return plan, None
-        outcome = race(
-            cast(RacingHost, self._host),
-            plans,
-            self._enter,
-            self._options.race_steps,
-            lambda found: relative_loss_sum(found, reference),
+        if diagnosis.too_short and diagnosis.pairs:
+            warnings.warn(f"conflictopt: {self.plan.reason}", ConflictOptWarning, stacklevel=2)
+        self.plan = self._fit(
+            self.plan, optimizer, lambda told: self._tell(told, optimizer.completed)
         )
-        self._note(f"second look: {outcome.reason} Cost: {outcome.cost}.")
-        if outcome.winner is plan:
-            return plan, outcome
-        return replace(outcome.winner, reason=outcome.reason), outcome
+        self.applied = True
+        self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
+        self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 
-    @property
-    def _step(self) -> int:
-        return self._host.optimizer.completed
+    def _method_of(self, plan: Plan, optimizer: MultiLossOptimizer) -> Aggregator:
+        return self.method.policy.method(plan, searches_lines(optimizer.inner))
 
-    def _apply(self, plan: Plan) -> None:
-        assert self._rules.treat is not None
-        plan = self._fitted(plan)
-        self.plan, self.applied = plan, True
-        self.use(self._rules.treat(plan), "as planned")
+    def _fit(self, plan: Plan, optimizer: MultiLossOptimizer, note: Callable[[str], None]) -> Plan:
+        """The plan as far as it goes with the network; its adapters are attached and train."""
+        assert self.profile is not None
+        names = self.profile.names
+        done = plan.fitted(
+            optimizer,
+            lambda design: self.host.attach(names, design),
+            self.method.policy.adapter_design,
+            note,
+        )
+        _train(optimizer, True)
+        return done
 
-    def _fitted(self, plan: Plan) -> Plan:
-        """Attach the adapters of a plan; where none go with the network, its other parts alone."""
-        if not plan.adapters:
-            return plan
-        try:
-            count = self._host.attach(plan)
-        except LayoutError as error:
-            rest = plan.without_adapters()
-            message = f"no adapters go with this network, so {rest}: {error}"
-            self._note(message)
-            warnings.warn(f"conflictopt: {message}", ConflictOptWarning, stacklevel=2)
-            return rest
-        if count:
-            self._note(f"attached adapters, {count} parameters.")
-        return plan
+    def _entered(self, optimizer: MultiLossOptimizer, why: str) -> None:
+        label = treated(optimizer.aggregator).label
+        self.trained_with.append((optimizer.completed, label))
+        self._tell(f"{label}, {why}.", optimizer.completed)
 
-    def _enter(self, plan: Plan) -> None:
-        """Take a plan up in a race: the one in force goes on as it is."""
-        assert self._rules.treat is not None
-        if self.applied and self.plan is not None and same_plan(plan, self.plan):
-            unobserve(self._host.optimizer, copied=True)
-            return
-        plan = self._fitted(plan)
-        # a copy: methods of other packages may hold state of their own
-        self._host.optimizer.set_aggregator(copy.deepcopy(self._rules.treat(plan)))
+    def _tell(self, message: str, step: int = 0) -> None:
+        self.log = [*self.log, f"step {step}: {message}"]
+
+
+def _train(optimizer: MultiLossOptimizer, wanted: bool) -> None:
+    """Whether the adapters of a run train."""
+    for name, parameters in optimizer.blocks.items():
+        for parameter in parameters if name.startswith(ADAPTER) else ():
+            parameter.requires_grad_(wanted)
+
+
+def controller(
+    method: Any,
+    model: nn.Module | None,
+    options: StepOptions | None,
+    choices: Mapping[str, Any],
+) -> Controller:
+    """The controller of a torch loop.
+
+    Args:
+        method: ``"auto"`` or a fixed method.
+        model: the network, if adapters may be attached to it.
+        options, choices: as ``MultiLossOptimizer`` takes them.
+
+    Raises:
+        MethodError: an unknown method, or an option that is unknown or has no use.
+    """
+    given = options if isinstance(options, TrainingOptions) else TrainingOptions()
+    if options is not None and not isinstance(options, TrainingOptions):
+        given = changed(given, asdict(options))
+    chosen = changed(given, choices)
+    return Controller(method, chosen, LoopHost(model, chosen.seed))

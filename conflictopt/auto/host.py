@@ -1,61 +1,51 @@
-"""What a training loop must offer to have its method chosen."""
+"""What a training loop offers to have its method chosen: its network, for adapters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
-from ..optim.optimizer import MultiLossOptimizer
-from ..selection.plan import Plan
-from .snapshot import Snapshot
+from torch import nn
+
+from ..adapters.attachment import Adapters, attach, attached
+from ..adapters.design import AdapterDesign
+from ..core.errors import LayoutError
 
 
 class Host(Protocol):
-    """A run of any training loop."""
+    """A run of any training loop; its steps are those of the ``MultiLossOptimizer``."""
 
-    @property
-    def optimizer(self) -> MultiLossOptimizer:
-        """The optimizer in use."""
-
-    def attach(self, plan: Plan) -> int:
-        """Attach the adapters of a plan and train them too, if the network has none.
-
-        Returns:
-            The number of scalars in them; 0 if they were there.
-        """
-
-
-class RacingHost(Host, Protocol):
-    """A run that can go back, and be judged."""
-
-    def snapshot(self) -> Snapshot:
-        """The present state of everything that ``advance`` changes."""
-
-    def advance(self, steps: int) -> None:
-        """Take optimizer steps as the loop does, schedule included, and nothing else.
+    def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
+        """Attach adapters to the network, or find those that it has.
 
         Raises:
-            NonFiniteError: the run diverges.
+            LayoutError: none go with it.
         """
 
-    def held_out(self) -> HeldOut:
-        """The losses on points that are not trained on, the same at every call."""
+    def weighted(self) -> bool:
+        """Whether the user weights the losses, as far as that can be known."""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Losses on held-out points.
+class LoopHost:
+    """A torch loop.
 
-    Attributes:
-        losses: per name the value, with the user's own weights if there are any.
-        conditions: the names that are no equations: conditions and data.
+    Args:
+        model: the network, if it is known.
+        seed: of the adapters.
     """
 
-    losses: Mapping[str, float]
-    conditions: tuple[str, ...]
+    def __init__(self, model: nn.Module | None, seed: int) -> None:
+        self._model, self._seed = model, seed
 
-    @property
-    def condition_sum(self) -> float:
-        """The sum of the condition losses."""
-        return sum(self.losses[n] for n in self.conditions)
+    def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
+        """See ``Host``."""
+        if self._model is None:
+            raise LayoutError(
+                "MultiLossOptimizer was given no model= to attach them to: "
+                "MultiLossOptimizer(optimizer, 'auto', model=net)."
+            )
+        return attached(self._model) or attach(self._model, losses, design, seed=self._seed)
+
+    def weighted(self) -> bool:
+        """See ``Host``: losses come as they are; weights in them cannot be told from the rest."""
+        return False

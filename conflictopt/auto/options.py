@@ -1,63 +1,66 @@
-"""What a run may do beyond one profile and one plan."""
+"""What a run may be asked for: how its steps are taken, and how its plan is reached."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
+from ..adapters.design import AdapterDesign
+from ..core.aggregator import Aggregator
 from ..core.checks import check_count
-from ..core.errors import MethodError
+from ..diagnosis.recorder import Recorder, sampling
+from ..diagnosis.thresholds import Thresholds
+from ..optim.options import StepOptions
+from ..selection.policy import Policy
+from ..selection.rule import Rule
 
-Look = Literal["race"]
-RACE_STEPS = 250
-"""Between 250 and 1000 steps, it hardly mattered for what condition losses say of a plan, in the
-study that ``CourseOptions`` quotes."""
 
-
-@dataclass(frozen=True)
-class CourseOptions:
-    """Second look and new verdicts; both are off by default.
-
-    Off by evidence. ``benchmarks/results/plan_screen_cpu`` (12 problems, one seed): errors of 0.60
-    times the plain run's without either, 0.65 with a race, 0.59 with a new verdict every 1000
-    steps. A study before this package (13 problems, three seeds; its records are not part of the
-    repository): races between plain training and ``ntk`` ended at 0.41 to 0.79, by score, where
-    always ``ntk`` ended at 0.375. The horizon is the limit, not the score: even the true error
-    after 500 steps names the final winner in 56 % of the runs only.
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(StepOptions):
+    """Options of a run: of ``MultiLossOptimizer``, of ``patch`` and of the command line.
 
     Args:
-        look: ``"race"``: before a plan is applied, the plausible plans continue from the same
-            state for a short stretch each, and the best on held-out points goes on from where
-            they began; see ``race``.
-        race_steps: length of each stretch, in steps.
-        rediagnose_every: steps from one verdict to the next; ``None`` for one verdict only. Each
-            is on a profile as long as the first.
+        profile_steps: length of the profile, in optimizer steps. Under L-BFGS one step is a whole
+            iteration of the host (up to 1000 inner ones under DeepXDE).
+        profile_every: steps between the profile's samples; without it, such that there are 100 of
+            them. ``auto`` does nothing on a profile of too few (see ``Thresholds``), and warns.
+        record: also profile the first steps of a fixed method; ``auto`` always does.
+        reweighting: for ``auto``, the reweighting method of plans, by name or as an object; that
+            of the rule unless given. Where the user's own weights of the losses differ, ``auto``
+            does nothing unless this, ``adapters`` or ``rule`` is given.
+        adapters: design of the adapters of the method, or of every plan of ``auto``; unless given
+            the rule decides whether plans have any, and the default one is the method's.
+            With a method given as an object, its own routing counts.
+        rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
+            the one that comes with conflictopt unless given.
+        thresholds: for the diagnosis; those of the rule unless given.
 
     Raises:
-        MethodError: a bad value.
+        MethodError: a bad value; the message names the option.
+        RuleError: a file that is no rule.
     """
 
-    look: Look | None = None
-    race_steps: int = RACE_STEPS
-    rediagnose_every: int | None = None
+    profile_steps: int = 1000
+    profile_every: int | None = None
+    record: bool = False
+    reweighting: str | Aggregator | None = None
+    adapters: AdapterDesign | None = None
+    rule: Rule | str | Path | None = None
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
-        if self.look not in (None, "race"):
-            raise MethodError(f"expected look=None or 'race', found {self.look!r}.")
-        check_count("race_steps", self.race_steps)
-        if self.look is None and self.race_steps != RACE_STEPS:
-            raise MethodError("expected race_steps with look='race' only: without it, none is run.")
-        if self.rediagnose_every is not None:
-            check_count("rediagnose_every", self.rediagnose_every)
+        super().__post_init__()
+        check_count("profile_steps", self.profile_steps)
+        if self.profile_every is not None:
+            check_count("profile_every", self.profile_every)
 
-    def check_profile(self, steps: int) -> None:
-        """Check that a profile of so many steps fits between two verdicts.
+    @property
+    def recorder(self) -> Recorder:
+        """What takes the profile."""
+        return Recorder(self.profile_steps, sampling(self.profile_steps, self.profile_every))
 
-        Raises:
-            MethodError: it does not.
-        """
-        if self.rediagnose_every is not None and self.rediagnose_every < steps:
-            raise MethodError(
-                f"expected rediagnose_every of at least the profile's {steps} steps, found "
-                f"{self.rediagnose_every}: every verdict needs a whole profile."
-            )
+    @property
+    def policy(self) -> Policy:
+        """How plans are reached and carried out."""
+        rule = Rule.load(self.rule) if isinstance(self.rule, (str, Path)) else self.rule
+        return Policy(self.reweighting, self.adapters, rule, self.thresholds)

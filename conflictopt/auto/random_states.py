@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,16 +42,3 @@ def _differ(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)):
         return any(_differ(x, y) for x, y in zip(a, b, strict=True))
     return bool(a != b)
-
-
-@contextmanager
-def drawn_apart(seed: int) -> Iterator[None]:
-    """Inside, the global states are those of a seed; afterwards they are what they were."""
-    before = RandomStates()
-    try:
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
-        yield
-    finally:
-        before.restore()

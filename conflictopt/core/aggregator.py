@@ -10,7 +10,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -99,6 +99,14 @@ class Aggregator(ABC):
     def has_scalar(self, layout: ParameterLayout) -> bool:
         """Whether ``sum_k c_k L_k``, coefficients frozen, is what a line search may minimise."""
         return True
+
+    def joined(self, run: Any) -> None:
+        """A run begins to use the method, or goes on with it as a copy.
+
+        Args:
+            run: has ``aggregator``, ``state`` and ``names``; not to be changed.
+        """
+        return
 
     def init(self, spec: Spec) -> State:
         """State before the first step; keys and shapes never change afterwards."""

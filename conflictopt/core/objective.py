@@ -18,10 +18,13 @@ class Objective(ABC):
     Attributes:
         names: the K loss names.
         together_because: why the losses cannot be evaluated apart; ``None`` if they can.
+        has_residuals: whether the residuals behind all losses are at hand; ``None`` where only
+            reading them shows.
     """
 
     names: tuple[str, ...]
     together_because: str | None
+    has_residuals: bool | None = None
 
     @property
     def count(self) -> int:
@@ -60,6 +63,7 @@ class Given(Objective):
 
     def __init__(self, losses: Losses) -> None:
         self.names = losses.names
+        self.has_residuals = all(name in losses.residuals for name in losses.names)
         self._losses = losses
 
     def together(self, residuals: bool = False) -> Losses:

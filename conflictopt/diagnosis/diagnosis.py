@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from ..core.errors import MethodError
 from .alignment import Agreement, agreement
 from .checks import Check, at_least, at_most
 from .layers import BlockStatistics, block_statistics
@@ -132,7 +133,7 @@ class Diagnosis:
 
     def _findings(self, plan: Plan | None) -> Findings:
         from ..report.content import Findings
-        from ..selection.plan import select
+        from ..selection.select import select
 
         return Findings(self, select(self) if plan is None else plan)
 
@@ -144,7 +145,15 @@ def name_regime(pairs: tuple[PairStatistics, ...], norm_ratio: float, t: Thresho
     return "magnitude" if norm_ratio >= t.magnitude_ratio else "benign"
 
 
-def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosis:
+class Recorded(Protocol):
+    """A run that is recorded, such as a ``MultiLossOptimizer`` with a ``Recorder`` or ``auto``."""
+
+    @property
+    def profile(self) -> Profile | None:
+        """Its samples so far; ``None`` before the first."""
+
+
+def diagnose(source: Profile | Recorded, thresholds: Thresholds | None = None) -> Diagnosis:
     """Name the regime of a profile.
 
     *Persistent* when some pair conflicts in at least ``persistent_fraction`` of the samples of
@@ -154,9 +163,17 @@ def diagnose(profile: Profile, thresholds: Thresholds | None = None) -> Diagnosi
     (arXiv 2605.10136); the rule and its thresholds are ours, since the paper's are not available.
 
     Args:
-        profile: samples of the unmodified run.
+        source: samples of the unmodified run, or the optimizer of a run that is recorded.
         thresholds: other thresholds than the default ones.
+
+    Raises:
+        MethodError: an optimizer whose run is not recorded, or has taken no step.
     """
+    profile = source if isinstance(source, Profile) else source.profile
+    if profile is None:
+        raise MethodError(
+            "expected a run with at least one recorded step, found none: train first."
+        )
     t = thresholds or Thresholds()
     pairs, ratio = pair_statistics(profile, t), mean_norm_ratio(profile)
     nearest = _nearest_to_persistent(pairs, t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..core.aggregator import Aggregator, Needs, Reweighting, State
 from ..core.chain import Chain
 from ..core.checks import check_count
+from ..core.errors import MethodError
 from ..core.layout import TRUNK
 from ..core.step import Spec, StepView
 from .profile import Profile
@@ -53,6 +55,33 @@ class Recorder(Reweighting):
     def __post_init__(self) -> None:
         check_count("steps", self.steps)
         check_count("every", self.every)
+
+    def joined(self, run: Any) -> None:
+        object.__setattr__(self, "_run", weakref.ref(run))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a run cannot be pickled through its recorder; it joins again when it is unpickled
+        return {k: v for k, v in self.__dict__.items() if k != "_run"}
+
+    def profile(self) -> Profile:
+        """The samples so far of the run that used the recorder last.
+
+        Raises:
+            MethodError: no run uses it, or none has taken a step.
+        """
+        run = getattr(self, "_run", lambda: None)()
+        found = recorded(run) if run is not None else None
+        if found is None:
+            raise MethodError(
+                "expected a recorder that has seen a step, found one that "
+                f"{'no optimizer uses' if run is None else 'has seen none'}: train with "
+                "MultiLossOptimizer(optimizer, recorder), then ask for its profile."
+            )
+        return found
+
+    def profile_in(self, run: Any) -> Profile | None:
+        """The samples so far of a run that uses it; ``None`` before its first."""
+        return recorded(run)
 
     @property
     def capacity(self) -> int:
@@ -129,6 +158,18 @@ def recorder_state(aggregator: Aggregator, state: State | None) -> State | None:
 def _layers(state: State) -> tuple[str, ...]:
     """The layers whose Gramians the state has room for."""
     return tuple(key.removeprefix(_LAYER) for key in state if key.startswith(_LAYER))
+
+
+def recorded(run: Any) -> Profile | None:
+    """The samples of a run whose method has a recorder; ``None`` before the first.
+
+    Args:
+        run: has ``aggregator``, ``state`` and ``names``.
+    """
+    seen = recorder_state(run.aggregator, run.state)
+    if seen is None or run.names is None or int(seen["samples"]) == 0:
+        return None
+    return profile_of(seen, run.names)
 
 
 def profile_of(state: State, names: tuple[str, ...]) -> Profile:

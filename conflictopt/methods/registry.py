@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..core.aggregator import Aggregator
+from ..core.aggregator import READS_RESIDUALS, Aggregator
 from ..core.chain import Chain
 from ..core.errors import MethodError
 
@@ -47,6 +47,16 @@ METHODS = {
     "uncertainty": "reweighting.uncertainty:Uncertainty",
     "upgrad": "surgery.upgrad:UPGrad",
 }
+
+CONTROLLER = "auto.controller:controller"
+"""What ``auto`` is: no method, but what chooses one while a run trains."""
+
+
+def controller() -> Callable[..., Any]:
+    """What makes the control of a run; resolved when first asked for, as methods are."""
+    module, _, attribute = CONTROLLER.partition(":")
+    made: Callable[..., Any] = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
+    return made
 
 
 def method_class(name: str) -> type[Aggregator]:
@@ -118,6 +128,19 @@ def to_config(aggregator: Aggregator) -> list[dict[str, Any]] | None:
         options = {f.name: getattr(m, f.name) for f in dataclasses.fields(m)}  # type: ignore[arg-type]
         config.append({"name": name, "options": options})
     return config
+
+
+def summary(name: str | None) -> str:
+    """What a method does, in a clause."""
+    if name not in METHODS:
+        return "a method of your own"
+    found = (method_class(name).__doc__ or "").strip().splitlines()[0]
+    return found[0].lower() + found[1:].rstrip(".")
+
+
+def reads_residuals(name: str) -> bool:
+    """Whether a method needs the residuals beside the losses."""
+    return name in METHODS and bool(method_class(name).needs & READS_RESIDUALS)
 
 
 def describe() -> list[dict[str, Any]]:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..core.aggregator import Aggregator
 from ..core.errors import MethodError, NonFiniteError
+from ..core.layout import ParameterLayout
+from ..core.objective import Objective
 from . import line_search as linesearch
-from .actual_update import ActualUpdate
+from .actual_update import ActualUpdate, UpdateMode
 from .block_rates import RelativeRates
-from .session import LossForms
+from .session import LossForms, Session
 
-if TYPE_CHECKING:
-    from .optimizer import MultiLossOptimizer
+
+class Owner(Protocol):
+    """What a step needs of the optimizer that takes it: a ``MultiLossOptimizer``."""
+
+    inner: torch.optim.Optimizer
+    session: Session
+    blocks: dict[str, list[Tensor]]
+    rates: dict[str, float]
+
+    @property
+    def aggregator(self) -> Aggregator: ...
+    @property
+    def update(self) -> UpdateMode: ...
+    def layout(self) -> ParameterLayout: ...
+    def clear_grads(self) -> None: ...
+    def read(self, losses: LossForms) -> Objective: ...
 
 
 class Evaluations:
@@ -26,7 +43,7 @@ class Evaluations:
         closure: the user's; returns losses and calls no backward.
     """
 
-    def __init__(self, owner: MultiLossOptimizer, closure: Callable[[], LossForms]) -> None:
+    def __init__(self, owner: Owner, closure: Callable[[], LossForms]) -> None:
         self._owner = owner
         self._closure = closure
         self._searching = linesearch.may_search(owner.inner)
@@ -42,7 +59,7 @@ class Evaluations:
         again = self._calls > 1
         keep = owner.update != "trust"
         with torch.enable_grad():
-            objective = session.read(self._closure())
+            objective = owner.read(self._closure())
             if again and keep:
                 raise MethodError(
                     f"expected update='trust' with {type(owner.inner).__name__}, found "

@@ -5,23 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..adapters.attachment import Adapters
 from ..core.aggregator import Aggregator
-from ..core.engines import EngineName
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from ..core.layout import ADAPTER, LayoutCache, ParameterLayout
+from ..core.objective import Objective
 from ..core.reports import Reports
 from . import checkpoint
 from . import line_search as linesearch
-from .actual_update import UpdateMode, check_inner, check_update, watched
+from .actual_update import UpdateMode, check_inner, watched
 from .block_rates import RelativeRates, check_rate
 from .closure import Evaluations
+from .control import Control, controlled
+from .controlled_run import ControlledRun
 from .last_step import LastStep
+from .options import StepOptions, changed
 from .session import LossForms, Residuals, Session
 from .wrapper import OptimizerWrapper, with_step_hooks
 
@@ -29,17 +32,7 @@ MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
 
 
-def check_on_nonfinite(value: str) -> None:
-    """Check the option ``on_nonfinite``.
-
-    Raises:
-        MethodError: neither ``"raise"`` nor ``"skip"``.
-    """
-    if value not in ("raise", "skip"):
-        raise MethodError(f"expected on_nonfinite='raise' or 'skip', found {value!r}.")
-
-
-class MultiLossOptimizer(OptimizerWrapper):
+class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
     """Wraps an optimizer so that each step takes K losses instead of one.
 
     A true ``torch.optim.Optimizer``: parameter groups, state, schedulers, hooks and checkpoints
@@ -50,28 +43,18 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     Args:
         optimizer: any torch optimizer.
-        aggregator: a method, or its name in the registry.
+        aggregator: a method, or its name in the registry; or ``"auto"``: profile the first steps,
+            which stay bitwise the plain run's, reach a verdict, and go on with what it calls for.
         names: names for losses given as a sequence or tensor; mappings bring their own.
         equations: which losses are equations (PDE residuals) rather than conditions; some methods
             treat them differently. Without it: those whose name starts with ``pde``, else the
             first.
         blocks: named parameter blocks beside the network, e.g. ``{"physics": [nu]}`` or
             ``adapters.blocks()``. Without ``"physics"``, 0-dimensional parameters form it.
-        seed: seed of the run's own random generator.
-        engine: how per-loss gradients are computed, where a method reads them. ``"auto"`` is right
-            unless you measure otherwise; see ``conflictopt.core.engines`` for ``"graph"``,
-            ``"rows"`` (only for hosts that can evaluate losses apart) and ``"batched"``.
-        every: how many steps the coefficients hold. In between, a step is one backward pass of
-            the weighted sum, and the method does not see it.
-        update: what to do with the wrapped optimizer's actual update. ``"trust"`` takes it.
-            ``"check"`` compares how it moved the network with every loss's gradient and reports the
-            steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
-            then projects it on the nearest update that raises none; the optimizer's own moments
-            stay as they are. Both need all per-loss gradients at every step (K backward passes,
-            which methods of surgery take anyway) and a copy of the parameters.
-        on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
-            (up to 100 in a row); either way parameters and state stay as they were. Trial points
-            of a line search may be infinite, as in the plain run; parameters after it may not.
+        model: the network, where ``"auto"`` may attach adapters to it.
+        options: how each step is taken (``StepOptions``), and for ``"auto"`` how a plan is reached
+            (``TrainingOptions``).
+        choices: fields of those options by name, e.g. ``every=10`` or ``profile_steps=500``.
 
     Attributes:
         inner: the wrapped optimizer.
@@ -80,11 +63,12 @@ class MultiLossOptimizer(OptimizerWrapper):
         rates: learning rates of blocks, relative to that of the wrapped optimizer's step; those
             of adapters are set by ``add_adapters``.
         skipped: number of skipped steps.
+        control: what chooses the method while the run trains; ``None`` of a fixed method.
 
     Raises:
         TypeError: not a torch optimizer or an aggregator.
-        MethodError: unknown method name, ``engine``, ``update`` or ``on_nonfinite``, a bad
-            ``every``, or a method that does not go with the wrapped optimizer.
+        MethodError: unknown method or option, a bad value of one, or a method that does not go
+            with the wrapped optimizer.
 
     >>> import torch, conflictopt
     >>> net = torch.nn.Linear(1, 1)
@@ -96,31 +80,33 @@ class MultiLossOptimizer(OptimizerWrapper):
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
-        aggregator: Aggregator | str,
+        aggregator: Aggregator | Control | str,
         *,
         names: Sequence[str] | None = None,
         equations: Sequence[str] | None = None,
         blocks: Mapping[str, Sequence[Tensor]] | None = None,
-        seed: int = 0,
-        engine: EngineName = "auto",
-        every: int = 1,
-        update: UpdateMode = "trust",
-        on_nonfinite: Literal["raise", "skip"] = "raise",
+        model: nn.Module | None = None,
+        options: StepOptions | None = None,
+        **choices: Any,
     ) -> None:
-        check_on_nonfinite(on_nonfinite)
-        check_update(update)
         super().__init__(optimizer)
-        if update != "trust" and linesearch.searches_lines(optimizer):
+        self.control = controlled(aggregator, model, options, choices)
+        if self.control is None:
+            chosen = changed(options or StepOptions(), choices)
+        else:
+            aggregator, chosen = self.control.first(), self.control.options
+        method = cast("Aggregator | str", aggregator)
+        if chosen.update != "trust" and linesearch.searches_lines(optimizer):
             raise MethodError(
-                f"expected update='trust' with {type(optimizer).__name__}, found '{update}': its "
-                "update is the end of a search along values of the loss."
+                f"expected update='trust' with {type(optimizer).__name__}, found "
+                f"'{chosen.update}': its update is the end of a search along values of the loss."
             )
-        self._update = update
-        self.session = Session(aggregator, names, equations, seed, engine, every)
+        self._update = chosen.update
+        self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
         self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
         self.rates: dict[str, float] = {}
-        self.on_nonfinite = on_nonfinite
+        self.on_nonfinite = chosen.on_nonfinite
         self.skipped = 0
         self._skips_in_a_row = 0
         self._skip = False
@@ -181,19 +167,28 @@ class MultiLossOptimizer(OptimizerWrapper):
         """Number of steps taken."""
         return self.session.completed
 
-    def rewrap(self, optimizer: torch.optim.Optimizer) -> MultiLossOptimizer:
+    def rewrap(
+        self,
+        optimizer: torch.optim.Optimizer,
+        blocks: Mapping[str, Sequence[Tensor]] | None = None,
+    ) -> MultiLossOptimizer:
         """The same run, continued with another optimizer (say, L-BFGS after Adam).
 
         The session goes on: method, state, random source, step count. The other optimizer's own
         state starts as it is.
+
+        Args:
+            optimizer: to go on with.
+            blocks: other named blocks than the present ones.
         """
         new = MultiLossOptimizer(
-            optimizer, self.aggregator, blocks=self.blocks, on_nonfinite=self.on_nonfinite
+            optimizer, self.aggregator, blocks=self.blocks if blocks is None else blocks
         )
         for rate in self.rates.values():
             check_rate(optimizer, rate)
-        new.rates = self.rates
-        new.session, new.skipped, new._update = self.session, self.skipped, self._update
+        new.session, new.rates, new.control = self.session, self.rates, self.control
+        new.on_nonfinite, new.skipped, new._update = self.on_nonfinite, self.skipped, self._update
+        new.session.join()
         if new.update != self._update:
             warnings.warn(
                 f"update='{self._update}' does not apply to {type(optimizer).__name__}, whose "
@@ -201,6 +196,8 @@ class MultiLossOptimizer(OptimizerWrapper):
                 ConflictOptWarning,
                 stacklevel=2,
             )
+        if new.control is not None:
+            new.control.rewrapped(new)
         return new
 
     @property
@@ -303,11 +300,27 @@ class MultiLossOptimizer(OptimizerWrapper):
         try:
             # Under no_grad even a reshape would cut a loss off its graph.
             with torch.enable_grad():
-                objective = self.session.read(losses, residuals, points)
+                objective = self.read(losses, residuals, points)
                 keep = self.update != "trust"
                 self.session.accumulate(objective, self.layout(), keep_rows=keep)
         except NonFiniteError as error:
             self._give_up_or_skip(error)
+
+    def read(
+        self,
+        losses: LossForms,
+        residuals: Residuals | None = None,
+        points: Residuals | None = None,
+    ) -> Objective:
+        """The losses of a step in one form, held against those of the steps before.
+
+        Raises:
+            LossError, MethodError: see ``step``.
+        """
+        objective = self.session.read(losses, residuals, points)
+        if self.control is not None:
+            self.control.examine(objective)
+        return objective
 
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
         self.session.discard()
@@ -340,20 +353,26 @@ class MultiLossOptimizer(OptimizerWrapper):
         else:
             self.session.commit()
             self._skips_in_a_row = 0
+            if self.control is not None:
+                self.control.after_step(self)
 
     # -- checkpoints, copies ------------------------------------------------------------------
 
     def _save(self) -> dict[str, Any]:
         extras = {**checkpoint.save(self.session), "skipped": self.skipped}
+        if self.control is not None:
+            extras["control"] = self.control.state_dict()
         return {**self.inner.state_dict(), checkpoint.KEY: extras}
 
     def _load(self, given: dict[str, Any]) -> None:
-        adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
-        inner = checkpoint.without_extras(given, self.param_groups, adapters)
         extras = given.get(checkpoint.KEY)
-        before = self.session.__getstate__()
+        before = self.session.__getstate__(), dict(getattr(self.control, "__dict__", {}))
         same = False
         try:
+            if self.control is not None:
+                self.control.load_state_dict((extras or {}).get("control"), self)
+            adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
+            inner = checkpoint.without_extras(given, self.param_groups, adapters)
             if extras is not None:
                 same = checkpoint.resume(self.session, extras, self.layout())
             else:
@@ -361,7 +380,9 @@ class MultiLossOptimizer(OptimizerWrapper):
             self.inner.load_state_dict(inner)
         except Exception:
             # Nothing is half loaded: torch checks its part before it changes anything.
-            self.session.__setstate__(before)
+            self.session.__setstate__(before[0])
+            if self.control is not None:
+                vars(self.control).update(before[1])
             raise
         self.skipped = extras["skipped"] if extras is not None else self.skipped
         linesearch.fit_parameters(self.inner)
@@ -371,7 +392,7 @@ class MultiLossOptimizer(OptimizerWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "blocks", "rates", "_update", "on_nonfinite"]
+        kept = ["inner", "session", "control", "blocks", "rates", "_update", "on_nonfinite"]
         kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 

@@ -102,7 +102,13 @@ class Session:
         self._order: tuple[int, ...] | None = None
         self.state: State | None = None
         self.began = self.completed
+        self.join()
         self.discard()
+
+    def join(self) -> None:
+        """Tell the members of the method that they are in use here."""
+        for member in members(self.aggregator):
+            member.joined(self)
 
     def spec(self, layout: ParameterLayout, names: tuple[str, ...]) -> Spec:
         """What is fixed for a run with these losses.
@@ -335,3 +341,4 @@ class Session:
         self.__dict__.update(state)
         self.generator = torch.Generator()
         self.generator.set_state(state["generator"])
+        self.join()

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ..adapters.design import AdapterDesign
 from ..diagnosis.diagnosis import Diagnosis
+from ..methods.registry import reads_residuals, summary
 from ..selection.plan import Plan
-from ..selection.registered import reads_residuals, summary
 from ..selection.rule import Rule
 from .glossary import capital
 

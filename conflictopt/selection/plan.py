@@ -1,26 +1,26 @@
-"""From a diagnosis to a plan."""
+"""A plan: what to do after the profile, and how it is carried out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, cast
 
-from ..core.errors import MethodError
-from ..diagnosis.diagnosis import Diagnosis
-from ..report.glossary import counted
-from .plan_template import PlanKind, PlanTemplate, named
-from .rule import Rule
+from torch import nn
 
-__all__ = ["Plan", "PlanKind", "select"]
+from ..adapters.attachment import Adapters, attach, attached
+from ..adapters.design import AdapterDesign
+from ..core.aggregator import Aggregator
+from ..core.chain import Chain
+from ..core.errors import ConflictOptWarning, LayoutError, MethodError
+from ..methods.registry import make
+from ..optim.line_search import searches_lines
+from ..optim.optimizer import MultiLossOptimizer
+from .plan_template import PlanKind, named
 
-PAPER: Mapping[str, PlanKind] = {
-    "persistent": "adapters + reweighting",
-    "magnitude": "reweighting",
-    "benign": "none",
-}
-"""The plan of each regime that the abstract of arXiv 2605.10136 recommends."""
+Attach = Callable[[AdapterDesign], Adapters]
+"""Attaches adapters of a design to the network of a run, one per loss."""
 
 
 @dataclass(frozen=True)
@@ -63,86 +63,120 @@ class Plan:
         kind = cast(PlanKind, rest or "none")
         return replace(self, kind=kind, adapters=False, design={})
 
+    def design_of(self, chosen: AdapterDesign) -> AdapterDesign:
+        """The design of its adapters; what the user chose otherwise than by default wins.
+
+        Args:
+            chosen: by the user.
+        """
+        own = chosen.changes
+        # a share belongs to the routing that it was chosen with
+        planned = {k: v for k, v in self.design.items() if k != "share" or "routing" not in own}
+        return AdapterDesign.from_json({**planned, **own})
+
+    def method(
+        self,
+        reweighting: Aggregator | None = None,
+        design: AdapterDesign | None = None,
+        searching: bool = False,
+    ) -> Aggregator:
+        """The method that carries it out.
+
+        Args:
+            reweighting: the method itself, where the plan names one that is no name of the
+                registry.
+            design: of the adapters, as far as the user chose it.
+            searching: whether an optimizer with a line search (L-BFGS) trains. Surgery rests then:
+                coefficients that suit the gradients of one point would be held for all of the
+                search, and beside the unknowns of inverse problems have no scalar objective.
+        """
+        parts: list[Aggregator] = []
+        if self.reweighting is not None:
+            parts.append(reweighting if reweighting is not None else make(self.reweighting))
+        if self.surgery is not None and not searching:
+            parts.append(make(self.surgery))
+        if self.adapters:
+            routing = self.design_of(design or AdapterDesign()).routing_options
+            parts.append(make("adapters", **routing))
+        if not parts:
+            return make("sum")
+        return parts[0] if len(parts) == 1 else Chain(*parts)
+
+    def apply(
+        self, optimizer: MultiLossOptimizer, model: nn.Module | None = None, *, seed: int = 0
+    ) -> Plan:
+        """Go on with what it says: another method, and adapters if it has any.
+
+        Args:
+            optimizer: of a run that has taken a step, so that its losses have names.
+            model: the network, for adapters.
+            seed: of the adapters' down-projections.
+
+        Returns:
+            The plan as it is carried out: without adapters where none go with the network, which
+            a warning says.
+
+        Raises:
+            MethodError: adapters without a model, or before the first step.
+        """
+        if self.adapters and (model is None or optimizer.session.names is None):
+            lacking = "model=" if model is None else "a first step, which names the losses"
+            raise MethodError(
+                f"expected {lacking} with the plan '{self}', whose adapters are attached to it; or "
+                "apply plan.without_adapters()."
+            )
+        done = self.fitted(optimizer, lambda d: _attached(model, optimizer, d, seed))
+        optimizer.set_aggregator(done.method(searching=searches_lines(optimizer.inner)))
+        return done
+
+    def fitted(
+        self,
+        optimizer: MultiLossOptimizer,
+        attach: Attach,
+        chosen: AdapterDesign | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> Plan:
+        """Attach its adapters; where none go with the network, its other parts alone.
+
+        Args:
+            optimizer: that trains them.
+            attach: returns those that are there already, if any are.
+            chosen: what the user chose of their design.
+            note: is told what was done, in a sentence.
+        """
+        if not self.adapters:
+            return self
+        try:
+            adapters = attach(self.design_of(chosen or AdapterDesign()))
+        except LayoutError as error:
+            rest = self.without_adapters()
+            message = f"no adapters go with this network, so {rest}: {error}"
+            note(message)
+            warnings.warn(f"conflictopt: {message}", ConflictOptWarning, stacklevel=2)
+            return rest
+        optimizer.add_adapters(adapters)
+        count = sum(adapters.count_parameters().values())
+        note(f"attached adapters, {count} parameters.")
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The plan as plain data."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Plan:
+        """What ``to_json`` gave.
 
-def select(
-    diagnosis: Diagnosis,
-    reweighting: str | None = None,
-    *,
-    rule: Rule | str | Path | None = None,
-) -> Plan:
-    """Choose a plan by the regime, as a rule says.
-
-    One loss, or a profile that is too short: nothing. A verdict that is too close to call: the
-    rule's plan for that. Else the rule's plan for the regime.
-
-    Args:
-        diagnosis: of the unmodified run.
-        reweighting: name of the reweighting method to use wherever the rule has one; the rule's
-            own unless given.
-        rule: a rule, or the file of one (``conflictopt calibrate`` makes some); unless given the
-            one that comes with conflictopt.
-
-    Raises:
-        RuleError: a file that is no rule.
-        MethodError: a rule was given, and the diagnosis held the numbers against other thresholds
-            than the rule's.
-    """
-    chosen = Rule.default() if rule is None else rule
-    chosen = chosen if isinstance(chosen, Rule) else Rule.load(chosen)
-    if rule is not None and chosen.thresholds != diagnosis.thresholds:
-        raise MethodError(
-            "expected a diagnosis by the rule's thresholds, found one by others: call "
-            f"diagnose(profile, rule.thresholds). Rule: {chosen.thresholds}; diagnosis: "
-            f"{diagnosis.thresholds}."
-        )
-    if not diagnosis.pairs:
-        return Plan("none", None, False, "there is only one loss: nothing can conflict.")
-    if diagnosis.too_short:
-        enough = diagnosis.thresholds.enough_samples
-        samples = counted(diagnosis.samples, "sample")
-        reason = f"a profile of {samples} decides nothing; {enough} are needed."
-        return Plan("none", None, False, reason)
-    situation = diagnosis.situation
-    assert situation is not None
-    template = chosen.plans[situation]
-    reason = _numbers(diagnosis) + _departure(situation, template, chosen)
-    method = template.reweighting and (reweighting or template.reweighting)
-    return Plan(
-        template.kind, method, template.adapters, reason, dict(template.design), template.surgery
-    )
+        Raises:
+            KeyError, TypeError: not what ``to_json`` gives.
+        """
+        return cls(**{f.name: content[f.name] for f in fields(cls)})
 
 
-def _numbers(diagnosis: Diagnosis) -> str:
-    """What decided, as a sentence."""
-    ratio = f"gradient-norm ratio {diagnosis.norm_ratio:.3g}"
-    limits = diagnosis.thresholds
-    if diagnosis.too_close:
-        return (
-            f"the verdict '{diagnosis.regime}' is too close to call: its confidence "
-            f"{diagnosis.confidence:.2f} is below {limits.enough_confidence:g}."
-        )
-    if diagnosis.regime == "persistent":
-        p = diagnosis.worst_pair
-        assert p is not None
-        return (
-            f"'{p.first}' and '{p.second}' conflict in {p.conflict_late:.0%} of the last half of "
-            f"the profile, mean cosine {p.cosine_late:.2f}."
-        )
-    if diagnosis.regime == "magnitude":
-        return (
-            f"no pair conflicts persistently, but {ratio} is at least {limits.magnitude_ratio:g}."
-        )
-    return f"no pair conflicts persistently, and {ratio} is moderate."
-
-
-def _departure(situation: str, template: PlanTemplate, rule: Rule) -> str:
-    """Where the rule does not do what the paper recommends, a sentence that says so."""
-    paper = PAPER.get(situation)
-    if paper is None or template.kind == paper:
-        return ""
-    evidence = rule.evidence.get(f"plans.{situation}") or "it states no evidence"
-    return f" arXiv 2605.10136 recommends '{paper}' here, the rule '{template.kind}': {evidence}"
+def _attached(
+    model: nn.Module | None, optimizer: MultiLossOptimizer, design: AdapterDesign, seed: int
+) -> Adapters:
+    """The adapters of a network, attached now unless it has some."""
+    assert model is not None and optimizer.session.names is not None
+    present = attached(model)
+    return present or attach(model, optimizer.session.names, design, seed=seed)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import READS_RESIDUALS, Aggregator, Reweighting
-from ..core.chain import Chain
 from ..core.errors import MethodError
 from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
-from ..methods.registry import make
-from .design import design_of
-from .plan import Plan, PlanKind, select
-from .registered import reads_residuals
+from ..methods.registry import make, reads_residuals
+from .plan import Plan
+from .plan_template import PlanKind
 from .rule import Rule
+from .select import select
 
 NO_RESIDUALS = "pcgrad"
 """The surgery of plans that have no other, in place of a reweighting that reads residuals where
@@ -31,7 +30,7 @@ WEIGHTED = (
 
 
 @dataclass(frozen=True)
-class Treatment:
+class Policy:
     """How ``auto`` reaches its plans and carries them out; all of it can be chosen.
 
     Args:
@@ -78,7 +77,7 @@ class Treatment:
         Args:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
         """
-        plan = self._asked_for(select(diagnosis, self._name, rule=self.rule))
+        plan = self._asked_for(select(diagnosis, self.name, rule=self.rule))
         if plan.kind == "none" or not self.rests(weighted):
             return plan
         reason = WEIGHTED.format(plan=plan)
@@ -102,23 +101,14 @@ class Treatment:
                 search, and beside the unknowns of inverse problems have no scalar objective.
         """
         given = self.reweighting
-        parts: list[Aggregator] = []
-        if plan.reweighting is not None:
-            parts.append(given if isinstance(given, Aggregator) else make(plan.reweighting))
-        if plan.surgery is not None and not searching:
-            parts.append(make(plan.surgery))
-        if plan.adapters:
-            routing = design_of(plan, self.adapter_design).routing_options
-            parts.append(make("adapters", **routing))
-        if not parts:
-            return make("sum")
-        return parts[0] if len(parts) == 1 else Chain(*parts)
+        chosen = given if isinstance(given, Aggregator) else None
+        return plan.method(chosen, self.adapter_design, searching)
 
     def plans(self, reason: str) -> Iterator[Plan]:
         """Every plan but ``none`` that can come about."""
         for template in (self.rule or Rule.default()).plans.values():
             if template.kind != "none":
-                name = template.reweighting and (self._name or template.reweighting)
+                name = template.reweighting and (self.name or template.reweighting)
                 design, surgery = dict(template.design), template.surgery
                 plan = Plan(template.kind, name, template.adapters, reason, design, surgery)
                 yield self._asked_for(plan)
@@ -132,25 +122,24 @@ class Treatment:
         """What the user chose of the adapters' design, or the default one."""
         return AdapterDesign() if self.design is None else self.design
 
-    def without_residuals(self) -> Treatment | None:
+    def without_residuals(self) -> Policy | None:
         """The same for losses whose residuals cannot be read.
 
         Returns:
             ``None`` if the user chose the reweighting, or no plan reads residuals.
         """
-        methods = [self.method(plan) for plan in self.plans("")]
-        reads = any(method.needs & READS_RESIDUALS for method in methods)
-        if self.reweighting is not None or not reads:
+        if self.reweighting is not None or not self.reads_residuals:
             return None
         return replace(self, residuals=False)
 
     @property
-    def usual(self) -> str | None:
-        """The name of the reweighting that stands for all plans with one, if there are any."""
-        return next((p.reweighting for p in self.plans("") if p.reweighting), None)
+    def reads_residuals(self) -> bool:
+        """Whether a plan may have a method that reads residuals."""
+        return any(self.method(plan).needs & READS_RESIDUALS for plan in self.plans(""))
 
     @property
-    def _name(self) -> str | None:
+    def name(self) -> str | None:
+        """The name of the reweighting that the user chose, of its class if it is an object."""
         given = self.reweighting
         return type(given).__name__ if isinstance(given, Aggregator) else given
 

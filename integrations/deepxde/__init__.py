@@ -10,18 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import PatchError
+    from .patch_errors import PatchError
     from .patch_model import patch, unpatch
     from .patched_model import Patch
     from .problems.problem import ProblemModel, model_of
 
 __all__ = ["Patch", "PatchError", "ProblemModel", "model_of", "patch", "unpatch"]
 
-_HOMES = {"PatchError": "errors", "ProblemModel": "problem", "model_of": "problem"}
+_HOMES = {
+    "PatchError": "patch_errors",
+    "ProblemModel": "problems.problem",
+    "model_of": "problems.problem",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(f"{__name__}.{_HOMES.get(name, 'patching')}")
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'patch_model')}")
     return getattr(home, name)

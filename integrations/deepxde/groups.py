@@ -11,7 +11,7 @@ import deepxde as dde
 
 from conflictopt.core.losses import FIXED
 
-from .errors import PatchError
+from .patch_errors import PatchError
 
 Grouping = Literal["kind", "each"] | Mapping[str, Sequence[int | str]]
 

@@ -10,7 +10,7 @@ import deepxde as dde
 import torch
 from torch import Tensor
 
-from .errors import PatchError
+from .patch_errors import PatchError
 
 TrainStep = Callable[[Any, Any, Any], None]
 Batch = tuple[Any, Any, Any]
@@ -166,24 +166,6 @@ class Hook:
             else:
                 del data.losses_train
         return Evaluation(vector, call["entries"], call["loss_fn"], seen if residuals else None)
-
-    def test_losses(self, data: Any, batch: Batch) -> list[float]:
-        """The weighted losses of a batch as DeepXDE tests them, computed by another problem.
-
-        The network, its mode among it, is afterwards what it was.
-        """
-        model, net = self.model, self.model.net
-        own, training = model.data, net.training
-        auxiliary = getattr(net, "auxiliary_vars", None)
-        model.data = data
-        try:
-            vector = model.outputs_losses_test(*batch)[1]
-        finally:
-            model.data = own
-            net.auxiliary_vars = auxiliary
-            net.train(training)
-        values: list[float] = vector.detach().tolist()
-        return values
 
     def schedule(self) -> None:
         """What the plain step does after the optimizer's step."""

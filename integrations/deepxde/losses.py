@@ -17,9 +17,9 @@ from conflictopt.core.losses import FIXED, Losses
 from conflictopt.core.objective import Objective
 
 from .apart import evaluate_apart, obstacle, rows_of, saves_a_sum
-from .errors import PatchError, ResidualError
 from .groups import Grouping, Groups, group
 from .hook import Batch, Evaluation, Hook
+from .patch_errors import PatchError, ResidualError
 
 
 class LossReader:

@@ -1,38 +1,35 @@
-"""Patch: trains one DeepXDE model through conflictopt, and decides when the method is auto."""
+"""Patch: trains one DeepXDE model through conflictopt."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import AdapterDesign, Adapters, attached, saved_adapters
-from conflictopt.auto.controller import Course, Rules
+from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, saved_adapters
+from conflictopt.auto.chosen_method import ChosenMethod
+from conflictopt.auto.controller import Controller
 from conflictopt.auto.decision import Decision
+from conflictopt.auto.options import TrainingOptions
 from conflictopt.auto.random_states import RandomStates
-from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.diagnosis import Diagnosis
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
-from conflictopt.optim.checkpoint import KEY as CHECKPOINT_KEY
 from conflictopt.optim.line_search import check_scalar, searches_lines
 from conflictopt.optim.optimizer import MultiLossOptimizer
 from conflictopt.selection.plan import Plan
 
-from .chosen_method import Method
-from .errors import PatchError
 from .groups import Grouping, Groups
-from .heldout import HeldOutPoints
 from .hook import Batch, Hook
-from .host import ModelHost
+from .loss_weights import differ, weights_remark
 from .losses import LossReader, check_mean_square
-from .preflight import Examination
-from .remarks import differ, weights_remark
+from .patch_errors import PatchError
+from .preflight import Preflight
 from .unknowns import adopt_unknowns
 
 
@@ -41,87 +38,65 @@ class Patch:
 
     Attributes:
         model: the patched model.
+        controller: decides what the model trains with.
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
-        adapters: the per-loss adapters, once attached.
         stage_end: number of steps at the end of the present ``train`` call, if it is known.
-        log: decisions and adoptions, one sentence each.
         on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
             (before the plan is applied).
     """
 
-    def __init__(
-        self,
-        model: Any,
-        method: Method,
-        groups: Grouping,
-        optimizer_options: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, model: Any, method: Any, groups: Grouping, options: TrainingOptions) -> None:
         self.model = model
-        self.method = method
+        self.controller = Controller(method, options, self)
+        self.controller.on_diagnosis.append(self._diagnosed)
         self.optimizer: MultiLossOptimizer | None = None
         self.stage_end: int | None = None
-        self.log: list[str] = []
         self.on_step: list[Callable[[Patch], None]] = []
         self.on_diagnosis: list[Callable[[Patch], None]] = []
-        self._optimizer_options = dict(optimizer_options)
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self.note)
-        self._held_out = HeldOutPoints(self._hook)
-        self._examination = Examination(self, self._reader, self._held_out)
-        self._host = ModelHost(self, self._held_out, optimizer_options["seed"])
-        self._course = self._make_course()
+        self._preflight = Preflight(self, self._reader)
+        self._batch: Batch | None = None
 
-    def _make_course(self) -> Course:
-        method, t = self.method, self.method.treatment
-        treat = self._treat if method.auto else None
-        rules = Rules(t.diagnose, self._select, treat, self._usual)
-        made = Course(self._host, method.recorder, rules, method.course, self.note)
-        made.trained_with.append((0, method.start().label))
-        made.on_diagnosis.append(self._diagnosed)
-        return made
-
-    def _select(self, diagnosis: Diagnosis) -> Plan:
-        return self.method.treatment.select(diagnosis, differ(self._weights()))
-
-    def _usual(self) -> str | None:
-        """The reweighting for races; none where the user's weights stay."""
-        treatment = self.method.treatment
-        return None if treatment.rests(differ(self._weights())) else treatment.usual
-
-    def _treat(self, plan: Plan) -> Aggregator:
-        """The method of a plan under the optimizer in use."""
-        searching = self.optimizer is not None and searches_lines(self.optimizer.inner)
-        return self.method.treatment.method(plan, searching)
+    @property
+    def method(self) -> ChosenMethod:
+        """The choice of method, resolved."""
+        return self.controller.method
 
     @property
     def profile(self) -> Profile | None:
         """Of the first steps; ``None`` until it is complete."""
-        return self._course.profile
+        return self.controller.profile
 
     @property
     def diagnosis(self) -> Diagnosis | None:
         """Of that profile."""
-        return self._course.diagnosis
+        return self.controller.diagnosis
 
     @property
     def plan(self) -> Plan | None:
         """The plan in force, or, until it is applied, the one selected."""
-        return self._course.plan
+        return self.controller.plan
 
     @property
     def plan_applied(self) -> bool:
         """Whether ``auto`` carried a plan out."""
-        return self._course.applied
+        return self.controller.applied
 
     @property
     def decisions(self) -> list[Decision]:
         """Every verdict of ``auto``, with what became of it."""
-        return self._course.decisions
+        return self.controller.decisions
 
     @property
     def trained_with(self) -> list[tuple[int, str]]:
         """The methods in use, each with the step from which on."""
-        return self._course.trained_with
+        return self.controller.trained_with
+
+    @property
+    def log(self) -> list[str]:
+        """Decisions and adoptions, one sentence each."""
+        return self.controller.log
 
     @property
     def groups(self) -> Groups | None:
@@ -148,6 +123,10 @@ class Patch:
         """What a reader of the verdict should know of the model, in sentences."""
         weights = self._weights()
         return (weights_remark(weights),) if differ(weights) else ()
+
+    def weighted(self) -> bool:
+        """Whether the user weights the losses; see ``conflictopt.auto.host.Host``."""
+        return differ(self._weights())
 
     def _weights(self) -> list[float]:
         """The user's weights of the losses; none before the first step."""
@@ -179,17 +158,12 @@ class Patch:
             self.log.append(adopted)
             warnings.warn(adopted, stacklevel=2)
         if self.optimizer is None:
-            self.optimizer = MultiLossOptimizer(
-                inner, self.method.start(), **self._optimizer_options
-            )
+            self.optimizer = MultiLossOptimizer(inner, self.controller, blocks=self._blocks())
         else:
-            self.optimizer = self.optimizer.rewrap(inner)
-        self.optimizer.blocks = self._blocks()
-        self._course.refit(f"as {type(inner).__name__} trains now")
+            self.optimizer = self.optimizer.rewrap(inner, self._blocks())
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
-        self._examination.compiled()
-        self._held_out.compiled()
+        self._preflight.compiled()
         hook.install(self.optimizer, self._train_step)
 
     def _blocks(self) -> dict[str, list[Tensor]]:
@@ -201,36 +175,44 @@ class Patch:
             blocks.update(self.adapters.blocks())
         return blocks
 
+    def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
+        """Attach adapters of a design, unless there are some; see ``conflictopt.auto.host.Host``.
+
+        Raises:
+            LayoutError: the design does not go with the network.
+        """
+        seed = self.controller.options.seed
+        return self.adapters or attach(self.model.net, losses, design, seed=seed)
+
+    def attach_own(self, losses: tuple[str, ...]) -> None:
+        """Attach the adapters of a fixed method, one for each of these losses."""
+        self._attach_and_train(losses, self.method.policy.adapter_design)
+
+    def _attach_and_train(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
+        assert self.optimizer is not None
+        adapters = self.attach(losses, design)
+        self.optimizer.add_adapters(adapters)
+        count = sum(adapters.count_parameters().values())
+        self.note(f"attached adapters, {count} parameters.")
+
     # -- training -----------------------------------------------------------------------------
 
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
-        self._host.batch = inputs, targets, auxiliary
-        self.take_step(self._host.batch)
-        if self.method.records:
-            self._course.after_step()
+        assert self.optimizer is not None
+        batch = self._batch = inputs, targets, auxiliary
+        self.optimizer.step(lambda: self._preflight.objective(batch))
+        self._hook.schedule()
         for listener in self.on_step:
             listener(self)
-
-    def take_step(self, batch: Batch) -> None:
-        """One step of the optimizer and the schedule, and nothing else."""
-        assert self.optimizer is not None
-        self.optimizer.step(lambda: self._examination.objective(batch))
-        self._hook.schedule()
-
-    # -- the decision -------------------------------------------------------------------------
 
     def _diagnosed(self) -> None:
         """The first profile was diagnosed, and its plan is not applied yet."""
         for listener in self.on_diagnosis:
             listener(self)
-        found, plan = self.diagnosis, self.plan
-        if self.method.auto and found is not None and found.too_short and found.pairs:
-            assert plan is not None
-            warnings.warn(f"conflictopt: {plan.reason}", stacklevel=2)
 
     def conclude(self) -> Diagnosis | None:
         """Diagnose from the samples there are; ``None`` without any."""
-        return self._course.conclude() if self.optimizer is not None else None
+        return self.controller.conclude(self.optimizer) if self.optimizer is not None else None
 
     def tangent_kernel(self, rows: int | None = 32) -> TangentKernel:
         """The tangent kernel between the losses, at the present parameters and the last batch.
@@ -244,12 +226,11 @@ class Patch:
         Raises:
             PatchError: before the first step, or with losses that are not mean squares.
         """
-        batch = self._host.batch
-        if self.optimizer is None or batch is None:
+        if self.optimizer is None or self._batch is None:
             raise PatchError("expected at least one training step before a tangent kernel.")
         before = RandomStates()
         try:
-            losses = self._reader.read(batch, True).together(residuals=True)
+            losses = self._reader.read(self._batch, True).together(residuals=True)
         finally:
             before.restore()
         check_mean_square(losses)
@@ -264,9 +245,9 @@ class Patch:
         """A call of ``train`` begins."""
         self.stage_end = self.steps + iterations if iterations is not None else None
         profile = self.method.recorder.steps
-        if not self.method.auto or self.diagnosis is not None or self._course.applied:
+        if not self.method.auto or self.controller.decided or self.stage_end is None:
             return
-        if self.stage_end is not None and self.stage_end < profile:
+        if self.stage_end < profile:
             self.note(
                 f"this call of train ends at step {self.stage_end}, before the profile of "
                 f"{profile} steps: nothing is decided in it. profile_steps= makes it shorter."
@@ -280,18 +261,8 @@ class Patch:
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
             losses, design = found
-            rate = self.method.treatment.adapter_design.learning_rate
-            self.attach(losses, replace(design, learning_rate=rate))
-        extras = saved.get("optimizer_state_dict", {}).get(CHECKPOINT_KEY) or {}
-        planned = self.method.planned(extras) if self.diagnosis is None else None
-        if planned is not None:
-            # saved after the decision of an earlier run: go on with what it decided
-            self._course.adopt(*planned, "restored from a checkpoint")
-
-    def attach(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
-        """Give each of these losses adapters of a design, and note it."""
-        count = self._host.attach_design(losses, design)
-        self.note(f"attached adapters, {count} parameters.")
+            rate = self.method.policy.adapter_design.learning_rate
+            self._attach_and_train(losses, replace(design, learning_rate=rate))
 
     def remove(self) -> None:
         """Undo the patch; see ``unpatch``."""

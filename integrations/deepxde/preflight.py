@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from conflictopt.adapters import Adapters
+from conflictopt.auto.controller import Controller
 from conflictopt.auto.random_states import RandomStates
 from conflictopt.core.aggregator import READS_RESIDUALS
 from conflictopt.optim.optimizer import MultiLossOptimizer
 
-from .chosen_method import Method
-from .errors import ResidualError
 from .groups import Groups
-from .heldout import HeldOutPoints
 from .hook import Batch
 from .losses import ADVICE, LossReader, ModelObjective, check_mean_square
-
-if TYPE_CHECKING:
-    from .patched_model import Patch
+from .patch_errors import ResidualError
 
 
-class Examination:
+class Run(Protocol):
+    """What is examined: a ``Patch``."""
+
+    controller: Controller
+    optimizer: MultiLossOptimizer | None
+
+    @property
+    def adapters(self) -> Adapters | None: ...
+    def attach_own(self, losses: tuple[str, ...]) -> None:
+        """Attach the adapters of a fixed method, one for each of these losses."""
+
+
+class Preflight:
     """Reads the losses of a patched model's steps.
 
     A method that reads residuals, or a plan that may, should fail before the first step rather
     than after the profile.
 
     Args:
-        patch: of the model.
+        run: of the model.
         reader: of its losses.
-        held_out: the points of its races.
     """
 
-    def __init__(self, patch: Patch, reader: LossReader, held_out: HeldOutPoints) -> None:
-        self._patch, self._reader, self._held_out = patch, reader, held_out
+    def __init__(self, run: Run, reader: LossReader) -> None:
+        self._run, self._reader = run, reader
         self._checked = False
 
     def compiled(self) -> None:
@@ -46,7 +53,7 @@ class Examination:
 
         Raises:
             ResidualError: losses that are no mean squares, where they have to be.
-            PatchError: groups that do not fit the losses, or a race without points to draw.
+            PatchError: groups that do not fit the losses.
         """
         if self._checked or not self._wants_residuals():
             return self._examined(batch, False)
@@ -61,13 +68,9 @@ class Examination:
         return self._examined(batch, False)
 
     @property
-    def _method(self) -> Method:
-        return self._patch.method
-
-    @property
     def _optimizer(self) -> MultiLossOptimizer:
-        assert self._patch.optimizer is not None
-        return self._patch.optimizer
+        assert self._run.optimizer is not None
+        return self._run.optimizer
 
     def _examined(self, batch: Batch, wanted: bool) -> ModelObjective:
         """The losses; with residuals, if they are wanted, and these are what they should be."""
@@ -88,32 +91,22 @@ class Examination:
         session = self._optimizer.session
         session.names = session.names or groups.names
         session.equations = groups.equations or None
-        attaches = self._method.adapters and self._patch.adapters is None
+        attaches = self._run.controller.method.adapters and self._run.adapters is None
         if attaches:
-            self._patch.attach(groups.names, self._method.treatment.adapter_design)
-        if self._method.course.look == "race":
-            self._held_out.check()
+            self._run.attach_own(groups.names)
         return attaches
 
     def _wants_residuals(self) -> bool:
         """Whether the method, or one that may be planned, reads residuals."""
         if self._optimizer.aggregator.needs & READS_RESIDUALS:
             return True
-        again = self._method.course.rediagnose_every is not None
-        undecided = self._method.records and (again or self._patch.diagnosis is None)
-        treatment = self._method.treatment
-        planned = [treatment.method(p) for p in treatment.plans("")] if undecided else []
-        return any(method.needs & READS_RESIDUALS for method in planned)
+        controller = self._run.controller
+        undecided = controller.method.records and controller.diagnosis is None
+        return undecided and controller.method.policy.reads_residuals
 
     def _goes_without_residuals(self, error: ResidualError) -> bool:
         """Have plans that read none, where the user has not chosen the reweighting."""
-        treatment = self._method.treatment
-        other = treatment.without_residuals()
-        if self._optimizer.aggregator.needs & READS_RESIDUALS or other is None:
+        if self._optimizer.aggregator.needs & READS_RESIDUALS:
             return False
-        self._patch.note(
-            "plans have surgery alone in place of a reweighting that reads residuals, since: "
-            f"{str(error).removesuffix(ADVICE).rstrip()}"
-        )
-        self._patch.method = replace(self._method, treatment=other)
-        return True
+        why = str(error).removesuffix(ADVICE).rstrip()
+        return self._run.controller.without_residuals(why, self._optimizer.completed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .errors import PatchError
+from .patch_errors import PatchError
 
 
 def adopt_unknowns(

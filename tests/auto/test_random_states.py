@@ -1,4 +1,4 @@
-"""Draws apart leave the global random states alone."""
+"""What draws from the global random states is taken back."""
 
 import random
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt.auto.random_states import RandomStates, drawn_apart
+from conflictopt.auto.random_states import RandomStates
 
 DRAWS = {
     "torch": lambda: torch.rand(3).tolist(),
@@ -24,24 +24,4 @@ def test_a_draw_is_noticed_and_taken_back(draw):
     before.restore()
     assert not before.moved()
     assert draw() == first
-
-
-@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_draws_apart_follow_their_seed_alone(draw):
-    before = RandomStates()
-    found = []
-    for seed in (1, 1, 2):
-        with drawn_apart(seed):
-            found.append(draw())
-        draw()
-    assert found[0] == found[1] != found[2]
     before.restore()
-
-    def fail():
-        with drawn_apart(1):
-            draw()
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert not before.moved()

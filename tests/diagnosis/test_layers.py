@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import conflictopt
-from conflictopt import Chain, MultiLossOptimizer, Recorder, diagnose, make, profile_of
+from conflictopt import Chain, MultiLossOptimizer, Recorder, diagnose, make
+from conflictopt.diagnosis.recorder import profile_of
 
 NAMES = ("pde", "bc", "far")
 

@@ -19,9 +19,9 @@ from conflictopt import (
     Recorder,
     Reweighting,
     make,
-    profile_of,
 )
 from conflictopt.core.aggregator import Needs
+from conflictopt.diagnosis.recorder import profile_of
 from conflictopt.diagnosis.replay import replay, replayable
 from conflictopt.methods.registry import METHODS
 

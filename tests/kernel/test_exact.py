@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from conflictopt import MultiLossOptimizer, Recorder, profile_of
+from conflictopt import MultiLossOptimizer, Recorder
 from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.losses import Losses
 from conflictopt.core.residual_traces import exact_trace
+from conflictopt.diagnosis.recorder import profile_of
 from conflictopt.kernel import blocks_of_layout, tangent_kernel
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn, optim
 
-from conflictopt import MultiLossOptimizer, Recorder, make, profile_of
+from conflictopt import MultiLossOptimizer, Recorder, make
+from conflictopt.diagnosis.recorder import profile_of
 from conflictopt.methods.registry import METHODS
 
 RUNNABLE = [n for n in METHODS if n not in ("constant", "adapters")]

@@ -8,7 +8,7 @@ import torch
 from conflictopt import AdapterDesign, Chain, MethodError, Thresholds, make
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.selection.plan_template import PlanTemplate
-from conflictopt.selection.policy import Treatment
+from conflictopt.selection.policy import Policy
 from conflictopt.selection.rule import Rule
 
 
@@ -39,7 +39,7 @@ def routed(name, **options):
 
 
 def test_the_rule_decides(opposed, rule):
-    treatment = Treatment(rule=rule)
+    treatment = Policy(rule=rule)
     diagnosis = treatment.diagnose(opposed)
     assert diagnosis.thresholds == rule.thresholds
     plan = treatment.select(diagnosis)
@@ -68,7 +68,7 @@ def with_surgery(rule, kind="adapters + reweighting + surgery", surgery="pcgrad"
 )
 def test_a_plan_may_have_surgery(opposed, rule, kind, method, tmp_path):
     saved = Rule.load(with_surgery(rule, kind).save(tmp_path / "rule.json"))
-    treatment = Treatment(rule=saved)
+    treatment = Policy(rule=saved)
     plan = treatment.select(treatment.diagnose(opposed))
     assert (plan.kind, plan.surgery, plan.adapters) == (kind, "pcgrad", "adapters" in kind)
     assert treatment.method(plan) == method
@@ -77,10 +77,10 @@ def test_a_plan_may_have_surgery(opposed, rule, kind, method, tmp_path):
 
 
 def test_surgery_rests_while_an_optimizer_searches_lines(opposed, rule):
-    treatment = Treatment(rule=with_surgery(rule))
+    treatment = Policy(rule=with_surgery(rule))
     plan = treatment.select(treatment.diagnose(opposed))
     assert treatment.method(plan, searching=True) == routed("softadapt")
-    alone = Treatment(rule=with_surgery(rule, "surgery"))
+    alone = Policy(rule=with_surgery(rule, "surgery"))
     assert alone.method(alone.select(alone.diagnose(opposed)), searching=True) == make("sum")
 
 
@@ -99,21 +99,21 @@ def test_a_surgery_that_no_plan_can_have_is_refused(rule, surgery, message):
 
 
 def test_what_the_user_chose_wins(opposed, rule):
-    treatment = Treatment("dwa", AdapterDesign(routing="exclusive"), rule)
+    treatment = Policy("dwa", AdapterDesign(routing="exclusive"), rule)
     plan = treatment.select(treatment.diagnose(opposed))
     assert plan.reweighting == treatment.usual == "dwa"
     assert treatment.method(plan) == routed("dwa", routing="exclusive")
     given = make("softadapt", beta=0.5)
-    assert Treatment(given, rule=rule).method(plan).members[0] is given
+    assert Policy(given, rule=rule).method(plan).members[0] is given
 
 
 @pytest.mark.parametrize(
     "asked",
-    [Treatment("dwa"), Treatment(make("softadapt")), Treatment(design=AdapterDesign())],
+    [Policy("dwa"), Policy(make("softadapt")), Policy(design=AdapterDesign())],
     ids=["name", "object", "adapters"],
 )
 def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, asked):
-    for treatment in (Treatment(), Treatment().without_residuals()):
+    for treatment in (Policy(), Policy().without_residuals()):
         diagnosis = treatment.diagnose(opposed)
         usual = treatment.select(diagnosis)
         assert usual.kind != "none"
@@ -121,42 +121,42 @@ def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, ask
         assert (kept.kind, treatment.method(kept)) == ("none", make("sum"))
         assert f"'{usual}' is left out" in kept.reason
         assert kept.left_out == usual.reweighting
-    for treatment in (asked, Treatment(rule=rule)):
+    for treatment in (asked, Policy(rule=rule)):
         diagnosis = treatment.diagnose(opposed)
         assert treatment.select(diagnosis, weighted=True) == treatment.select(diagnosis)
 
 
 def test_without_residuals_plans_have_their_surgery_alone(opposed):
-    other = Treatment().without_residuals()
+    other = Policy().without_residuals()
     plan = other.select(other.diagnose(opposed))
     assert (plan.kind, other.method(plan)) == ("surgery", make("pcgrad"))
     assert plan.reason.endswith("Residuals cannot be read: surgery alone, without 'ntk'.")
     assert other.usual is None
-    with_adapters = Treatment(design=AdapterDesign()).without_residuals()
+    with_adapters = Policy(design=AdapterDesign()).without_residuals()
     assert with_adapters.select(other.diagnose(opposed)).kind == "adapters + surgery"
-    assert Treatment("dwa").without_residuals() is None
-    assert Treatment("dwa", residuals=False).usual == "dwa"
+    assert Policy("dwa").without_residuals() is None
+    assert Policy("dwa", residuals=False).usual == "dwa"
 
 
 @pytest.mark.usefixtures("papers_rule")
 def test_without_residuals_plans_without_surgery_get_some(opposed):
-    other = Treatment().without_residuals()
+    other = Policy().without_residuals()
     plan = other.select(other.diagnose(opposed))
     assert (plan.kind, plan.reweighting, plan.surgery) == ("adapters + surgery", None, "pcgrad")
 
 
 def test_thresholds_decide_without_a_rule(opposed):
     strict = Thresholds(persistent_cosine=-0.95)
-    assert Treatment(thresholds=strict).diagnose(opposed).regime == "benign"
-    assert Treatment().diagnose(opposed).regime == "persistent"
+    assert Policy(thresholds=strict).diagnose(opposed).regime == "benign"
+    assert Policy().diagnose(opposed).regime == "persistent"
 
 
 def test_every_plan_that_can_come_about(rule):
-    kinds = {(p.kind, p.reweighting) for p in Treatment(rule=rule).plans("why")}
+    kinds = {(p.kind, p.reweighting) for p in Policy(rule=rule).plans("why")}
     assert ("adapters + reweighting", "softadapt") in kinds
     assert all(
         name == "dwa"
-        for _, name in {(p.kind, p.reweighting) for p in Treatment("dwa", rule=rule).plans("why")}
+        for _, name in {(p.kind, p.reweighting) for p in Policy("dwa", rule=rule).plans("why")}
     )
 
 
@@ -171,4 +171,4 @@ def test_every_plan_that_can_come_about(rule):
 )
 def test_refusals(options, message):
     with pytest.raises(MethodError, match=message):
-        Treatment(**options)
+        Policy(**options)

@@ -9,13 +9,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ...adapters.design import AdapterDesign, Placement
-from ...auto.options import CourseOptions, Look
+from ...auto.options import TrainingOptions
 from ...core.aggregator import Aggregator
-from ...core.checks import check_count
 from ...core.errors import MethodError
 from ...core.routed import RoutingName
 from ...methods.registry import METHODS, make, method_class, unknown_method
-from ...selection.policy import Treatment
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,6 @@ class AutoSettings:
     Args:
         reweighting: name of a reweighting method, at its defaults; that of the rule unless given.
         routing, rank: of the adapters, see ``AdapterDesign``; with one of them every plan has some.
-        look: ``race`` for a second look before a plan is applied, off by evidence; its steps are
-            not among the budget's, but its time is in the record. See ``CourseOptions``.
-        race_steps: steps of each plan in it.
-        rediagnose_every: steps from one verdict to the next; without it there is one.
         profile_steps: length of the profile, of 100 samples; the budget's unless given.
 
     Raises:
@@ -65,28 +59,21 @@ class AutoSettings:
     reweighting: str | None = None
     routing: RoutingName = "shared"
     rank: int = 4
-    look: Look | None = None
-    race_steps: int = 250
-    rediagnose_every: int | None = None
     profile_steps: int | None = None
 
     def __post_init__(self) -> None:
-        _ = self.treatment, self.course
-        if self.profile_steps is not None:
-            check_count("profile_steps", self.profile_steps)
         if self.reweighting is not None and not isinstance(self.reweighting, str):
             raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
+        _ = self.training.policy
 
     @property
-    def treatment(self) -> Treatment:
+    def training(self) -> TrainingOptions:
         """How plans are reached and carried out."""
         chosen = self.adapters.design
-        return Treatment(self.reweighting, chosen if chosen != AdapterDesign() else None)
-
-    @property
-    def course(self) -> CourseOptions:
-        """Second look and new verdicts."""
-        return CourseOptions(self.look, self.race_steps, self.rediagnose_every)
+        design = chosen if chosen != AdapterDesign() else None
+        made = TrainingOptions(reweighting=self.reweighting, adapters=design)
+        steps = self.profile_steps
+        return made if steps is None else dataclasses.replace(made, profile_steps=steps)
 
     @property
     def adapters(self) -> AdapterSettings:

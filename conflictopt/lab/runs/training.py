@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...adapters import AdapterDesign, attach
+from ...auto.host import LoopHost
 from ...core.errors import ConflictOptWarning, LayoutError, MethodError, NonFiniteError
 from ...optim.optimizer import MultiLossOptimizer
 from ..problems.network import parameter_count
@@ -17,9 +18,8 @@ from ..problems.problem import Problem
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps
 from .expression import MethodExpression
-from .expression_parts import AutoSettings
-from .host import RunHost
-from .phases import Phases, recorder_of
+from .loop import RunLoop
+from .phases import Phases, options_of
 from .provenance import machine, source_digest, versions
 from .records import SCHEMA
 from .summaries import (
@@ -42,8 +42,8 @@ def plan_identity(
 
     Raises:
         MethodError: adapters that would be attached, or methods that would begin, after the last
-            step; adapters that do not go with the network; verdicts of ``auto`` that would fall
-            after the last step, or without a profile.
+            step; adapters that do not go with the network; a profile of ``auto`` that would end
+            after the last step.
     """
     _check_verdicts(method, budget)
     adapters = method.adapters
@@ -77,20 +77,11 @@ def plan_identity(
 def _check_verdicts(method: MethodExpression, budget: Budget) -> None:
     if method.auto is None:
         return
-    first = recorder_of(method, budget).steps
-    if first >= budget.steps:
+    steps = options_of(method, budget, 0).profile_steps
+    if steps >= budget.steps:
         raise MethodError(
             f"'{method.label}': expected profile_steps below the run's {budget.steps} steps, found "
-            f"{first}."
-        )
-    if method.auto.rediagnose_every is None:
-        return
-    method.auto.course.check_profile(first)
-    second = first + method.auto.rediagnose_every
-    if second > budget.steps:
-        raise MethodError(
-            f"'{method.label}': expected a second verdict within the run's {budget.steps} steps, "
-            f"found it at step {second}."
+            f"{steps}."
         )
 
 
@@ -153,45 +144,39 @@ class _Run:
         self._equations = problem.losses(problem.draw(counts, seed))
         self._net = problem.network(_sizes(problem, method, budget), seed)
         self._unknowns = problem.unknowns()
-        self._phases = Phases(method, budget)
-        aggregator = self._phases.first()
+        host = LoopHost(self._net, seed)
+        self._phases = Phases(method, budget, seed, host)
+        controller = self._phases.controller
         # methods with moments of their own take the plain step of their direction
-        kind = torch.optim.SGD if aggregator.steps_itself else torch.optim.Adam
+        kind = torch.optim.SGD if controller.first().steps_itself else torch.optim.Adam
         inner = kind(
             [*self._net.parameters(), *self._unknowns.values()],
             lr=budget.learning_rate,
         )
-        self._optimizer = MultiLossOptimizer(
-            inner,
-            aggregator,
-            equations=problem.equations,
-            seed=seed,
-        )
+        self._optimizer = MultiLossOptimizer(inner, controller, equations=problem.equations)
         schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, budget.rate)
-        self._host = RunHost(
+        self._loop = RunLoop(
             problem,
             self._equations,
             self._net,
             self._unknowns,
             self._optimizer,
             schedule,
-            counts,
-            seed,
-            (method.auto or AutoSettings()).treatment.adapter_design,
+            host,
         )
-        self._phases.begin(self._host)
+        self._phases.begin(self._loop)
         self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._net))
         self._watch = Stopwatch()
         self._done = 0
 
     def loop(self) -> str | None:
         """Take all steps; a message if the run diverged."""
-        self._host.warm_up()
+        self._loop.warm_up()
         try:
             for stop in noted_steps(self._budget.steps, self._budget.curve_points):
                 with self._watch.running():
                     while self._done < stop:
-                        self._host.advance(1)
+                        self._loop.advance()
                         self._done += 1
                         self._phases.after(self._done)
                 assert self._optimizer.last is not None
@@ -202,12 +187,12 @@ class _Run:
 
     def outcome(self, message: str | None) -> dict[str, Any]:
         """The rest of the record."""
-        course = self._phases.course
-        course.conclude()
+        controller = self._phases.controller
+        controller.conclude(self._optimizer)
         errors = self._problem.relative_l2(self._net)
         finite = all(map(math.isfinite, errors.values())) and message is None
-        profile, diagnosis = course.profile, course.diagnosis
-        plan = course.plan if course.applied else None
+        profile, diagnosis = controller.profile, controller.diagnosis
+        plan = controller.plan if controller.applied else None
         plain = self._method.label == "none" and profile is not None
         return {
             "family": self._problem.family,
@@ -226,8 +211,8 @@ class _Run:
             "conflict": conflict_of(diagnosis) if diagnosis else None,
             "diagnosis": verdict_of(diagnosis) if diagnosis else None,
             "plan": plan.to_json() if plan else None,
-            "trained_with": course.trained_with,
-            "decisions": [d.to_json() for d in course.decisions],
+            "trained_with": controller.trained_with,
+            "decisions": [d.to_json() for d in controller.decisions],
             "reports": {
                 kind: {"count": r.count, "last": r.last, "message": r.message}
                 for kind, r in self._optimizer.reports.items()

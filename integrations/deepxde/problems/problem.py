@@ -17,7 +17,7 @@ from conflictopt.lab.problems.problem import Problem
 from conflictopt.lab.problems.regions import Points
 from conflictopt.lab.problems.spec import Member
 
-from ..errors import PatchError
+from ..patch_errors import PatchError
 from .geometry import geometry_of
 from .residuals import Residual, residual_of
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conflictopt.integrations.deepxde import patch
-from conflictopt.integrations.deepxde.errors import PatchError
+from conflictopt.integrations.deepxde.patch_errors import PatchError
 
 
 def test_its_gramian_is_that_of_the_losses_and_nothing_changes(conflicting, adam):

@@ -1,0 +1,112 @@
+"""The user's choice of method: a fixed one, or what a verdict calls for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.aggregator import Aggregator, Routing, members
+from ..core.chain import Chain
+from ..core.errors import MethodError
+from ..diagnosis.recorder import Recorder
+from ..methods.foreign import adopt
+from ..methods.registry import make
+from ..selection.policy import Policy
+from .options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class ChosenMethod:
+    """The user's choice of method, resolved.
+
+    Attributes:
+        fixed: the method to train with from the start; ``None`` for ``auto``.
+        recorder: takes the profile.
+        record: whether a fixed method is profiled too.
+        policy: how plans are reached and carried out; its design is also that of the adapters
+            that a fixed method routes to.
+    """
+
+    fixed: Aggregator | None
+    recorder: Recorder
+    record: bool
+    policy: Policy
+
+    @classmethod
+    def of(cls, method: Any, options: TrainingOptions) -> ChosenMethod:
+        """Resolve names, and objects of other packages.
+
+        Args:
+            method: ``"auto"``, a name of the registry, or an object.
+            options: of the run.
+
+        Raises:
+            MethodError: an unknown method, or an option that has no use with it.
+        """
+        policy = options.policy
+        given = policy.reweighting
+        if given is not None and not isinstance(given, str):
+            adopted("reweighting", given)
+        if method == "auto":
+            return cls(None, options.recorder, options.record, policy)
+        if method == "adapters":
+            fixed = make("adapters", **policy.adapter_design.routing_options)
+        else:
+            fixed = make(method) if isinstance(method, str) else adopted("method", method)
+        _check_used(options, method == "adapters" or uses_adapters(fixed))
+        return cls(fixed, options.recorder, options.record, policy)
+
+    @property
+    def auto(self) -> bool:
+        """Whether the plan decides."""
+        return self.fixed is None
+
+    @property
+    def records(self) -> bool:
+        """Whether the first steps are profiled."""
+        return self.auto or self.record
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters are attached at the first step."""
+        return self.fixed is not None and uses_adapters(self.fixed)
+
+    def first(self) -> Aggregator:
+        """The aggregator of the first step."""
+        if self.fixed is None:
+            return self.recorder
+        return Chain(self.recorder, *members(self.fixed)) if self.record else self.fixed
+
+
+def _check_used(options: TrainingOptions, routes: bool) -> None:
+    """Check that a fixed method leaves no option without effect."""
+    given = {
+        "reweighting": options.reweighting,
+        "rule": options.rule,
+        "thresholds": options.thresholds,
+    }
+    unused = [name for name, value in given.items() if value is not None and not options.record]
+    if options.adapters is not None and not routes:
+        unused.append("adapters")
+    if unused:
+        raise MethodError(
+            f"expected {', '.join(unused)} with method 'auto', found them with a method that has "
+            "no use for them (record=True makes a diagnosis beside it)."
+        )
+
+
+def adopted(what: str, method: Any) -> Aggregator:
+    """An object of any package as an aggregator.
+
+    Raises:
+        MethodError: an object that is none.
+    """
+    try:
+        return adopt(method)
+    except TypeError as error:
+        raise MethodError(f"as {what}: {error}") from error
+
+
+def uses_adapters(aggregator: Aggregator) -> bool:
+    """Whether a method routes to adapters."""
+    return any(isinstance(m, Routing) for m in members(aggregator))

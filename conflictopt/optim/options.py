@@ -1,0 +1,77 @@
+"""How each step of a run is taken: the options that every method shares."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar
+
+from ..core.checks import check_count
+from ..core.engines import EngineName, check_engine
+from ..core.errors import MethodError
+from .actual_update import UpdateMode, check_update
+
+_Options = TypeVar("_Options", bound="StepOptions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How each step of a run is taken, whatever the method.
+
+    Args:
+        seed: seed of the run's own random generator.
+        engine: how per-loss gradients are computed, where a method reads them. ``"auto"`` is right
+            unless you measure otherwise; see ``conflictopt.core.engines`` for ``"graph"``,
+            ``"rows"`` (only for hosts that can evaluate losses apart) and ``"batched"``.
+        every: how many steps the coefficients hold. In between, a step is one backward pass of
+            the weighted sum, and the method does not see it.
+        update: what to do with the wrapped optimizer's actual update. ``"trust"`` takes it.
+            ``"check"`` compares how it moved the network with every loss's gradient and reports the
+            steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
+            then projects it on the nearest update that raises none; the optimizer's own moments
+            stay as they are. Both need all per-loss gradients at every step (K backward passes,
+            which methods of surgery take anyway) and a copy of the parameters.
+        on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
+            (up to 100 in a row); either way parameters and state stay as they were. Trial points
+            of a line search may be infinite, as in the plain run; parameters after it may not.
+
+    Raises:
+        MethodError: a bad value; the message names the option.
+    """
+
+    seed: int = 0
+    engine: EngineName = "auto"
+    every: int = 1
+    update: UpdateMode = "trust"
+    on_nonfinite: Literal["raise", "skip"] = "raise"
+
+    def __post_init__(self) -> None:
+        check_engine(self.engine)
+        check_count("every", self.every)
+        check_update(self.update)
+        if self.on_nonfinite not in ("raise", "skip"):
+            raise MethodError(
+                f"expected on_nonfinite='raise' or 'skip', found {self.on_nonfinite!r}."
+            )
+
+
+def changed(options: _Options, choices: Mapping[str, Any]) -> _Options:
+    """Options with some of them chosen otherwise, by name.
+
+    Raises:
+        MethodError: an option that there is not, or a bad value.
+    """
+    known = [f.name for f in fields(options)]
+    for name in choices:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise MethodError(f"unknown option {name!r}.{hint} Known: {', '.join(known)}.")
+    return replace(options, **choices)
+
+
+def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bool:
+    """Whether nothing is asked for beyond how each step is taken."""
+    known = {f.name for f in fields(StepOptions)}
+    return type(options) in (StepOptions, type(None)) and known.issuperset(choices)
