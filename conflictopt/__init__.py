@@ -2,6 +2,7 @@
 
 from ._version import __version__ as __version__
 from .adapters import AdapterDesign, Adapters, attach, merge
+from .auto.options import TrainingOptions
 from .core.aggregator import (
     Aggregator,
     Needs,
@@ -74,6 +75,7 @@ __all__ = [
     "StepView",
     "Surgery",
     "Thresholds",
+    "TrainingOptions",
     "adopt",
     "attach",
     "describe",

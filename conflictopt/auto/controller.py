@@ -11,7 +11,6 @@ from torch import nn
 
 from ..core.aggregator import Aggregator
 from ..core.errors import ConflictOptWarning, MethodError
-from ..core.layout import ADAPTER
 from ..core.objective import Objective
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.profile import Profile
@@ -169,9 +168,12 @@ class Controller:
             self._fit(self.plan, optimizer, lambda _: None)
             optimizer.set_aggregator(self._method_of(self.plan, optimizer))
         elif self.method.auto:
-            # back to before the adapters: they are zero then, and must not train
-            _train(optimizer, False)
             optimizer.set_aggregator(self.first())
+
+    def loaded(self, optimizer: MultiLossOptimizer) -> None:
+        """See ``Control``: adapters of a plan that is not applied any more are detached."""
+        if self.method.auto and not self.applied and self.host.detach():
+            optimizer.remove_adapters()
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -197,17 +199,11 @@ class Controller:
         return self.method.policy.method(plan, searches_lines(optimizer.inner))
 
     def _fit(self, plan: Plan, optimizer: MultiLossOptimizer, note: Callable[[str], None]) -> Plan:
-        """The plan as far as it goes with the network; its adapters are attached and train."""
+        """The plan as far as it goes with the network; its adapters are attached."""
         assert self.profile is not None
         names = self.profile.names
-        done = plan.fitted(
-            optimizer,
-            lambda design: self.host.attach(names, design),
-            self.method.policy.adapter_design,
-            note,
-        )
-        _train(optimizer, True)
-        return done
+        chosen = self.method.policy.adapter_design
+        return plan.fitted(optimizer, lambda d: self.host.attach(names, d), chosen, note)
 
     def _entered(self, optimizer: MultiLossOptimizer, why: str) -> None:
         label = treated(optimizer.aggregator).label
@@ -216,13 +212,6 @@ class Controller:
 
     def _tell(self, message: str, step: int = 0) -> None:
         self.log = [*self.log, f"step {step}: {message}"]
-
-
-def _train(optimizer: MultiLossOptimizer, wanted: bool) -> None:
-    """Whether the adapters of a run train."""
-    for name, parameters in optimizer.blocks.items():
-        for parameter in parameters if name.startswith(ADAPTER) else ():
-            parameter.requires_grad_(wanted)
 
 
 def controller(

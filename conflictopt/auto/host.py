@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
-from ..adapters.attachment import Adapters, attach, attached
+from ..adapters.attachment import Adapters, attach, attached, detach
 from ..adapters.design import AdapterDesign
 from ..core.errors import LayoutError
 
@@ -21,6 +21,9 @@ class Host(Protocol):
         Raises:
             LayoutError: none go with it.
         """
+
+    def detach(self) -> bool:
+        """Detach its adapters, if it has any; whether it had."""
 
     def weighted(self) -> bool:
         """Whether the user weights the losses, as far as that can be known."""
@@ -45,6 +48,13 @@ class LoopHost:
                 "MultiLossOptimizer(optimizer, 'auto', model=net)."
             )
         return attached(self._model) or attach(self._model, losses, design, seed=self._seed)
+
+    def detach(self) -> bool:
+        """See ``Host``."""
+        if self._model is None or attached(self._model) is None:
+            return False
+        detach(self._model)
+        return True
 
     def weighted(self) -> bool:
         """See ``Host``: losses come as they are; weights in them cannot be told from the rest."""

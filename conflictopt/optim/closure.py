@@ -47,7 +47,7 @@ class Evaluations:
         self._owner = owner
         self._closure = closure
         self._searching = linesearch.may_search(owner.inner)
-        self._before = linesearch.Snapshot(owner.layout().params if self._searching else ())
+        self._before = linesearch.StepUndo(owner.layout().params if self._searching else ())
         self._calls = 0
         self._watched: ActualUpdate | None = None
         self._rates: RelativeRates | None = None

@@ -52,6 +52,9 @@ class Control(Protocol):
             CheckpointError: a state that cannot be read; nothing was changed.
         """
 
+    def loaded(self, optimizer: Any) -> None:
+        """The rest of the checkpoint was loaded too."""
+
 
 def controlled(
     method: Aggregator | Control | str,

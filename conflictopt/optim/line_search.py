@@ -5,7 +5,7 @@ Only this file knows the state that ``torch.optim.LBFGS`` keeps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import torch
 from torch import Tensor
@@ -101,7 +101,17 @@ def append_parameters(optimizer: torch.optim.Optimizer, params: Sequence[Tensor]
     fit_parameters(optimizer)
 
 
-class Snapshot:
+def remove_parameters(optimizer: torch.optim.Optimizer, gone: Container[int]) -> None:
+    """Drop parameters, told by their ids, from all groups, and their state."""
+    for group in optimizer.param_groups:
+        # the list itself stays: torch.optim.LBFGS keeps it
+        group["params"][:] = [p for p in group["params"] if id(p) not in gone]
+    for p in [p for p in optimizer.state if id(p) in gone]:
+        del optimizer.state[p]
+    fit_parameters(optimizer)
+
+
+class StepUndo:
     """Copies of parameters, to undo a step that failed half way.
 
     Args:

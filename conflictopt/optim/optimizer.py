@@ -10,29 +10,29 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..adapters.attachment import Adapters
 from ..core.aggregator import Aggregator
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
-from ..core.layout import ADAPTER, LayoutCache, ParameterLayout
+from ..core.layout import ADAPTER, LayoutCache
 from ..core.objective import Objective
 from ..core.reports import Reports
 from . import checkpoint
 from . import line_search as linesearch
 from .actual_update import UpdateMode, check_inner, watched
 from .block_rates import RelativeRates, check_rate
+from .block_wrapper import BlockWrapper
 from .closure import Evaluations
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
 from .options import StepOptions, changed
 from .session import LossForms, Residuals, Session
-from .wrapper import OptimizerWrapper, with_step_hooks
+from .wrapper import with_step_hooks
 
 MAX_SKIPS = 100
 """Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
 
 
-class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
+class MultiLossOptimizer(ControlledRun, BlockWrapper):
     """Wraps an optimizer so that each step takes K losses instead of one.
 
     A true ``torch.optim.Optimizer``: parameter groups, state, schedulers, hooks and checkpoints
@@ -89,7 +89,7 @@ class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
         options: StepOptions | None = None,
         **choices: Any,
     ) -> None:
-        super().__init__(optimizer)
+        super().__init__(optimizer, blocks)
         self.control = controlled(aggregator, model, options, choices)
         if self.control is None:
             chosen = changed(options or StepOptions(), choices)
@@ -104,13 +104,10 @@ class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
         self._update = chosen.update
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
-        self.blocks = {n: list(ps) for n, ps in (blocks or {}).items()}
-        self.rates: dict[str, float] = {}
         self.on_nonfinite = chosen.on_nonfinite
         self.skipped = 0
         self._skips_in_a_row = 0
         self._skip = False
-        self._layouts = LayoutCache()
 
     # -- the method ---------------------------------------------------------------------------
 
@@ -132,25 +129,6 @@ class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
             TypeError: neither a name nor an aggregator.
         """
         self.session.use(aggregator, partial(check_inner, self.inner))
-
-    def add_adapters(self, adapters: Adapters) -> None:
-        """Train per-loss adapters too, by the settings and the schedule of the first group.
-
-        Parameters that a group holds already, because the optimizer was made after attaching, stay
-        in it.
-
-        Checkpoints from before this call still load afterwards, except those of methods with
-        moments of their own (``m_config``, ``multi_adam``), which start afresh.
-
-        Raises:
-            MethodError: a learning rate of their own under an optimizer that searches lines.
-        """
-        check_rate(self.inner, adapters.design.learning_rate)
-        held = {id(p) for g in self.param_groups for p in g["params"]}
-        fresh = [p for p in adapters.parameters() if id(p) not in held]
-        linesearch.append_parameters(self.inner, fresh)
-        self.blocks.update(adapters.blocks())
-        self.rates.update(dict.fromkeys(adapters.blocks(), adapters.design.learning_rate))
 
     @property
     def last(self) -> LastStep | None:
@@ -204,15 +182,6 @@ class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
     def update(self) -> UpdateMode:
         """What is done with the wrapped optimizer's actual update; a line search's is trusted."""
         return "trust" if linesearch.searches_lines(self.inner) else self._update
-
-    def layout(self) -> ParameterLayout:
-        """The present parameters as blocks; follows groups that were added or replaced.
-
-        Raises:
-            LayoutError: see ``ParameterLayout.build``.
-        """
-        params = [p for g in self.param_groups for p in g["params"]]
-        return self._layouts.of(params, self.blocks, self.aggregator.by_layer)
 
     def _forget(self) -> None:
         self.session.discard()
@@ -386,6 +355,8 @@ class MultiLossOptimizer(ControlledRun, OptimizerWrapper):
             raise
         self.skipped = extras["skipped"] if extras is not None else self.skipped
         linesearch.fit_parameters(self.inner)
+        if self.control is not None:
+            self.control.loaded(self)
         message = checkpoint.difference(extras, same, self.aggregator)
         if message is not None:
             warnings.warn(message, stacklevel=3)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, saved_adapters
+from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, detach, saved_adapters
 from conflictopt.auto.chosen_method import ChosenMethod
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.decision import Decision
@@ -183,6 +183,13 @@ class Patch:
         """
         seed = self.controller.options.seed
         return self.adapters or attach(self.model.net, losses, design, seed=seed)
+
+    def detach(self) -> bool:
+        """Detach the adapters, if there are any; see ``conflictopt.auto.host.Host``."""
+        had = self.adapters is not None
+        if had:
+            detach(self.model.net)
+        return had
 
     def attach_own(self, losses: tuple[str, ...]) -> None:
         """Attach the adapters of a fixed method, one for each of these losses."""

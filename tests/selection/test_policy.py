@@ -1,4 +1,4 @@
-"""A treatment: whose rule, thresholds, reweighting and design a run follows."""
+"""A policy: whose rule, thresholds, reweighting and design a run follows."""
 
 import dataclasses
 
@@ -39,13 +39,13 @@ def routed(name, **options):
 
 
 def test_the_rule_decides(opposed, rule):
-    treatment = Policy(rule=rule)
-    diagnosis = treatment.diagnose(opposed)
+    policy = Policy(rule=rule)
+    diagnosis = policy.diagnose(opposed)
     assert diagnosis.thresholds == rule.thresholds
-    plan = treatment.select(diagnosis)
+    plan = policy.select(diagnosis)
     assert (plan.kind, plan.reweighting) == ("adapters + reweighting", "softadapt")
     assert plan.design == {"rank": 2, "scale": "sum"}
-    assert treatment.method(plan) == routed("softadapt")
+    assert policy.method(plan) == routed("softadapt")
 
 
 def with_surgery(rule, kind="adapters + reweighting + surgery", surgery="pcgrad"):
@@ -68,18 +68,18 @@ def with_surgery(rule, kind="adapters + reweighting + surgery", surgery="pcgrad"
 )
 def test_a_plan_may_have_surgery(opposed, rule, kind, method, tmp_path):
     saved = Rule.load(with_surgery(rule, kind).save(tmp_path / "rule.json"))
-    treatment = Policy(rule=saved)
-    plan = treatment.select(treatment.diagnose(opposed))
+    policy = Policy(rule=saved)
+    plan = policy.select(policy.diagnose(opposed))
     assert (plan.kind, plan.surgery, plan.adapters) == (kind, "pcgrad", "adapters" in kind)
-    assert treatment.method(plan) == method
-    assert next(treatment.plans("")) == dataclasses.replace(plan, reason="")
+    assert policy.method(plan) == method
+    assert next(policy.plans("")) == dataclasses.replace(plan, reason="")
     assert "pcgrad" in str(plan)
 
 
 def test_surgery_rests_while_an_optimizer_searches_lines(opposed, rule):
-    treatment = Policy(rule=with_surgery(rule))
-    plan = treatment.select(treatment.diagnose(opposed))
-    assert treatment.method(plan, searching=True) == routed("softadapt")
+    policy = Policy(rule=with_surgery(rule))
+    plan = policy.select(policy.diagnose(opposed))
+    assert policy.method(plan, searching=True) == routed("softadapt")
     alone = Policy(rule=with_surgery(rule, "surgery"))
     assert alone.method(alone.select(alone.diagnose(opposed)), searching=True) == make("sum")
 
@@ -99,10 +99,9 @@ def test_a_surgery_that_no_plan_can_have_is_refused(rule, surgery, message):
 
 
 def test_what_the_user_chose_wins(opposed, rule):
-    treatment = Policy("dwa", AdapterDesign(routing="exclusive"), rule)
-    plan = treatment.select(treatment.diagnose(opposed))
-    assert plan.reweighting == treatment.usual == "dwa"
-    assert treatment.method(plan) == routed("dwa", routing="exclusive")
+    policy = Policy("dwa", AdapterDesign(routing="exclusive"), rule)
+    plan = policy.select(policy.diagnose(opposed))
+    assert policy.method(plan) == routed("dwa", routing="exclusive")
     given = make("softadapt", beta=0.5)
     assert Policy(given, rule=rule).method(plan).members[0] is given
 
@@ -113,17 +112,17 @@ def test_what_the_user_chose_wins(opposed, rule):
     ids=["name", "object", "adapters"],
 )
 def test_weights_of_the_users_own_stay_unless_asked_otherwise(opposed, rule, asked):
-    for treatment in (Policy(), Policy().without_residuals()):
-        diagnosis = treatment.diagnose(opposed)
-        usual = treatment.select(diagnosis)
+    for policy in (Policy(), Policy().without_residuals()):
+        diagnosis = policy.diagnose(opposed)
+        usual = policy.select(diagnosis)
         assert usual.kind != "none"
-        kept = treatment.select(diagnosis, weighted=True)
-        assert (kept.kind, treatment.method(kept)) == ("none", make("sum"))
+        kept = policy.select(diagnosis, weighted=True)
+        assert (kept.kind, policy.method(kept)) == ("none", make("sum"))
         assert f"'{usual}' is left out" in kept.reason
         assert kept.left_out == usual.reweighting
-    for treatment in (asked, Policy(rule=rule)):
-        diagnosis = treatment.diagnose(opposed)
-        assert treatment.select(diagnosis, weighted=True) == treatment.select(diagnosis)
+    for policy in (asked, Policy(rule=rule)):
+        diagnosis = policy.diagnose(opposed)
+        assert policy.select(diagnosis, weighted=True) == policy.select(diagnosis)
 
 
 def test_without_residuals_plans_have_their_surgery_alone(opposed):
@@ -131,11 +130,9 @@ def test_without_residuals_plans_have_their_surgery_alone(opposed):
     plan = other.select(other.diagnose(opposed))
     assert (plan.kind, other.method(plan)) == ("surgery", make("pcgrad"))
     assert plan.reason.endswith("Residuals cannot be read: surgery alone, without 'ntk'.")
-    assert other.usual is None
     with_adapters = Policy(design=AdapterDesign()).without_residuals()
     assert with_adapters.select(other.diagnose(opposed)).kind == "adapters + surgery"
     assert Policy("dwa").without_residuals() is None
-    assert Policy("dwa", residuals=False).usual == "dwa"
 
 
 @pytest.mark.usefixtures("papers_rule")

@@ -207,20 +207,18 @@ def test_the_method_goes_on_after_a_recompile_to_lbfgs(auto, adam, lbfgs, regime
     assert float(model.losshistory.loss_train[-1].sum()) < before
 
 
-@pytest.mark.parametrize("look", [None, "race"])
-def test_a_network_that_no_adapters_go_with_gets_the_rest_of_the_plan(conflicting, adam, look):
+def test_a_network_that_no_adapters_go_with_gets_the_rest_of_the_plan(conflicting, adam):
     usual = Rule.default()
     template = PlanTemplate("adapters + reweighting", "ntk", {"placement": "weights"})
     rule = dataclasses.replace(usual, plans=dict.fromkeys(usual.plans, template), evidence={})
     model = conflicting()
     model.net = dde.nn.FNN([2, 8, 1], "tanh", "Glorot normal")
-    course = {"look": look, "race_steps": 3} if look else {}
-    patch(model, "auto", rule=rule, profile_steps=60, profile_every=1, **course)
+    patch(model, "auto", rule=rule, profile_steps=60, profile_every=1)
     with pytest.warns(ConflictOptWarning, match="no adapters go with this network"):
         adam(model, 70)
     made = model.conflictopt
     assert made.adapters is None
-    assert (made.plan.kind, made.optimizer.aggregator) == ("reweighting", make("ntk")) or look
+    assert (made.plan.kind, made.optimizer.aggregator) == ("reweighting", make("ntk"))
     assert any("between two hidden layers" in line for line in made.log)
 
 
@@ -335,13 +333,12 @@ def test_a_reweighting_that_the_user_chose_is_not_replaced(heat, adam):
         adam(model, 5, loss=_absolute)
 
 
-def test_weights_of_the_users_own_stay_and_no_race_replaces_them(conflicting, forced, adam):
+def test_weights_of_the_users_own_stay(conflicting, forced, adam):
     model = conflicting()
-    made = patch(model, "auto", thresholds=forced["persistent"], look="race", race_steps=5, **SHORT)
+    made = patch(model, "auto", thresholds=forced["persistent"], **SHORT)
     adam(model, 30, loss_weights=[1.0, 100.0])
     assert (made.plan.kind, made.optimizer.aggregator) == ("none", make("sum"))
     assert "weights of the user's own" in made.plan.reason
-    assert [decision.race for decision in made.decisions] == [None]
 
 
 def test_a_plan_without_residuals_goes_on_after_a_checkpoint(conflicting, forced, adam, tmp_path):

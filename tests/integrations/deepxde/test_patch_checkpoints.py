@@ -65,8 +65,8 @@ def test_going_back_to_a_checkpoint_from_before_the_adapters(
     model.train(iterations=20, verbose=0)
     assert model.conflictopt.adapters is not None
     assert not np.array_equal(before, model.predict(points))
-    with pytest.warns(UserWarning, match="the checkpoint is of Recorder; NTK -> AdapterRouting"):
-        model.restore(path)
+    model.restore(path)
+    assert model.conflictopt.adapters is model.conflictopt.plan is None
     assert np.array_equal(before, model.predict(points))
     model.train(iterations=5, verbose=0)
     assert all((u != 0).any() for u in model.conflictopt.adapters.up)
@@ -172,7 +172,7 @@ def test_an_inverse_problem_restores(inverse, adam, saved):
 
 
 def test_a_decided_run_goes_on_in_a_fresh_process(conflicting, forced, tmp_path):
-    """The method, its weights and the adapters come back; nothing is profiled again."""
+    """Method, weights, adapters, verdict and decision come back; nothing is profiled again."""
     model = conflicting()
     patch(model, "auto", thresholds=forced["persistent"], **SHORT)
     model.compile("adam", lr=1e-2, verbose=0)
@@ -187,7 +187,10 @@ def test_a_decided_run_goes_on_in_a_fresh_process(conflicting, forced, tmp_path)
     assert fresh.opt.aggregator == model.opt.aggregator
     assert fresh.conflictopt.steps == 20
     fresh.train(iterations=10, verbose=0)
-    assert fresh.conflictopt.diagnosis is None
+    made, other = model.conflictopt, fresh.conflictopt
+    assert (other.diagnosis, other.plan) == (made.diagnosis, made.plan)
+    assert [d.to_json() for d in other.decisions] == [d.to_json() for d in made.decisions]
+    assert other.trained_with == made.trained_with
     for a, b in zip(model.net.parameters(), fresh.net.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -17,7 +17,7 @@ def test_its_gramian_is_that_of_the_losses_and_nothing_changes(conflicting, adam
     kernel = patched.tangent_kernel(rows=None)
     assert torch.equal(torch.get_rng_state(), random)
     grads = []
-    batch = patched._host.batch
+    batch = patched._batch
     for loss in patched._reader.read(batch, False).together().terms:
         found = torch.autograd.grad(loss, list(models[0].net.parameters()), retain_graph=True)
         grads.append(torch.cat([g.flatten() for g in found]).double().numpy())
