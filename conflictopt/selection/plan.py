@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..core.errors import MethodError
-from ..diagnosis.diagnosis import Diagnosis
-from ..report.glossary import counted
+from ..diagnosis.numbers import DiagnosisNumbers
+from ..wording import counted
 from .plan_template import PlanKind, PlanTemplate, named
 from .rule import Rule
 
@@ -69,7 +69,7 @@ class Plan:
 
 
 def select(
-    diagnosis: Diagnosis,
+    diagnosis: DiagnosisNumbers,
     reweighting: str | None = None,
     *,
     rule: Rule | str | Path | None = None,
@@ -116,7 +116,7 @@ def select(
     )
 
 
-def _numbers(diagnosis: Diagnosis) -> str:
+def _numbers(diagnosis: DiagnosisNumbers) -> str:
     """What decided, as a sentence."""
     ratio = f"gradient-norm ratio {diagnosis.norm_ratio:.3g}"
     limits = diagnosis.thresholds

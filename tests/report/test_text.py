@@ -10,9 +10,16 @@ import pytest
 from rich.console import Console
 
 from conflictopt import Profile, diagnose
-from conflictopt.report.terminal import plain_text, print_report
+from conflictopt.report.plain_text import plain_text
+from conflictopt.report.summary import summary
+from conflictopt.report.terminal import print_report
 
 from .reporting import cases, findings, profile
+
+
+def text_of(content):
+    return plain_text(summary(content))
+
 
 TEXTS = {
     "persistent": (
@@ -34,7 +41,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("case", TEXTS)
 def test_it_says_what_was_found_and_fits_a_terminal(case):
-    text = plain_text(findings(cases()[case]))
+    text = text_of(findings(cases()[case]))
     flowing = " ".join(text.split())
     for part in TEXTS[case]:
         assert " ".join(part.split()) in flowing
@@ -46,7 +53,7 @@ def test_it_says_what_was_found_and_fits_a_terminal(case):
 
 
 def test_what_to_do_comes_before_the_numbers():
-    text = plain_text(findings(cases()["persistent"]))
+    text = text_of(findings(cases()["persistent"]))
     order = ["Verdict:", "What to do:", "Run ", "Why:", "How sure:", "90% interval", "severity"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
 
@@ -55,7 +62,7 @@ def test_too_close_names_both_regimes_and_their_odds():
     found = findings(cases()["close"])
     assert found.diagnosis.too_close
     assert not found.diagnosis.too_short
-    text = " ".join(plain_text(found).split())
+    text = " ".join(text_of(found).split())
     assert f"{found.diagnosis.confidence:.0%} say 'persistent conflict'" in text
     assert "say 'no lasting conflict'" in text
 
@@ -65,7 +72,7 @@ def test_a_conflict_that_passed_is_told():
     gramians, blocks = late.gramians.copy(), late.block_gramians.copy()
     gramians[:15], blocks[:15] = early.gramians[:15], early.block_gramians[:15]
     mixed = dataclasses.replace(late, gramians=gramians, block_gramians=blocks)
-    text = plain_text(findings(mixed))
+    text = text_of(findings(mixed))
     assert "Early on 'pde' and 'boundary' did, but no longer." in " ".join(text.split())
     assert "faded" in text
 
@@ -78,7 +85,7 @@ def test_commands_are_never_broken():
 
 
 def test_what_the_run_did_takes_the_place_of_what_to_do():
-    text = plain_text(findings(cases()["persistent"], done="trained with PCGrad from the start."))
+    text = text_of(findings(cases()["persistent"], done="trained with PCGrad from the start."))
     assert "This run: trained with PCGrad from the start." in text
     assert "The plan: " in text
     assert "What to do: " not in text
@@ -86,7 +93,7 @@ def test_what_the_run_did_takes_the_place_of_what_to_do():
 
 def test_markup_in_names_is_text():
     odd = profile(("[red]pde[/]", "[/x]"), -0.5)
-    assert "[red]pde[/] / [/x]" in plain_text(findings(odd))
+    assert "[red]pde[/] / [/x]" in text_of(findings(odd))
 
 
 def test_the_diagnosis_has_it_by_itself():

@@ -4,7 +4,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from conflictopt.lab.study_report.label import is_auto, members, rest_after
-from conflictopt.lab.study_report.markdown import code, count, escape, joined, number, slug, table
+from conflictopt.lab.study_report.markdown import code, escape, slug, table
+from conflictopt.wording import counted, joined, number
 
 AWKWARD = [
     "a|b",
@@ -57,7 +58,7 @@ def test_numbers(value, text):
 
 
 def test_words():
-    assert [count(1, "run"), count(2, "run")] == ["1 run", "2 runs"]
+    assert [counted(1, "run"), counted(2, "run")] == ["1 run", "2 runs"]
     assert joined(["a", "b", "c"]) == "a, b and c"
     assert slug("2. Errors, problem by problem") == "2-errors-problem-by-problem"
 
