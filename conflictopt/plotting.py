@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .core.extras import needs
+from .core.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,8 @@ ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 """Okabe and Ito 2008: told apart by people with any form of colour blindness."""
 DASHES = ("-", "--", ":", "-.")
+_SHORT = 5.0
+"""Below, a logarithmic axis may lie between 2 and 5: it has evenly spaced ticks."""
 _TICKS = ((50.0, (1.0, 2.0, 5.0)), (500.0, (1.0, 3.0)))
 """Largest over smallest value of a logarithmic axis, and the ticks within a decade up to there."""
 
@@ -35,11 +37,9 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise needs("report", error) from None
+    require("report", "matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
     FigureCanvasAgg(figure)
@@ -63,10 +63,11 @@ def plain_numbers(axis: Axis) -> None:
 
     Call it when the limits are final.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     low, high = sorted(axis.get_view_interval())
     within = next((ticks for limit, ticks in _TICKS if high / low < limit), (1.0,))
-    axis.set_major_locator(LogLocator(subs=within, numticks=9))
+    short = high / low < _SHORT
+    axis.set_major_locator(MaxNLocator(5) if short else LogLocator(subs=within, numticks=9))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axis.set_minor_locator(NullLocator())

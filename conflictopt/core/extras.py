@@ -1,23 +1,35 @@
-"""What to say where a package of an extra is not installed."""
+"""Packages that an extra brings: what to say where one is missing."""
 
 from __future__ import annotations
 
-from .errors import ConflictOptError
+import sys
+from importlib.util import find_spec
+
+from .errors import MissingExtraError
 
 
-class MissingExtraError(ConflictOptError, ModuleNotFoundError):
-    """A part of conflictopt needs packages that are not installed."""
-
-
-def needs(extra: str, error: ModuleNotFoundError) -> MissingExtraError:
-    """The error to raise from one of an import, naming the extra that brings the package.
+def require(extra: str, *modules: str) -> None:
+    """See to it that the packages of an extra are there, without importing them.
 
     Args:
-        extra: name of the extra, ``report``.
-        error: of the import that failed.
+        extra: its name in this package's metadata.
+        modules: top-level modules that it brings.
+
+    Raises:
+        MissingExtraError: one of them is not installed; the message says what to install.
     """
-    return MissingExtraError(
-        f"expected the package '{error.name}', which is not installed. It comes with an extra: "
-        f"pip install 'conflictopt[{extra}]'.",
-        name=error.name,
-    )
+    for name in modules:
+        if not _found(name):
+            raise MissingExtraError(
+                f"expected the packages of the extra '{extra}', found no module '{name}'; "
+                f"install them with pip install 'conflictopt[{extra}]'."
+            )
+
+
+def _found(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..core.errors import MethodError
 from ..diagnosis.numbers import DiagnosisNumbers
-from ..wording import counted
+from ..wording import counted, factor
 from .plan_template import PlanKind, PlanTemplate, named
 from .rule import Rule
 
@@ -118,7 +118,7 @@ def select(
 
 def _numbers(diagnosis: DiagnosisNumbers) -> str:
     """What decided, as a sentence."""
-    ratio = f"gradient-norm ratio {diagnosis.norm_ratio:.3g}"
+    ratio = f"gradient-norm ratio {factor(diagnosis.norm_ratio)}"
     limits = diagnosis.thresholds
     if diagnosis.too_close:
         return (

@@ -95,6 +95,17 @@ def test_every_text_is_escaped():
     assert all(part in words for part in ("<b>", "<i>", "<u>", "<s>", "<em>", "<q>"))
 
 
+def test_awkward_names_stay_what_they_are():
+    name = '<b>&"x"'
+    text = page(
+        findings(profile((name, "pde"), -0.5), tables=(ReportTable(name, (name,), ((name,),)),))
+    )
+    reader, words = read(text)
+    assert "b" not in reader.tags
+    assert f"{name} / pde" in words
+    assert "&amp;lt;" not in text
+
+
 def test_the_diagnosis_writes_it(tmp_path):
     diagnosis = diagnose(cases()["persistent"])
     text = diagnosis.to_html(tmp_path / "page.html")

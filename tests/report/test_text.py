@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -117,3 +119,38 @@ def test_no_number_is_cut_in_a_narrow_terminal(width):
     file = io.StringIO()
     print_report(Console(file=file, width=width), findings(cases()["persistent"]))
     assert "…" not in file.getvalue()
+
+
+def test_without_the_report_extra_the_text_is_there_and_the_rest_says_what_to_install():
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("jinja2", "matplotlib", "rich", "typer"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import numpy as np
+import conflictopt as c
+
+profile = c.Profile(("a", "b"), np.arange(60), np.ones((60, 2)), np.ones((60, 2, 2)))
+diagnosis = c.diagnose(profile)
+print(diagnosis.text())
+for show in (diagnosis.to_html, lambda: diagnosis.plot("never.png")):
+    try:
+        show()
+    except c.ConflictOptError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Verdict: no lasting conflict")
+    assert done.stdout.count("pip install 'conflictopt[report]'") == 2
+
+
+def test_terminal_and_plain_text_say_the_same():
+    content = findings(cases()["many"])
+    file = io.StringIO()
+    print_report(Console(file=file, width=100, color_system=None), content)
+    printed, text = file.getvalue().split(), text_of(content).split()
+    assert [w for w in printed if set(w) != {"─"}] == [w for w in text if set(w) != {"─"}]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.extras import needs
 from ...report.html.render import data_uri, render
 from .markdown import slug
 
@@ -24,15 +23,9 @@ def to_html(markdown: str, folder: Path, title: str) -> str:
         markdown: the report; raw HTML in it is shown as text.
         folder: what its figures' paths are relative to.
         title: of the page.
-
-    Raises:
-        MissingExtraError: markdown-it-py or Jinja2 is not installed.
     """
-    try:
-        from markdown_it import MarkdownIt
-        from markupsafe import Markup
-    except ModuleNotFoundError as error:
-        raise needs("lab", error) from None
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = [wrapped for token in parser.parse(markdown) for wrapped in _wrapped(token)]

@@ -45,7 +45,8 @@ def draw_cosines(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     hidden = len(diagnosis.pairs) - len(shown)
     more = f" ({len(shown)} of {len(diagnosis.pairs)} pairs)" if hidden else ""
     title(axes, f"Do the gradients agree?{more}")
-    axes.set(ylim=(_LOWEST, -_LOWEST), ylabel="cosine", yticks=np.linspace(-1, 1, 5))
+    axes.set(ylim=(_LOWEST, -_LOWEST), yticks=np.linspace(-1, 1, 5))
+    axes.set_ylabel("cosine", fontsize=SMALL + 0.5)
     _over_steps(axes, diagnosis)
 
 
@@ -63,7 +64,9 @@ def draw_norms(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
             }
             axes.plot(profile.steps, norms, lw=1.4, **style)
     title(axes, "How hard does each loss pull?")
-    axes.set(yscale="log", ylabel="gradient norm")
+    axes.set_yscale("log")
+    axes.margins(y=0.12)  # room for words at the top
+    axes.set_ylabel("gradient norm", fontsize=SMALL + 0.5)
     plain_numbers(axes.yaxis)
     _over_steps(axes, diagnosis)
 

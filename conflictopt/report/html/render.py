@@ -6,7 +6,7 @@ import base64
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ...core.extras import needs
+from ...core.extras import require
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,10 +33,8 @@ def data_uri(png: bytes) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise needs("report", error) from None
+    require("report", "jinja2")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
         loader=PackageLoader(__package__),
