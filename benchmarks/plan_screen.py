@@ -20,9 +20,10 @@ from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.records import load
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import Task
-from conflictopt.lab.study_report.markdown import code, number, table
+from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.lab.study_report.statistics.pairing import geometric_mean, problem_ratios
 from conflictopt.lab.study_report.study import Study, study_of
+from conflictopt.wording import number
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "results"

@@ -6,12 +6,12 @@ Usage: python examples/tangent_kernel.py [PROBLEM], with an id from `conflictopt
 import sys
 
 import torch
-from rich.console import Console
 
 import conflictopt
 from conflictopt.kernel import blocks_of, compare, tangent_kernel
-from conflictopt.kernel.text import comparison_text, kernel_text
 from conflictopt.lab.problems import derivatives_of, load_suite
+from conflictopt.report.kernel_words import comparison_parts, kernel_parts
+from conflictopt.report.plain_text import plain_text
 
 
 def main(name, steps=200):
@@ -42,13 +42,12 @@ def main(name, steps=200):
     train()
     trained = kernel()
 
-    console = Console()
-    console.rule(f"{name}: {steps} plain steps")
-    console.print(*kernel_text(before, "Before adapters"), sep="\n")
-    console.rule("Adapters attached")
-    console.print(*comparison_text(compare(before, attached)), sep="\n")
-    console.rule(f"After {steps} more steps with exclusive routing")
-    console.print(*comparison_text(compare(attached, trained)), sep="\n")
+    print(f"{name}: {steps} plain steps\n")
+    print(plain_text(kernel_parts(before, "Before adapters")))
+    print("Adapters attached\n")
+    print(plain_text(comparison_parts(compare(before, attached))))
+    print(f"After {steps} more steps with exclusive routing\n")
+    print(plain_text(comparison_parts(compare(attached, trained))))
 
 
 if __name__ == "__main__":

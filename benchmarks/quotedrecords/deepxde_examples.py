@@ -11,8 +11,9 @@ from typing import Any
 
 from sections import Number, Part, Section
 
-from conflictopt.lab.study_report.markdown import code, number, table
+from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.lab.study_report.statistics.pairing import geometric_mean
+from conflictopt.wording import number
 
 UNKNOWNS = {"pinn_inverse/Lorenz_inverse.py": (10.0, 15.0, 8 / 3)}
 """True values in scripts that compute no error."""

@@ -7,19 +7,14 @@ from collections.abc import Iterator
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from conflictopt.lab.study_report.figures.canvas import (
-    SMALL,
-    new_figure,
-    plain_numbers,
-    styles,
-    tidy,
-)
 from conflictopt.lab.study_report.figures.heat_map import heat_map
+from conflictopt.lab.study_report.figures.method_styles import styles
 from conflictopt.lab.study_report.figures.performance_curves import performance_curves
 from conflictopt.lab.study_report.statistics.pairing import problem_ratios
 from conflictopt.lab.study_report.statistics.performance import performance_of
 from conflictopt.lab.study_report.statistics.shared import shared_of
 from conflictopt.lab.study_report.study import Study
+from conflictopt.plotting import SMALL, new_figure, plain_numbers, tidy
 
 from .goals import LARGEST_RATIO, average, standing
 from .grid import AUTO, BASELINE

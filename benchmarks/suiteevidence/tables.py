@@ -6,13 +6,14 @@ import statistics
 
 from conflictopt.lab.problems.halves import HALVES, half_of
 from conflictopt.lab.study_report import family
-from conflictopt.lab.study_report.markdown import number, table
+from conflictopt.lab.study_report.markdown import table
 from conflictopt.lab.study_report.statistics.pairing import geometric_mean, problem_ratios
 from conflictopt.lab.study_report.statistics.ratios import Ratio
 from conflictopt.lab.study_report.statistics.regret import CLOSE, WORSE
 from conflictopt.lab.study_report.statistics.shared import shared_of
 from conflictopt.lab.study_report.statistics.signed_rank import signed_ranks
 from conflictopt.lab.study_report.study import Study
+from conflictopt.wording import number
 
 from .goals import (
     LARGEST_RATIO,

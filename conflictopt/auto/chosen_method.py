@@ -71,6 +71,11 @@ class ChosenMethod:
         """Whether adapters are attached at the first step."""
         return self.fixed is not None and uses_adapters(self.fixed)
 
+    @property
+    def start_label(self) -> str:
+        """What the first step trains with, the recorder apart."""
+        return (self.fixed or make("sum")).label
+
     def first(self) -> Aggregator:
         """The aggregator of the first step."""
         if self.fixed is None:

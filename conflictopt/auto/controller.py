@@ -64,7 +64,7 @@ class Controller:
         self.plan: Plan | None = None
         self.applied = False
         self.decisions: list[Decision] = []
-        self.trained_with: list[tuple[int, str]] = [(0, treated(self.first()).label)]
+        self.trained_with: list[tuple[int, str]] = [(0, self.method.start_label)]
         self.log: list[str] = []
         self.on_diagnosis: list[Callable[[], None]] = []
         self.decided = False

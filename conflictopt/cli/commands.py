@@ -18,8 +18,8 @@ from rich.text import Text
 
 from ..core.errors import ConflictOptError
 from ..methods.registry import describe
-from ..report.advice import Script
 from ..report.folder import write_json
+from ..report.script import Script
 from .methods import patch_method
 from .options import parse_options
 from .progress import training_progress

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..kernel import TangentKernel
-from ..kernel.text import PAIR_HEADINGS, block_rows, pair_rows
-from ..report.content import Table
+from ..report.kernel_words import PAIR_HEADINGS, PAIR_WORDS, block_rows, pair_rows
+from ..report.parts import ReportTable
 
 _PAIRS = (
     "Coupling: 0 if no step for one loss moves the other, 1 if both depend on the same "
@@ -18,7 +18,7 @@ _BLOCKS = (
 )
 
 
-def kernel_tables(kernel: TangentKernel, step: int) -> tuple[Table, ...]:
+def kernel_tables(kernel: TangentKernel, step: int) -> tuple[ReportTable, ...]:
     """Pairs of losses and blocks of parameters.
 
     Args:
@@ -28,6 +28,6 @@ def kernel_tables(kernel: TangentKernel, step: int) -> tuple[Table, ...]:
     title = f"What couples the losses? (tangent kernel after {step} steps)"
     blocks = "Which parameters carry the losses?"
     return (
-        Table(title, ("pair", *PAIR_HEADINGS), tuple(pair_rows(kernel)), _PAIRS),
-        Table(blocks, ("block", *kernel.names), tuple(block_rows(kernel)), _BLOCKS),
+        ReportTable(title, ("pair", *PAIR_HEADINGS), tuple(pair_rows(kernel)), _PAIRS, PAIR_WORDS),
+        ReportTable(blocks, ("block", *kernel.names), tuple(block_rows(kernel)), _BLOCKS),
     )

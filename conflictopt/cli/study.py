@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..core.errors import ConflictOptError
-from ..report.glossary import counted
+from ..wording import counted
 from .problem_choice import Pool, read_seeds
 from .study_progress import counts_text, line, study_progress
 

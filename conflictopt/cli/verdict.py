@@ -16,10 +16,10 @@ from ..core.errors import ConflictOptError
 from ..diagnosis.replay import replay
 from ..methods.registry import make
 from ..optim.line_search import searches_lines
-from ..report.advice import Script
-from ..report.content import Findings
-from ..report.content import Table as TableRows
+from ..report.content import ReportContent
 from ..report.folder import write_json, write_report
+from ..report.parts import ReportTable
+from ..report.script import Script
 from ..report.terminal import print_report
 from ..selection.plan import Plan
 from ..selection.rule import Rule
@@ -60,7 +60,7 @@ def report(
     several = bool(made.diagnosis.pairs)
     replays = tuple(replay(made.profile, make(name)) for name in REPLAYED if several)
     tables, notes = _kernel(made) if several else ((), ())
-    found = Findings(
+    found = ReportContent(
         made.diagnosis,
         # that of the first verdict, which is the one reported; later ones are told in `done`
         made.decisions[0].after if made.decisions else made.plan,
@@ -153,7 +153,7 @@ def _done(made: Any, method: str) -> str:
     return f"the plan was applied: {used}.{look}{later}"
 
 
-def _kernel(made: Any) -> tuple[tuple[TableRows, ...], tuple[str, ...]]:
+def _kernel(made: Any) -> tuple[tuple[ReportTable, ...], tuple[str, ...]]:
     """The tangent kernel as it is now, or why there is none."""
     try:
         kernel = made.tangent_kernel()

@@ -2,104 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
 from ..core.errors import MethodError
-from .alignment import Agreement, agreement
+from .alignment import agreement
 from .checks import Check, at_least, at_most
-from .layers import BlockStatistics, block_statistics
-from .loss_statistics import LossStatistics, loss_statistics, mean_norm_ratio
+from .layers import block_statistics
+from .loss_statistics import loss_statistics, mean_norm_ratio
+from .numbers import DiagnosisNumbers, Regime, nearest_to_persistent
 from .pair_statistics import PairStatistics, is_persistent, pair_statistics
 from .profile import Profile
 from .thresholds import Thresholds
-from .uncertainty import Uncertainty, confidence, interval, margin, ratio_interval, uncertainty
+from .uncertainty import (
+    DecisionResamples,
+    confidence,
+    interval,
+    margin,
+    ratio_interval,
+    resample_decision,
+)
 
 if TYPE_CHECKING:
-    from ..report.content import Findings
     from ..selection.plan import Plan
 
 __all__ = ["Check", "Diagnosis", "Regime", "Thresholds", "diagnose", "name_regime"]
 
-Regime = Literal["persistent", "magnitude", "benign"]
 
+class Diagnosis(DiagnosisNumbers):
+    """A regime with the numbers and thresholds that decided it; shows itself on demand.
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """A regime with the numbers and thresholds that decided it.
-
-    Attributes:
-        regime: ``persistent``, ``magnitude`` or ``benign``.
-        checks: the comparisons made, in order; the first regime whose checks all hold wins.
-        pairs, losses: the statistics behind them.
-        norm_ratio: geometric mean of the largest over the smallest gradient norm.
-        agreement: how far all gradients agree.
-        blocks: the statistics of each layer, where the profile has them.
-        confidence: share of block-bootstrap resamples that come to the same regime; 0 of fewer than
-            three samples, which cannot be resampled.
-        odds: share of those resamples that come to each regime; empty of fewer than three samples.
-        margin: distance to the nearest other regime in standard errors, see
-            ``conflictopt.diagnosis.uncertainty.margin``; 0 of fewer than three samples.
-        samples: T.
-        steps: first and last step sampled.
-        profile: the samples themselves; not a part of ``to_json``.
-        thresholds: what the numbers were held against.
+    Its attributes are those of ``DiagnosisNumbers``. What shows it is imported when it is asked to.
     """
-
-    regime: Regime
-    checks: tuple[Check, ...]
-    pairs: tuple[PairStatistics, ...]
-    losses: tuple[LossStatistics, ...]
-    norm_ratio: float
-    agreement: Agreement
-    blocks: tuple[BlockStatistics, ...]
-    confidence: float
-    odds: Mapping[str, float]
-    margin: float
-    samples: int
-    steps: tuple[int, int]
-    profile: Profile = field(repr=False, compare=False)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-
-    @property
-    def too_short(self) -> bool:
-        """Whether the profile has too few samples to rely on."""
-        return self.samples < self.thresholds.enough_samples
-
-    @property
-    def too_close(self) -> bool:
-        """Whether another regime is too likely: the confidence is not enough."""
-        return self.confidence < self.thresholds.enough_confidence
-
-    @property
-    def situation(self) -> str | None:
-        """The entry of a rule that this leads to; ``None`` where no rule is asked: nothing is done.
-
-        That is so of one loss, and of a profile that is too short.
-        """
-        if self.too_short or not self.pairs:
-            return None
-        return "too_close" if self.too_close else self.regime
-
-    @property
-    def worst_pair(self) -> PairStatistics | None:
-        """The pair nearest to persistent conflict: persistent ones first, then by mean cosine."""
-        nearest = _nearest_to_persistent(self.pairs, self.thresholds)
-        return None if nearest is None else self.pairs[nearest]
-
-    @property
-    def transient_pairs(self) -> tuple[PairStatistics, ...]:
-        """The pairs that conflicted early and no longer do."""
-        return tuple(p for p in self.pairs if p.transient)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the profile as plain data."""
-        made = {name: value for name, value in asdict(self).items() if name != "profile"}
-        return {**made, "too_short": self.too_short, "too_close": self.too_close}
 
     def text(self, plan: Plan | None = None) -> str:
         """The report for a terminal of 100 columns: verdict, what to do, how sure, the numbers.
@@ -107,9 +43,9 @@ class Diagnosis:
         Args:
             plan: to explain; that of ``select`` without.
         """
-        from ..report.terminal import plain_text
+        from ..report.of_diagnosis import text
 
-        return plain_text(self._findings(plan))
+        return text(self, plan)
 
     def to_html(self, path: str | Path | None = None, plan: Plan | None = None) -> str:
         """The report as one page that needs nothing else, figures included.
@@ -117,25 +53,23 @@ class Diagnosis:
         Args:
             path: where to write it too.
             plan: to explain; that of ``select`` without.
-        """
-        from ..report.html.page import page
 
-        made = page(self._findings(plan))
-        if path is not None:
-            Path(path).write_text(made, encoding="utf-8")
-        return made
+        Raises:
+            MissingExtraError: Jinja2 or matplotlib is not installed.
+        """
+        from ..report.of_diagnosis import html
+
+        return html(self, plan, path)
 
     def plot(self, path: str | Path) -> Path:
-        """Draw the profile and write it as an image, in the format of the suffix."""
-        from ..report.figures.figure import save_figure
+        """Draw the profile and write it as an image, in the format of the suffix.
 
-        return save_figure(self, path)
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+        from ..report.of_diagnosis import figure
 
-    def _findings(self, plan: Plan | None) -> Findings:
-        from ..report.content import Findings
-        from ..selection.select import select
-
-        return Findings(self, select(self) if plan is None else plan)
+        return figure(self, path)
 
 
 def name_regime(pairs: tuple[PairStatistics, ...], norm_ratio: float, t: Thresholds) -> Regime:
@@ -176,8 +110,8 @@ def diagnose(source: Profile | Recorded, thresholds: Thresholds | None = None) -
         )
     t = thresholds or Thresholds()
     pairs, ratio = pair_statistics(profile, t), mean_norm_ratio(profile)
-    nearest = _nearest_to_persistent(pairs, t)
-    found = uncertainty(profile, t)
+    nearest = nearest_to_persistent(pairs, t)
+    found = resample_decision(profile, t)
     regime = name_regime(pairs, ratio, t)
     late = np.array([(p.conflict_late, p.cosine_late) for p in pairs]).reshape(-1, 2)
     shares = {} if found is None else {r: confidence(found, r, t) for r in get_args(Regime)}
@@ -203,7 +137,7 @@ def _checks(
     pairs: tuple[PairStatistics, ...],
     nearest: int | None,
     ratio: float,
-    found: Uncertainty | None,
+    found: DecisionResamples | None,
     t: Thresholds,
 ) -> tuple[Check, ...]:
     """Two of the pair nearest to persistent, if there is one, and one of the norm ratio."""
@@ -223,13 +157,3 @@ def _checks(
         at_most(what[1], pair.cosine_late, t.persistent_cosine, cosine),
         last,
     )
-
-
-def _nearest_to_persistent(pairs: tuple[PairStatistics, ...], t: Thresholds) -> int | None:
-    """Number of the pair: persistent ones first, then by mean cosine."""
-
-    def rank(i: int) -> tuple[bool, float]:
-        pair = pairs[i]
-        return not is_persistent(pair.conflict_late, pair.cosine_late, t), pair.cosine_late
-
-    return min(range(len(pairs)), key=rank, default=None)

@@ -12,7 +12,7 @@ from ..core.errors import MethodError, NonFiniteError
 from ..core.reports import Note
 from ..core.step import StepView, equation_flags
 from .profile import Profile
-from .recorded import RecordedStep, layout_of, spec_of
+from .recorded_step import RecordedStep, layout_of, spec_of
 from .replay_result import Array, Replay
 
 __all__ = ["Replay", "replay", "replayable"]

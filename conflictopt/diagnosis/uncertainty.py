@@ -26,7 +26,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Uncertainty:
+class DecisionResamples:
     """Of the numbers that decide the regime.
 
     Attributes:
@@ -39,7 +39,7 @@ class Uncertainty:
     log_ratio: Resampled
 
 
-def uncertainty(profile: Profile, thresholds: Thresholds) -> Uncertainty | None:
+def resample_decision(profile: Profile, thresholds: Thresholds) -> DecisionResamples | None:
     """Resample what decides the regime; ``None`` if its last half has a single sample.
 
     Circular block bootstrap (see ``bootstrap``) of the last half for conflicts and of the whole for
@@ -60,14 +60,14 @@ def uncertainty(profile: Profile, thresholds: Thresholds) -> Uncertainty | None:
     both = resample(np.concatenate([conflicts, late], axis=1), time, generator)
     logs = np.log(norm_ratio(profile))[:, None]
     ratio = resample(logs, float(correlation_times(logs)[0]), generator)
-    return Uncertainty(
+    return DecisionResamples(
         Resampled(both.means[:, :count], both.errors[:count]),
         Resampled(both.means[:, count:], both.errors[count:]),
         ratio,
     )
 
 
-def confidence(found: Uncertainty, regime: str, thresholds: Thresholds) -> float:
+def confidence(found: DecisionResamples, regime: str, thresholds: Thresholds) -> float:
     """Share of the resamples that come to the same regime."""
     t = thresholds
     conflict = found.fractions.means >= t.persistent_fraction
@@ -82,7 +82,7 @@ def confidence(found: Uncertainty, regime: str, thresholds: Thresholds) -> float
 
 
 def margin(
-    found: Uncertainty, fractions: Array, cosines: Array, ratio: float, thresholds: Thresholds
+    found: DecisionResamples, fractions: Array, cosines: Array, ratio: float, thresholds: Thresholds
 ) -> float:
     """Distance to the nearest other regime in standard errors, at most ``LARGEST_MARGIN``.
 
@@ -114,7 +114,7 @@ def interval(means: Array, lowest: float, highest: float) -> tuple[float, float]
     return float(low), float(high)
 
 
-def ratio_interval(found: Uncertainty) -> tuple[float, float]:
+def ratio_interval(found: DecisionResamples) -> tuple[float, float]:
     """The 90 % interval of the norm ratio."""
     low, high = interval(found.log_ratio.means, 0.0, _LARGEST_LOG)
     return math.exp(low), math.exp(high)

@@ -2,7 +2,6 @@
 
 from .blocks import blocks_of, blocks_of_layout
 from .comparison import Comparison, PairChange, compare
-from .meaning import meaning
 from .probes import probed_kernel
 from .rows import tangent_kernel
 from .spectrum import Spectrum
@@ -17,7 +16,6 @@ __all__ = [
     "blocks_of",
     "blocks_of_layout",
     "compare",
-    "meaning",
     "probed_kernel",
     "tangent_kernel",
 ]

@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..diagnosis.diagnosis import Diagnosis
+from ..diagnosis.numbers import DiagnosisNumbers
 from ..diagnosis.replay_result import Replay
 from ..selection.plan import Plan
 from ..selection.rule import Rule
-from .advice import Advice, Script, advise
+from .advice import Advice, advise
+from .parts import ReportTable
+from .script import Script
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table made elsewhere.
-
-    Attributes:
-        title: of its section.
-        headings: of its columns.
-        rows: cells as text, as many as headings.
-        note: what it says, in a sentence or two.
-    """
-
-    title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Findings:
+class ReportContent:
     """A diagnosis with all that its report tells.
 
     Attributes:
@@ -45,7 +30,7 @@ class Findings:
         tables: further tables, for the page only.
     """
 
-    diagnosis: Diagnosis
+    diagnosis: DiagnosisNumbers
     plan: Plan
     rule: Rule = field(default_factory=Rule.default)
     script: Script | None = None
@@ -53,7 +38,7 @@ class Findings:
     remarks: tuple[str, ...] = ()
     replays: tuple[Replay, ...] = ()
     notes: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
 
     @property
     def advice(self) -> Advice:

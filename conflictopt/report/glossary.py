@@ -1,14 +1,10 @@
-"""Plain words for regimes, checks and statistics: one place for the terminal and the page."""
+"""What regimes are called, and what the terms of a report mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from ..diagnosis.bootstrap import RESAMPLES
-from ..diagnosis.checks import Check
-from ..diagnosis.diagnosis import Diagnosis
-from ..diagnosis.pair_statistics import PairStatistics
+from ..diagnosis.numbers import DiagnosisNumbers
 
 REGIMES: Mapping[str, str] = {
     "persistent": "persistent conflict",
@@ -77,105 +73,7 @@ TERMS: Mapping[str, str] = {
 """The terms of the report, for somebody who meets them for the first time."""
 
 
-def terms(diagnosis: Diagnosis) -> dict[str, str]:
+def terms(diagnosis: DiagnosisNumbers) -> dict[str, str]:
     """``TERMS`` with the thresholds of a diagnosis filled in."""
     limits = vars(diagnosis.thresholds)
     return {term: text.format(**limits) for term, text in TERMS.items()}
-
-
-class CheckRow(NamedTuple):
-    """One check, in words."""
-
-    what: str
-    value: str
-    interval: str
-    threshold: str
-    holds: str
-
-
-CHECK_HEADINGS = ("check", "found", "90% interval", "threshold", "holds?")
-
-
-def check_rows(diagnosis: Diagnosis) -> list[CheckRow]:
-    """The checks in words: two of the pair nearest to persistent conflict, one of the norms."""
-    whats: list[tuple[str, Callable[[float], str]]]
-    whats = [("largest / smallest gradient norm", factor)]
-    if diagnosis.pairs:
-        conflict = ("samples in conflict, 2nd half", "{:.0%}".format)
-        whats = [conflict, ("mean cosine, 2nd half", "{:+.2f}".format), *whats]
-    known = diagnosis.samples > 2
-    rows = zip(diagnosis.checks, whats, strict=True)
-    return [_row(check, what, shape, known) for check, (what, shape) in rows]
-
-
-def check_note(diagnosis: Diagnosis) -> str:
-    """How the checks make a verdict, and of which pair they are."""
-    pair = diagnosis.worst_pair
-    if pair is None:
-        return "One loss has no other to conflict with."
-    return (
-        f"The first two are of '{pair.first}' and '{pair.second}', the pair nearest to persistent "
-        "conflict, which it is if both hold. Else, if the last holds, gradients are imbalanced."
-    )
-
-
-def _row(check: Check, what: str, shape: Callable[[float], str], known: bool) -> CheckRow:
-    side = "at least" if check.relation == ">=" else "at most"
-    interval = f"{shape(check.low)} to {shape(check.high)}" if known else "unknown"
-    holds = "yes" if check.holds else "no"
-    return CheckRow(what, shape(check.value), interval, f"{side} {shape(check.threshold)}", holds)
-
-
-def agreement_sentence(diagnosis: Diagnosis) -> str:
-    """How much of the gradients is left when they are summed."""
-    found = diagnosis.agreement
-    return (
-        f"Of the gradients' lengths {found.cancellation_late:.0%} survive when they are summed "
-        f"(second half; 100% if all agree). Alignment score {found.alignment_late:+.2f} "
-        "(-1 opposed, +1 the same direction)."
-    )
-
-
-def certainty_sentence(diagnosis: Diagnosis) -> str:
-    """Confidence and margin."""
-    first, last = diagnosis.steps
-    when = f"steps {first} to {last}" if last > first else f"step {first}"
-    basis = f"{counted(diagnosis.samples, 'sample')}, {when}"
-    if diagnosis.too_short:
-        return f"unknown: {basis}, too few for that."
-    errors = f"{diagnosis.margin:.1f}" if diagnosis.margin < 10 else "more than 10"
-    return (
-        f"of {RESAMPLES} random resamplings of the profile {share(diagnosis.confidence)} say "
-        f"'{REGIMES[diagnosis.regime]}', and the nearest other verdict is {errors} standard errors "
-        f"away ({basis})."
-    )
-
-
-def by_conflict(diagnosis: Diagnosis) -> list[PairStatistics]:
-    """The pairs, from the one nearest to persistent conflict on."""
-    worst = diagnosis.worst_pair
-    return sorted(diagnosis.pairs, key=lambda p: (p is not worst, p.cosine_late))
-
-
-def share(value: float) -> str:
-    """A share that is not rounded to all or nothing."""
-    if 0.995 <= value < 1:
-        return "more than 99%"
-    return "less than 1%" if 0 < value < 0.005 else f"{value:.0%}"
-
-
-def factor(value: float) -> str:
-    """How many times, in digits as long as one can read them."""
-    if value < 999.5:
-        return f"{value:.3g}"
-    return f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 sample``, ``2 samples``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def capital(words: str) -> str:
-    """With a capital first letter."""
-    return words[:1].upper() + words[1:]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ..diagnosis.diagnosis import Diagnosis
+from ..diagnosis.numbers import DiagnosisNumbers
 from ..diagnosis.pair_statistics import PairStatistics, is_persistent
-from .glossary import REGIMES, capital, counted, factor, share
+from ..wording import capital, counted, factor, share
+from .glossary import REGIMES
 
 _MOST = 0.5
 """Share of the gradients' lengths from which on most of them survives the sum."""
 
 
-def headline(diagnosis: Diagnosis) -> str:
+def headline(diagnosis: DiagnosisNumbers) -> str:
     """The verdict in a few words."""
     if not diagnosis.pairs:
         return "only one loss"
@@ -19,12 +20,12 @@ def headline(diagnosis: Diagnosis) -> str:
     return "too close to call" if diagnosis.too_close else REGIMES[diagnosis.regime]
 
 
-def explanation(diagnosis: Diagnosis) -> str:
+def explanation(diagnosis: DiagnosisNumbers) -> str:
     """The verdict in a few sentences that need no knowledge of gradients."""
     return _verdict(diagnosis) + _silent(diagnosis)
 
 
-def _silent(diagnosis: Diagnosis) -> str:
+def _silent(diagnosis: DiagnosisNumbers) -> str:
     """What to look at where a loss never moves the network."""
     names = [f"'{s.name}'" for s in diagnosis.losses if s.norm == 0]
     if not names:
@@ -36,7 +37,7 @@ def _silent(diagnosis: Diagnosis) -> str:
     )
 
 
-def _verdict(diagnosis: Diagnosis) -> str:
+def _verdict(diagnosis: DiagnosisNumbers) -> str:
     if not diagnosis.pairs:
         return "There is only one loss, so nothing can conflict."
     found = _found(diagnosis)
@@ -56,7 +57,7 @@ def _verdict(diagnosis: Diagnosis) -> str:
     return found
 
 
-def _found(diagnosis: Diagnosis) -> str:
+def _found(diagnosis: DiagnosisNumbers) -> str:
     """What was measured, whatever it is worth."""
     if diagnosis.regime == "persistent":
         return _persistent(diagnosis)
@@ -76,13 +77,13 @@ def _found(diagnosis: Diagnosis) -> str:
     return _sentence(text, diagnosis)
 
 
-def _persistent(diagnosis: Diagnosis) -> str:
+def _persistent(diagnosis: DiagnosisNumbers) -> str:
     worst, t = diagnosis.worst_pair, diagnosis.thresholds
     assert worst is not None
     held = [p for p in diagnosis.pairs if is_persistent(p.conflict_late, p.cosine_late, t)]
     others = [p for p in held if p is not worst]
     who = "two of your losses" if len(diagnosis.losses) > 2 else "your two losses"
-    often = f"in {worst.conflict_late:.0%} of the samples of {late_steps(diagnosis)}"
+    often = f"in {share(worst.conflict_late)} of the samples of {late_steps(diagnosis)}"
     text = (
         f"{who}, '{worst.first}' and '{worst.second}', pull the network in opposite directions "
         f"{often}: a step that served only one would harm the other."
@@ -94,7 +95,7 @@ def _persistent(diagnosis: Diagnosis) -> str:
     return _sentence(text + _uneven(diagnosis), diagnosis)
 
 
-def _uneven(diagnosis: Diagnosis) -> str:
+def _uneven(diagnosis: DiagnosisNumbers) -> str:
     """What norms that differ by orders add to a conflict."""
     if diagnosis.norm_ratio < diagnosis.thresholds.magnitude_ratio:
         return ""
@@ -105,13 +106,13 @@ def _uneven(diagnosis: Diagnosis) -> str:
     left = diagnosis.agreement.cancellation_late
     if left >= _MOST:
         text += (
-            f" {left:.0%} of the gradients' lengths survive their sum, so at present the "
+            f" {share(left)} of the gradients' lengths survive their sum, so at present the "
             "difference in length shapes the steps rather than the conflict."
         )
     return text
 
 
-def _strength(diagnosis: Diagnosis) -> str:
+def _strength(diagnosis: DiagnosisNumbers) -> str:
     pulling = [s for s in diagnosis.losses if s.norm > 0]
     strong, weak = (f(pulling, key=lambda s: s.norm) for f in (max, min))
     return (
@@ -120,7 +121,7 @@ def _strength(diagnosis: Diagnosis) -> str:
     )
 
 
-def late_steps(diagnosis: Diagnosis) -> str:
+def late_steps(diagnosis: DiagnosisNumbers) -> str:
     """The half of the profile that decides, by its steps."""
     steps = diagnosis.profile.steps
     first, last = int(steps[len(steps) // 2]), int(steps[-1])
@@ -135,6 +136,6 @@ def _faded(pairs: tuple[PairStatistics, ...]) -> str:
     return f" Early on {'; '.join(names)}{more} did, but no longer."
 
 
-def _sentence(text: str, diagnosis: Diagnosis) -> str:
+def _sentence(text: str, diagnosis: DiagnosisNumbers) -> str:
     # after "As measured: " it goes on in lower case
     return text if diagnosis.too_short or diagnosis.too_close else capital(text)

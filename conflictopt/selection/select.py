@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import MethodError
-from ..diagnosis.diagnosis import Diagnosis
-from ..report.glossary import counted
+from ..diagnosis.numbers import DiagnosisNumbers
+from ..wording import counted, factor
 from .plan import Plan
 from .plan_template import PlanKind, PlanTemplate
 from .rule import Rule
@@ -21,7 +21,7 @@ PAPER: Mapping[str, PlanKind] = {
 
 
 def select(
-    diagnosis: Diagnosis,
+    diagnosis: DiagnosisNumbers,
     reweighting: str | None = None,
     *,
     rule: Rule | str | Path | None = None,
@@ -68,9 +68,9 @@ def select(
     )
 
 
-def _numbers(diagnosis: Diagnosis) -> str:
+def _numbers(diagnosis: DiagnosisNumbers) -> str:
     """What decided, as a sentence."""
-    ratio = f"gradient-norm ratio {diagnosis.norm_ratio:.3g}"
+    ratio = f"gradient-norm ratio {factor(diagnosis.norm_ratio)}"
     limits = diagnosis.thresholds
     if diagnosis.too_close:
         return (

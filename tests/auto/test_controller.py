@@ -48,7 +48,7 @@ def test_the_decision_and_its_numbers_stay_on_the_optimizer(loop, loops):
         (loops.STEPS, made.diagnosis, made.plan)
     ]
     assert made.profile.steps.tolist() == list(range(loops.STEPS))
-    assert made.control.trained_with == [(0, "Recorder"), (loops.STEPS, "NTK")]
+    assert made.control.trained_with == [(0, "Sum"), (loops.STEPS, "NTK")]
     assert made.control.log[0].startswith(f"step {loops.STEPS}: magnitude, so reweighting: ")
     assert made.control.log[1] == f"step {loops.STEPS}: NTK, as planned."
 

@@ -13,7 +13,8 @@ from conflictopt import Plan, Profile, diagnose
 from conflictopt.cli.commands import Profiling
 from conflictopt.cli.verdict import outcome_table
 from conflictopt.integrations.deepxde import patch
-from conflictopt.report.advice import Script, advise
+from conflictopt.report.advice import advise
+from conflictopt.report.script import Script
 
 from .conftest import MODEL
 

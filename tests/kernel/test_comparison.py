@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import conflictopt
-from conflictopt.kernel import blocks_of, compare, meaning, probed_kernel, tangent_kernel
+from conflictopt.kernel import blocks_of, compare, probed_kernel, tangent_kernel
+from conflictopt.report.kernel_meaning import meaning
 
 
 def kernel_of(problem):

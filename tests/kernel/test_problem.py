@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 import conflictopt
 from conflictopt.kernel import blocks_of, compare, probed_kernel, tangent_kernel
-from conflictopt.kernel.text import comparison_text, kernel_text
 from conflictopt.lab.problems import derivatives_of, load_suite
+from conflictopt.report.kernel_words import comparison_parts, kernel_parts
+from conflictopt.report.plain_text import plain_text
 
 
 @pytest.fixture(scope="module")
@@ -42,27 +42,20 @@ def test_taylor_mode_gives_the_kernel_of_nested_mode(run):
     np.testing.assert_allclose(one.gramians, other.gramians, rtol=1e-8, atol=1e-9)
 
 
-def printed(renderables):
-    console = Console(width=100, color_system=None)
-    with console.capture() as found:
-        console.print(*renderables, sep="\n")
-    return found.get()
-
-
 def test_text_has_every_loss_pair_and_block(run):
     before, probed = tangent_kernel(*run()), probed_kernel(*run(), probes=4)
     losses = before.names
-    text = printed(kernel_text(before))
+    text = plain_text(kernel_parts(before))
     for name in (*before.blocks, *losses, f"{losses[0]} / {losses[1]}", "(exact)", "directions"):
         assert name in text
     assert f"{before.coupling()[0, 1]:.2f}" in text
     assert f"{before.cosines()[0, 1]:+.2f}" in text
-    text = printed(kernel_text(probed, "Larger"))
+    text = plain_text(kernel_parts(probed, "Larger"))
     assert "Larger (estimated from random products)" in text
     assert "directions" not in text.replace("the same directions", "")
     conflictopt.attach(run.net, losses)
     found = compare(before, tangent_kernel(*run()))
-    text = printed(comparison_text(found))
+    text = plain_text(comparison_parts(found))
     p = found.pairs[0]
     assert f"{p.coupling_before:.2f} > {p.coupling:.2f}" in text
     assert f"{p.on_first:+.2f} | {p.on_second:+.2f}" in text
@@ -86,13 +79,13 @@ def test_the_example_runs(capsys):
 def test_text_of_uncoupled_losses_and_names_with_brackets(linear_losses):
     residuals, w = linear_losses([[[1.0, 0.0]], [[0.0, 1.0]]])
     named = {"bc[left]": residuals["a"], "[bold]": residuals["b"]}
-    text = printed(kernel_text(tangent_kernel(named, {"w": [w]})))
+    text = plain_text(kernel_parts(tangent_kernel(named, {"w": [w]})))
     row = next(line for line in text.splitlines() if "bc[left] / [bold]" in line)
     assert row.split()[3:] == ["0.00", "-", "+0.00", "-"]
 
 
 def test_text_of_one_loss_has_no_pairs(small):
     kernel = tangent_kernel({"bc": small.residuals()["bc"]}, small.blocks())
-    text = printed(kernel_text(kernel))
+    text = plain_text(kernel_parts(kernel))
     assert "Pairs" not in text
     assert "  0% |   0%" in text.split("physics")[1]

@@ -8,8 +8,8 @@ import numpy as np
 
 from conflictopt import Plan, Profile, diagnose, make, select
 from conflictopt.diagnosis.replay import replay
-from conflictopt.report.advice import Script
-from conflictopt.report.content import Findings
+from conflictopt.report.content import ReportContent
+from conflictopt.report.script import Script
 
 LONG = (
     "pde_momentum_x",
@@ -52,11 +52,13 @@ def cases() -> dict[str, Profile]:
     }
 
 
-def findings(found: Profile, **more: Any) -> Findings:
+def findings(found: Profile, **more: Any) -> ReportContent:
     """With a plan, a script and replays."""
     diagnosis = diagnose(found)
     replays = tuple(replay(found, make(name)) for name in ("sum", "pcgrad"))
-    return Findings(diagnosis, select(diagnosis), **{"script": SCRIPT, "replays": replays, **more})
+    return ReportContent(
+        diagnosis, select(diagnosis), **{"script": SCRIPT, "replays": replays, **more}
+    )
 
 
 def plan(kind: str, method: str | None = "ntk", surgery: str | None = None, **design: Any) -> Plan:

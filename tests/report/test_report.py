@@ -11,8 +11,9 @@ import pytest
 
 from conflictopt import Profile, diagnose, select
 from conflictopt.diagnosis.profile import ProfileError
-from conflictopt.report.content import Findings, Table
+from conflictopt.report.content import ReportContent
 from conflictopt.report.folder import write_report
+from conflictopt.report.parts import ReportTable
 
 from .reporting import cases, findings, profile
 
@@ -41,7 +42,7 @@ def read(path):
 
 
 def test_json_has_everything(tmp_path):
-    table = Table("Kernel", ("block", "share"), (("pde", "1"),))
+    table = ReportTable("Kernel", ("block", "share"), (("pde", "1"),))
     found = findings(cases()["persistent"], tables=(table,), notes=("one thing.",), done="did.")
     write_report(tmp_path / "a" / "b", found, {"outcome": {"steps": 3}})
     assert {p.name for p in (tmp_path / "a/b").iterdir()} == FILES
@@ -99,7 +100,7 @@ def test_a_loss_without_any_gradient(tmp_path):
     gramians = silent.gramians.copy()
     gramians[:, 2], gramians[:, :, 2] = 0, 0
     diagnosis = diagnose(dataclasses.replace(silent, gramians=gramians))
-    write_report(tmp_path, Findings(diagnosis, select(diagnosis)))
+    write_report(tmp_path, ReportContent(diagnosis, select(diagnosis)))
     assert read(tmp_path / "report.json")["diagnosis"]["losses"][2]["norm"] == 0
     assert (tmp_path / "report.html").stat().st_size > 10_000
 

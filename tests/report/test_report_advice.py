@@ -10,7 +10,8 @@ import torch
 
 import conflictopt
 from conflictopt import Plan, diagnose, select
-from conflictopt.report.advice import Script, advise
+from conflictopt.report.advice import advise
+from conflictopt.report.script import Script
 from conflictopt.selection.rule import Rule
 
 from .reporting import SCRIPT, cases, findings, plan, profile

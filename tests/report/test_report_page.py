@@ -12,10 +12,11 @@ import matplotlib as mpl
 import pytest
 
 from conflictopt import Thresholds, diagnose, select
-from conflictopt.report.content import Findings, Table
+from conflictopt.report.content import ReportContent
 from conflictopt.report.figures.figure import images
 from conflictopt.report.glossary import terms
 from conflictopt.report.html.page import page
+from conflictopt.report.parts import ReportTable
 
 from .reporting import cases, findings, profile
 
@@ -86,12 +87,23 @@ def test_it_has_what_the_terminal_has_no_room_for():
 
 def test_every_text_is_escaped():
     odd = profile(("<script>alert(1)</script>", 'a"&b'), -0.5)
-    table = Table("<b>", ("<i>",), (("<u>",),), "<s>")
+    table = ReportTable("<b>", ("<i>",), (("<u>",),), "<s>")
     text = page(findings(odd, tables=(table,), notes=("<em>",), done="<q>"))
     reader, words = read(text)
     assert not {"script", "b", "i", "u", "s", "em", "q"} & set(reader.tags)
     assert "<script>alert(1)</script>" in words
     assert all(part in words for part in ("<b>", "<i>", "<u>", "<s>", "<em>", "<q>"))
+
+
+def test_awkward_names_stay_what_they_are():
+    name = '<b>&"x"'
+    text = page(
+        findings(profile((name, "pde"), -0.5), tables=(ReportTable(name, (name,), ((name,),)),))
+    )
+    reader, words = read(text)
+    assert "b" not in reader.tags
+    assert f"{name} / pde" in words
+    assert "&amp;lt;" not in text
 
 
 def test_the_diagnosis_writes_it(tmp_path):
@@ -142,7 +154,7 @@ def test_the_profile_is_no_part_of_what_is_compared_or_shown():
 
 def test_evidence_is_told_of_the_value_that_it_justifies():
     other = diagnose(cases()["magnitude"], Thresholds(magnitude_ratio=20.0))
-    _, words = read(page(Findings(other, select(other))))
+    _, words = read(page(ReportContent(other, select(other))))
     assert "chosen for this run; the rule has 10" in words
     _, words = read(page(findings(cases()["magnitude"])))
     assert "chosen for this run" not in words

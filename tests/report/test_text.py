@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from conflictopt import Profile, diagnose
-from conflictopt.report.terminal import plain_text, print_report
+from conflictopt.report.plain_text import plain_text
+from conflictopt.report.summary import summary
+from conflictopt.report.terminal import print_report
 
 from .reporting import cases, findings, profile
+
+
+def text_of(content):
+    return plain_text(summary(content))
+
 
 TEXTS = {
     "persistent": (
@@ -34,7 +43,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("case", TEXTS)
 def test_it_says_what_was_found_and_fits_a_terminal(case):
-    text = plain_text(findings(cases()[case]))
+    text = text_of(findings(cases()[case]))
     flowing = " ".join(text.split())
     for part in TEXTS[case]:
         assert " ".join(part.split()) in flowing
@@ -46,7 +55,7 @@ def test_it_says_what_was_found_and_fits_a_terminal(case):
 
 
 def test_what_to_do_comes_before_the_numbers():
-    text = plain_text(findings(cases()["persistent"]))
+    text = text_of(findings(cases()["persistent"]))
     order = ["Verdict:", "What to do:", "Run ", "Why:", "How sure:", "90% interval", "severity"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
 
@@ -55,7 +64,7 @@ def test_too_close_names_both_regimes_and_their_odds():
     found = findings(cases()["close"])
     assert found.diagnosis.too_close
     assert not found.diagnosis.too_short
-    text = " ".join(plain_text(found).split())
+    text = " ".join(text_of(found).split())
     assert f"{found.diagnosis.confidence:.0%} say 'persistent conflict'" in text
     assert "say 'no lasting conflict'" in text
 
@@ -65,7 +74,7 @@ def test_a_conflict_that_passed_is_told():
     gramians, blocks = late.gramians.copy(), late.block_gramians.copy()
     gramians[:15], blocks[:15] = early.gramians[:15], early.block_gramians[:15]
     mixed = dataclasses.replace(late, gramians=gramians, block_gramians=blocks)
-    text = plain_text(findings(mixed))
+    text = text_of(findings(mixed))
     assert "Early on 'pde' and 'boundary' did, but no longer." in " ".join(text.split())
     assert "faded" in text
 
@@ -78,7 +87,7 @@ def test_commands_are_never_broken():
 
 
 def test_what_the_run_did_takes_the_place_of_what_to_do():
-    text = plain_text(findings(cases()["persistent"], done="trained with PCGrad from the start."))
+    text = text_of(findings(cases()["persistent"], done="trained with PCGrad from the start."))
     assert "This run: trained with PCGrad from the start." in text
     assert "The plan: " in text
     assert "What to do: " not in text
@@ -86,7 +95,7 @@ def test_what_the_run_did_takes_the_place_of_what_to_do():
 
 def test_markup_in_names_is_text():
     odd = profile(("[red]pde[/]", "[/x]"), -0.5)
-    assert "[red]pde[/] / [/x]" in plain_text(findings(odd))
+    assert "[red]pde[/] / [/x]" in text_of(findings(odd))
 
 
 def test_the_diagnosis_has_it_by_itself():
@@ -110,3 +119,38 @@ def test_no_number_is_cut_in_a_narrow_terminal(width):
     file = io.StringIO()
     print_report(Console(file=file, width=width), findings(cases()["persistent"]))
     assert "…" not in file.getvalue()
+
+
+def test_without_the_report_extra_the_text_is_there_and_the_rest_says_what_to_install():
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("jinja2", "matplotlib", "rich", "typer"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import numpy as np
+import conflictopt as c
+
+profile = c.Profile(("a", "b"), np.arange(60), np.ones((60, 2)), np.ones((60, 2, 2)))
+diagnosis = c.diagnose(profile)
+print(diagnosis.text())
+for show in (diagnosis.to_html, lambda: diagnosis.plot("never.png")):
+    try:
+        show()
+    except c.ConflictOptError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Verdict: no lasting conflict")
+    assert done.stdout.count("pip install 'conflictopt[report]'") == 2
+
+
+def test_terminal_and_plain_text_say_the_same():
+    content = findings(cases()["many"])
+    file = io.StringIO()
+    print_report(Console(file=file, width=100, color_system=None), content)
+    printed, text = file.getvalue().split(), text_of(content).split()
+    assert [w for w in printed if set(w) != {"─"}] == [w for w in text if set(w) != {"─"}]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +11,7 @@ from ...adapters.design import AdapterDesign, Placement
 from ...auto.options import TrainingOptions
 from ...core.aggregator import Aggregator
 from ...core.errors import MethodError
+from ...core.plain_data import plain_data
 from ...core.routed import RoutingName
 from ...methods.registry import METHODS, make, method_class, unknown_method
 
@@ -179,7 +179,7 @@ def in_order(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def all_options(made: Any) -> dict[str, Any]:
     """Every option of a member that was built, as JSON can hold it; infinity as ``"inf"``."""
-    return {f.name: _plain(getattr(made, f.name)) for f in dataclasses.fields(made)}
+    return {f.name: plain_data(getattr(made, f.name), "text") for f in dataclasses.fields(made)}
 
 
 def completed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,19 +189,11 @@ def completed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     its default does what was done without it.
     """
     later = {
-        f.name: _plain(f.default)
+        f.name: plain_data(f.default, "text")
         for f in dataclasses.fields(settings_class(name))
         if f.default is not dataclasses.MISSING
     }
     return {**later, **options}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _at_least(name: str, value: Any, least: int) -> None:

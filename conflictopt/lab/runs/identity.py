@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .records import SCHEMA, RecordError, plain
+from ...core.plain_data import plain_data
+from .records import SCHEMA, RecordError
 
 Record = Mapping[str, Any]
 
@@ -19,7 +20,9 @@ def identity(record: Record) -> dict[str, Any]:
     """
     keys = ("problem", "method", "options", "seed", "budget", "settings")
     whole = {k: record[k] for k in keys}
-    made: dict[str, Any] = plain({**whole, "specification": record["digest"].get("problem")})
+    made: dict[str, Any] = plain_data(
+        {**whole, "specification": record["digest"].get("problem")}, "null"
+    )
     return made
 
 

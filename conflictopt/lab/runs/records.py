@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ConflictOptError
+from ...core.plain_data import plain_data
 from .place import record_path
 
 SCHEMA = 1
@@ -50,7 +50,7 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
         TypeError: the record holds something that JSON cannot say.
     """
     # one top-level entry per line: short enough to store, readable enough to look at
-    items = plain(record).items()
+    items = plain_data(record, "null").items()
     entries = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in items]
     path.parent.mkdir(parents=True, exist_ok=True)
     # the name is this writer's own: two writers of one record must not share a file
@@ -64,15 +64,6 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def plain(value: Any) -> Any:
-    """Data as JSON gives it back: lists for tuples, text for keys, ``None`` for NaN and inf."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read(path: Path) -> dict[str, Any]:

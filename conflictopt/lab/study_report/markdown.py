@@ -41,40 +41,6 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number with some significant digits; a dash for ``None``."""
-    if value is None:
-        return "-"
-    return f"{value:#.{digits}g}".rstrip(".").replace("e-0", "e-").replace("e+0", "e")
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage; a dash for ``None``."""
-    return "-" if share is None else f"{share:.0%}"
-
-
-def probability(p: float | None) -> str:
-    """A p value; a dash for ``None``."""
-    if p is None:
-        return "-"
-    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
-
-
-def times(ratio: float | None) -> str:
-    """A ratio with its sign, as in ``0.83x``; a dash for ``None``."""
-    return "-" if ratio is None else f"{number(ratio)}x"
-
-
-def count(n: int, noun: str) -> str:
-    """``1 problem``, ``2 problems``."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def joined(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def slug(heading: str) -> str:
     """The anchor that a heading gets, as on GitHub."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

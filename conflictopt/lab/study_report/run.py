@@ -24,7 +24,7 @@ _NEEDED = (
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ErrorCurve:
     """The error in the course of a run.
 
     Attributes:
@@ -40,7 +40,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairConflict:
     """Conflict of two losses in the last half of the profile."""
 
     first: str
@@ -76,10 +76,10 @@ class Run:
     steps: int
     cpu_time_s: float | None
     parameters: int
-    curve: Curve
+    curve: ErrorCurve
     regime: str | None
     norm_ratio: float | None
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairConflict, ...]
     choice: str | None
     record: Record
 
@@ -150,7 +150,7 @@ def _error(record: Record) -> float | None:
     return float(error)
 
 
-def _curve(curve: Record) -> Curve:
+def _curve(curve: Record) -> ErrorCurve:
     steps = np.asarray(curve.get("step") or (), dtype=np.float64)
     outputs = list((curve.get("relative_l2") or {}).values())
     errors = np.full(len(steps), np.nan)
@@ -159,12 +159,12 @@ def _curve(curve: Record) -> Curve:
         usable = (np.isfinite(values) & (values > 0)).all(axis=0)
         errors[usable] = np.exp(np.log(values[:, usable]).mean(axis=0))
     times = np.asarray(curve.get("cpu_time_s") or [None] * len(steps), dtype=np.float64)
-    return Curve(steps, times, errors)
+    return ErrorCurve(steps, times, errors)
 
 
-def _pairs(pairs: Any) -> list[Pair]:
+def _pairs(pairs: Any) -> list[PairConflict]:
     return [
-        Pair(p["first"], p["second"], p["conflict_late"], p["cosine_late"])
+        PairConflict(p["first"], p["second"], p["conflict_late"], p["cosine_late"])
         for p in pairs
         if p.get("conflict_late") is not None and p.get("cosine_late") is not None
     ]

@@ -6,12 +6,12 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .findings import Findings, findings_of
 from .html import to_html
 from .markdown import slug
+from .report_section import Csv, Drawing, ReportSection
 from .run import Record
-from .section import Csv, Drawing, Section
 from .study import study_of
+from .study_findings import StudyFindings, findings_of
 
 TITLE = "Report of a study with conflictopt"
 
@@ -66,7 +66,7 @@ def write_report(
     return folder
 
 
-def all_sections(findings: Findings) -> tuple[Section, ...]:
+def all_sections(findings: StudyFindings) -> tuple[ReportSection, ...]:
     """The sections in their order; the first one has no number."""
     from .sections.capacity import capacity
     from .sections.equal_time import equal_time
@@ -85,7 +85,7 @@ def all_sections(findings: Findings) -> tuple[Section, ...]:
     return tuple(make(findings) for make in makers)
 
 
-def to_markdown(sections: Sequence[Section]) -> str:
+def to_markdown(sections: Sequence[ReportSection]) -> str:
     """One text, with numbered headings and links to them after the first section."""
     first, *rest = sections
     headings = [f"{i}. {section.title}" for i, section in enumerate(rest, 1)]
@@ -96,7 +96,7 @@ def to_markdown(sections: Sequence[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _blocks(section: Section) -> list[str]:
+def _blocks(section: ReportSection) -> list[str]:
     found = []
     for part in section.paragraphs:
         if isinstance(part, Drawing):

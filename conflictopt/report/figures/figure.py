@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...diagnosis.diagnosis import Diagnosis
-from ..glossary import counted
+from ...diagnosis.numbers import DiagnosisNumbers
+from ...plotting import new_figure
+from ...wording import counted
 from ..verdict import headline
 from .forest import draw_checks
 from .maps import ROWS_SHOWN, draw_conflicts, draw_layers
@@ -17,19 +18,18 @@ from .series import draw_cosines, draw_norms
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-_WIDTH = 11.0
-_RESOLUTION = 130
-_SERIES, _CHECKS = 3.9, 3.3
+_WIDTH = 9.0
+_SERIES, _CHECKS = 3.3, 2.8
 
 
-def save_figure(diagnosis: Diagnosis, path: str | Path) -> Path:
+def save_figure(diagnosis: DiagnosisNumbers, path: str | Path) -> Path:
     """Draw everything and write it as an image, in the format of the suffix.
 
     Uses matplotlib's object interface: no window, no global state.
     """
     parts = _parts(diagnosis)
     heights = [height for height, _ in parts.values()]
-    figure = _figure(sum(heights) + 0.4)
+    figure = new_figure(sum(heights) + 0.4, _WIDTH)
     figure.suptitle(
         f"Gradient conflict: {headline(diagnosis)} ({counted(diagnosis.samples, 'sample')})"
     )
@@ -37,28 +37,28 @@ def save_figure(diagnosis: Diagnosis, path: str | Path) -> Path:
     for row, (_, draw) in zip(rows, parts.values(), strict=True):
         draw(row, diagnosis)
     path = Path(path)
-    figure.savefig(path, dpi=_RESOLUTION)
+    figure.savefig(path)
     return path
 
 
-def images(diagnosis: Diagnosis) -> dict[str, bytes]:
+def images(diagnosis: DiagnosisNumbers) -> dict[str, bytes]:
     """The parts of the figure as PNG, by name: ``series``, ``checks``, ``layers``.
 
     One loss has no checks of pairs; without recorded layers there are none.
     """
     made = {}
     for name, (height, draw) in _parts(diagnosis).items():
-        figure, file = _figure(height), io.BytesIO()
+        figure, file = new_figure(height, _WIDTH), io.BytesIO()
         draw(figure, diagnosis)
-        figure.savefig(file, dpi=_RESOLUTION, format="png")
+        figure.savefig(file, format="png")
         made[name] = file.getvalue()
     return made
 
 
-Draw = Callable[["Figure | SubFigure", Diagnosis], None]
+Draw = Callable[["Figure | SubFigure", DiagnosisNumbers], None]
 
 
-def _parts(diagnosis: Diagnosis) -> dict[str, tuple[float, Draw]]:
+def _parts(diagnosis: DiagnosisNumbers) -> dict[str, tuple[float, Draw]]:
     """Name -> height in inches, and what draws it."""
     count = len(diagnosis.profile.names)
     parts: dict[str, tuple[float, Draw]] = {"series": (_SERIES + 0.08 * count, _series)}
@@ -69,7 +69,7 @@ def _parts(diagnosis: Diagnosis) -> dict[str, tuple[float, Draw]]:
     return parts
 
 
-def _series(figure: Any, diagnosis: Diagnosis) -> None:
+def _series(figure: Any, diagnosis: DiagnosisNumbers) -> None:
     if not diagnosis.pairs:
         draw_norms(figure.subplots(), diagnosis)
         return
@@ -78,7 +78,7 @@ def _series(figure: Any, diagnosis: Diagnosis) -> None:
     draw_norms(right, diagnosis)
 
 
-def _checks(figure: Any, diagnosis: Diagnosis) -> None:
+def _checks(figure: Any, diagnosis: DiagnosisNumbers) -> None:
     grid = figure.add_gridspec(
         len(diagnosis.checks), 2, width_ratios=(1, 1 if len(diagnosis.pairs) > 1 else 0.45)
     )
@@ -87,17 +87,5 @@ def _checks(figure: Any, diagnosis: Diagnosis) -> None:
     draw_conflicts(figure.add_subplot(grid[:, 1]), diagnosis)
 
 
-def _layers(figure: Any, diagnosis: Diagnosis) -> None:
+def _layers(figure: Any, diagnosis: DiagnosisNumbers) -> None:
     draw_layers(figure.subplots(), diagnosis)
-
-
-def _figure(height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(
-        figsize=(_WIDTH, height), layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.03)
-    )
-    FigureCanvasAgg(figure)
-    return figure

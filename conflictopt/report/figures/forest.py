@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...diagnosis.checks import Check
-from ...diagnosis.diagnosis import Diagnosis
-from ..glossary import check_rows
-from .style import COLOURS, CONFLICT, SMALL, bare, pair_name, plain_ticks
+from ...diagnosis.numbers import DiagnosisNumbers
+from ...plotting import BLUE, SMALL, plain_numbers, tidy
+from ..measured_words import check_rows
+from .style import CONFLICT, pair_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def draw_checks(rows: Sequence[Axes], diagnosis: Diagnosis) -> None:
+def draw_checks(rows: Sequence[Axes], diagnosis: DiagnosisNumbers) -> None:
     """One check per axes: point, 90 % interval, threshold, and shaded the side where it holds.
 
     Args:
@@ -30,7 +31,7 @@ def draw_checks(rows: Sequence[Axes], diagnosis: Diagnosis) -> None:
         of = f" ({pair_name(pair.first, pair.second, 15)})" if pair and not last else ""
         axes.set_title(f"{said.what}: {said.value}{of}", loc="left", fontsize=SMALL, pad=3)
         if last:
-            plain_ticks(axes.xaxis)
+            plain_numbers(axes.xaxis)
 
 
 def _draw(axes: Axes, check: Check) -> None:
@@ -43,10 +44,10 @@ def _draw(axes: Axes, check: Check) -> None:
         transform=axes.transAxes,
     )  # fmt: skip
     axes.axvline(check.threshold, color=CONFLICT, lw=1.5, ls="--")
-    axes.plot([check.low, check.high], [0, 0], color=COLOURS[0], lw=4, solid_capstyle="butt")
-    axes.plot([check.value], [0], "o", color=COLOURS[0], ms=8, mec="white", clip_on=False)
+    axes.plot([check.low, check.high], [0, 0], color=BLUE, lw=4, solid_capstyle="butt")
+    axes.plot([check.value], [0], "o", color=BLUE, ms=8, mec="white", clip_on=False)
     axes.set(yticks=[], ylim=(-1, 1))
-    bare(axes)
+    tidy(axes)
     axes.spines["left"].set_visible(False)
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...diagnosis.diagnosis import Diagnosis
-from ..glossary import by_conflict
-from .style import DIVERGING, SMALL, pair_name, short, title
+from ...diagnosis.numbers import DiagnosisNumbers
+from ...plotting import SMALL
+from ...wording import shortened
+from ..measured_words import by_conflict
+from .style import DIVERGING, pair_name, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +22,7 @@ ROWS_SHOWN = 15
 _NAME = 18
 
 
-def draw_conflicts(axes: Axes, diagnosis: Diagnosis) -> None:
+def draw_conflicts(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     """Share of the samples of the second half in which each pair conflicts."""
     names = diagnosis.profile.names
     table = np.full((len(names) - 1, len(names) - 1), np.nan)
@@ -28,14 +30,14 @@ def draw_conflicts(axes: Axes, diagnosis: Diagnosis) -> None:
         table[names.index(p.second) - 1, names.index(p.first)] = p.conflict_late
     axes.imshow(table, vmin=0, vmax=1.35, cmap="Oranges", aspect="auto")
     _write(axes, table, "{:.0%}", dark=table > 0.85)
-    axes.set_xticks(range(len(names) - 1), [short(n, _NAME) for n in names[:-1]])
-    axes.set_yticks(range(len(names) - 1), [short(n, _NAME) for n in names[1:]])
+    axes.set_xticks(range(len(names) - 1), [shortened(n, _NAME) for n in names[:-1]])
+    axes.set_yticks(range(len(names) - 1), [shortened(n, _NAME) for n in names[1:]])
     _turn(axes, names[:-1], 48)
     _plain(axes)
     title(axes, "Share in conflict (2nd half)")
 
 
-def draw_layers(axes: Axes, diagnosis: Diagnosis) -> None:
+def draw_layers(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     """Mean cosine of each pair in each layer over the second half."""
     blocks = diagnosis.blocks
     rows = by_conflict(diagnosis)[:ROWS_SHOWN]
@@ -43,7 +45,7 @@ def draw_layers(axes: Axes, diagnosis: Diagnosis) -> None:
     table = np.array([[layer[p.first, p.second] for layer in known] for p in rows])
     axes.imshow(table, vmin=-1, vmax=1, cmap=DIVERGING, aspect="auto")
     _write(axes, table, "{:+.2f}", dark=np.abs(table) > 0.55)
-    labels = [f"{short(b.name, _NAME)}\n{b.share:.0%}" for b in blocks]
+    labels = [f"{shortened(b.name, _NAME)}\n{b.share:.0%}" for b in blocks]
     axes.set_xticks(range(len(blocks)), labels)
     axes.set_yticks(range(len(rows)), [pair_name(p.first, p.second, _NAME) for p in rows])
     _turn(axes, [block.name for block in blocks], 110)

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...diagnosis.diagnosis import Diagnosis
-from ..glossary import by_conflict
-from .style import (
-    CONFLICT,
-    SMALL,
-    bare,
-    legend_below,
-    line_style,
-    pair_name,
-    plain_ticks,
-    short,
-    title,
-)
+from ...diagnosis.numbers import DiagnosisNumbers
+from ...plotting import SMALL, line_style, plain_numbers, tidy
+from ...wording import shortened
+from ..measured_words import by_conflict
+from .style import CONFLICT, NAME, legend_below, pair_name, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +25,7 @@ _SMOOTHED = 20
 """Running means are over this part of the profile."""
 
 
-def draw_cosines(axes: Axes, diagnosis: Diagnosis) -> None:
+def draw_cosines(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     """Cosines of the pairs nearest to conflict: running means, and faint what they are of."""
     profile, limit = diagnosis.profile, diagnosis.thresholds.conflict_below
     shown = by_conflict(diagnosis)[:PAIRS_SHOWN]
@@ -46,38 +38,45 @@ def draw_cosines(axes: Axes, diagnosis: Diagnosis) -> None:
         if not np.isfinite(profile.cosines[:, first[k], second[k]]).any():
             continue
         series, style = profile.cosines[:, first[k], second[k]], line_style(number)
-        axes.plot(profile.steps, series, lw=0.7, alpha=0.3, **style)  # type: ignore[arg-type]
+        axes.plot(profile.steps, series, lw=0.7, alpha=0.3, **style)
         style |= {"label": pair_name(pair.first, pair.second), "marker": _mark(diagnosis)}
-        axes.plot(profile.steps, _running_mean(series), lw=1.8, **style)  # type: ignore[arg-type]
+        axes.plot(profile.steps, _running_mean(series), lw=1.8, **style)
     axes.text(0.01, 0.02, "conflict", color=CONFLICT, fontsize=SMALL, transform=axes.transAxes)
     hidden = len(diagnosis.pairs) - len(shown)
     more = f" ({len(shown)} of {len(diagnosis.pairs)} pairs)" if hidden else ""
     title(axes, f"Do the gradients agree?{more}")
-    axes.set(ylim=(_LOWEST, -_LOWEST), ylabel="cosine", yticks=np.linspace(-1, 1, 5))
+    axes.set(ylim=(_LOWEST, -_LOWEST), yticks=np.linspace(-1, 1, 5))
+    axes.set_ylabel("cosine", fontsize=SMALL + 0.5)
     _over_steps(axes, diagnosis)
 
 
-def draw_norms(axes: Axes, diagnosis: Diagnosis) -> None:
+def draw_norms(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     """Gradient norms of all losses, on a logarithmic scale."""
     profile = diagnosis.profile
     for number, name in enumerate(profile.names):
         norms = profile.norms[:, number]
         norms = np.where(np.isfinite(norms) & (norms > 0), norms, np.nan)
         if np.isfinite(norms).any():
-            style = {**line_style(number), "label": short(name), "marker": _mark(diagnosis)}
-            axes.plot(profile.steps, norms, lw=1.4, **style)  # type: ignore[arg-type]
+            style = {
+                **line_style(number),
+                "label": shortened(name, NAME),
+                "marker": _mark(diagnosis),
+            }
+            axes.plot(profile.steps, norms, lw=1.4, **style)
     title(axes, "How hard does each loss pull?")
-    axes.set(yscale="log", ylabel="gradient norm")
-    plain_ticks(axes.yaxis)
+    axes.set_yscale("log")
+    axes.margins(y=0.12)  # room for words at the top
+    axes.set_ylabel("gradient norm", fontsize=SMALL + 0.5)
+    plain_numbers(axes.yaxis)
     _over_steps(axes, diagnosis)
 
 
-def _mark(diagnosis: Diagnosis) -> str:
+def _mark(diagnosis: DiagnosisNumbers) -> str:
     """A single sample is no line."""
     return "o" if diagnosis.samples == 1 else ""
 
 
-def _over_steps(axes: Axes, diagnosis: Diagnosis) -> None:
+def _over_steps(axes: Axes, diagnosis: DiagnosisNumbers) -> None:
     steps = diagnosis.profile.steps
     middle, last = int(steps[len(steps) // 2]), int(steps[-1])
     if last > middle:
@@ -94,7 +93,7 @@ def _over_steps(axes: Axes, diagnosis: Diagnosis) -> None:
         )
         axes.set_xlim(int(steps[0]), last)
     axes.set_xlabel("step", loc="right", fontsize=SMALL, labelpad=1)
-    bare(axes)
+    tidy(axes)
     legend_below(axes)
 
 

@@ -1,69 +1,70 @@
-"""The whole page, in the order in which it is read."""
+"""The page of a diagnosis: what it shows, by the names of its template."""
 
 from __future__ import annotations
 
-from ..content import Findings
+from ...diagnosis.numbers import DiagnosisNumbers
+from ...wording import capital, counted, joined
+from ..content import ReportContent
 from ..figures.figure import images
-from ..glossary import capital, terms
+from ..glossary import terms
+from ..measured_words import agreement_sentence, certainty_sentence
 from ..verdict import explanation, headline
-from . import parts
-from .replays import replayed
-from .rests import rests
-from .sections import certainty, further, layers, numbers
-from .style import STYLE
+from .diagnosis_tables import check_table, layer_table, loss_table, odds_table, pair_table
+from .render import data_uri, render
+from .replay_tables import coefficient_table, replay_table
+from .rule_tables import plan_table, threshold_table
 
 _TITLE = "Gradient conflict report"
 
 
-def page(findings: Findings) -> str:
-    """One HTML file with its figures in it; nothing is fetched when it is read."""
-    drawn = images(findings.diagnosis)
-    content = (
-        _head(findings),
-        _verdict(findings),
-        _words(findings),
-        certainty(findings, drawn),
-        numbers(findings, drawn),
-        layers(findings, drawn),
-        replayed(findings),
-        *further(findings),
-        rests(findings),
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_TITLE}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(filter(None, content))
-        + "\n</body>\n</html>\n"
-    )
+def page(content: ReportContent) -> str:
+    """One HTML file with its figures in it; nothing is fetched when it is read.
 
-
-def _head(findings: Findings) -> str:
-    diagnosis, script = findings.diagnosis, findings.script
-    first, last = diagnosis.steps
-    names = ", ".join(s.name for s in diagnosis.losses)
-    about = f"{diagnosis.samples} samples of steps {first} to {last}; losses: {names}."
-    of = f"{script.path}: " if script is not None else ""
-    return f"<h1>{_TITLE}</h1>\n{parts.paragraph(of + about, 'about')}"
-
-
-def _verdict(findings: Findings) -> str:
-    diagnosis, advice = findings.diagnosis, findings.advice
+    Raises:
+        MissingExtraError: Jinja2 or matplotlib is not installed.
+    """
+    diagnosis = content.diagnosis
     decided = not (diagnosis.too_short or diagnosis.too_close)
-    inside = (
-        f'<p class="title">{parts.text(capital(headline(diagnosis)))}</p>',
-        parts.paragraph(explanation(diagnosis)),
-        *map(parts.paragraph, findings.remarks),
-        parts.labelled("This run:", findings.done) if findings.done else "",
-        parts.labelled("The plan:" if findings.done else "What to do:", advice.action),
-        parts.lines(advice.lines),
-        parts.labelled("Why:", advice.basis),
-        *(parts.labelled("Left out:", note) for note in findings.notes),
+    return render(
+        "diagnosis.html.j2",
+        title=_TITLE,
+        about=_about(content),
+        kind=diagnosis.regime if decided else "undecided",
+        headline=capital(headline(diagnosis)),
+        explanation=explanation(diagnosis),
+        content=content,
+        advice=content.advice,
+        terms=terms(diagnosis),
+        certainty=certainty_sentence(diagnosis),
+        agreement=agreement_sentence(diagnosis),
+        images={name: data_uri(png) for name, png in images(diagnosis).items()},
+        angle=f"{content.replays[0].angle:g}" if content.replays else "",
+        tables={
+            **_measured(diagnosis),
+            "replays": replay_table(content.replays),
+            "coefficients": coefficient_table(diagnosis.profile.names, content.replays),
+            "plans": plan_table(content.rule, diagnosis.situation),
+            "thresholds": threshold_table(content.rule, diagnosis.thresholds),
+        },
     )
-    kind = f"verdict {diagnosis.regime}" if decided else "verdict"
-    return f'<div class="{kind}">\n' + "\n".join(filter(None, inside)) + "\n</div>"
 
 
-def _words(findings: Findings) -> str:
-    found = parts.definitions(terms(findings.diagnosis))
-    return f"<details><summary>What the words mean</summary>\n{found}\n</details>"
+def _about(content: ReportContent) -> str:
+    diagnosis, script = content.diagnosis, content.script
+    first, last = diagnosis.steps
+    samples = counted(diagnosis.samples, "sample")
+    names = joined([s.name for s in diagnosis.losses])
+    of = f"{script.path}: " if script is not None else ""
+    return f"{of}{samples} of steps {first} to {last}; losses: {names}."
+
+
+def _measured(diagnosis: DiagnosisNumbers) -> dict[str, object]:
+    """The tables of numbers; ``None`` for those that there is nothing to fill with."""
+    several = bool(diagnosis.pairs)
+    return {
+        "odds": odds_table(diagnosis),
+        "checks": check_table(diagnosis) if several else None,
+        "pairs": pair_table(diagnosis) if several else None,
+        "losses": loss_table(diagnosis),
+        "layers": layer_table(diagnosis) if several and diagnosis.blocks else None,
+    }

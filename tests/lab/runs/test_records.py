@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conflictopt.core.plain_data import plain_data
 from conflictopt.lab.runs.identity import check_comparable, differences, identity, version
 from conflictopt.lab.runs.place import record_path, slug
-from conflictopt.lab.runs.records import RecordError, load, plain, read, write
+from conflictopt.lab.runs.records import RecordError, load, read, write
 
 
 @pytest.fixture
@@ -45,8 +46,10 @@ def saved(tmp_path, record):
 def test_a_record_comes_back_as_json_gives_it(record, tmp_path):
     made = record()
     write(tmp_path / "a/b.json", made)
-    assert read(tmp_path / "a/b.json") == plain(made)
-    assert json.loads((tmp_path / "a/b.json").read_text(encoding="utf-8")) == plain(made)
+    assert read(tmp_path / "a/b.json") == plain_data(made, "null")
+    assert json.loads((tmp_path / "a/b.json").read_text(encoding="utf-8")) == plain_data(
+        made, "null"
+    )
 
 
 def test_numbers_that_json_lacks_are_null(record, tmp_path):
@@ -79,7 +82,7 @@ def test_an_interrupted_write_keeps_the_old_record(record, tmp_path, monkeypatch
 
 def test_a_write_that_is_killed_leaves_no_record(record, tmp_path):
     made = tmp_path / "made.json"
-    made.write_text(json.dumps(plain(record())), encoding="utf-8")
+    made.write_text(json.dumps(plain_data(record(), "null")), encoding="utf-8")
     code = (
         "import os, signal, sys, json; from pathlib import Path\n"
         "from conflictopt.lab.runs.records import write\n"

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from conflictopt.core.errors import MethodError
+from conflictopt.core.plain_data import plain_data
 from conflictopt.lab.problems import derivatives_of, load_suite
 from conflictopt.lab.runs.budget import BUDGETS, BudgetError, budget
 from conflictopt.lab.runs.expression import MethodExpression
-from conflictopt.lab.runs.records import plain
 from conflictopt.lab.runs.training import _Run, plan_identity, train
 
 SMOKE = BUDGETS["smoke"]
@@ -132,7 +132,7 @@ def test_a_run_is_reproducible():
 def test_records_are_complete_and_plain(method):
     record = run("inverse_wave_1d_noise2", method)
     assert record.keys() == KEYS
-    assert json.loads(json.dumps(plain(record), allow_nan=False))["status"] == "ok"
+    assert json.loads(json.dumps(plain_data(record, "null"), allow_nan=False))["status"] == "ok"
     assert record["steps"] == SHORT.steps
     assert record["curve"]["step"][-1] == SHORT.steps
     assert record["error"] == pytest.approx(np.prod(list(record["relative_l2"].values())))
@@ -187,7 +187,7 @@ def test_a_run_that_diverges_has_a_record():
     assert record["status"] == "diverged"
     assert "step" in record["message"]
     assert record["error"] is None
-    assert json.dumps(plain(record), allow_nan=False)
+    assert json.dumps(plain_data(record, "null"), allow_nan=False)
 
 
 def test_bounds_that_acted_are_in_the_record_and_quiet(recwarn):

@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from conflictopt.lab.study_report.label import is_auto, members, rest_after
-from conflictopt.lab.study_report.markdown import code, count, escape, joined, number, slug, table
+from conflictopt.lab.study_report.markdown import code, escape, slug, table
 
 AWKWARD = [
     "a|b",
@@ -40,25 +40,7 @@ def test_code_in_a_table(text):
     assert (child.type, child.content) == ("code_inline", text)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.5, "0.500"),
-        (123.4, "123"),
-        (1.0, "1.00"),
-        (0.00001234, "1.23e-5"),
-        (123456.0, "1.23e5"),
-        (None, "-"),
-        (1e-12, "1.00e-12"),
-    ],
-)
-def test_numbers(value, text):
-    assert number(value) == text
-
-
-def test_words():
-    assert [count(1, "run"), count(2, "run")] == ["1 run", "2 runs"]
-    assert joined(["a", "b", "c"]) == "a, b and c"
+def test_anchors():
     assert slug("2. Errors, problem by problem") == "2-errors-problem-by-problem"
 
 

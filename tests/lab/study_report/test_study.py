@@ -4,7 +4,7 @@ import pytest
 
 from conflictopt.core.errors import ConflictOptError
 from conflictopt.lab.runs.identity import check_comparable
-from conflictopt.lab.study_report.statistics.errors import error_cells, spread, unknown_spreads
+from conflictopt.lab.study_report.statistics.error_cells import error_cells, spread, unknown_spreads
 from conflictopt.lab.study_report.statistics.inventory import inventory_of
 from conflictopt.lab.study_report.study import study_of
 

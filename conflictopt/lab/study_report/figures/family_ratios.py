@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ....plotting import SMALL, WIDTH, new_figure, plain_numbers, tidy
+from ....wording import counted
 from .. import family
-from ..findings import Findings
-from ..markdown import count
 from ..statistics.ratios import MethodRatio
-from .canvas import SMALL, WIDTH, new_figure, plain_numbers, styles, tidy
+from ..study_findings import StudyFindings
+from .method_styles import styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 
 
-def family_ratios(findings: Findings) -> Figure:
+def family_ratios(findings: StudyFindings) -> Figure:
     """Dots at the geometric-mean ratio, bars over the 95% interval, on one logarithmic axis."""
     study = findings.study
     panels: list[str | None] = [None, *study.families] if len(study.families) > 1 else [None]
@@ -33,7 +34,7 @@ def family_ratios(findings: Findings) -> Figure:
     for axes, name in zip(grid.flat, panels, strict=False):
         found = [findings.ratio(m, name) for m in methods]
         title = "All problems" if name is None else family.title(name)
-        size = count(len(study.members(name)), "problem")
+        size = counted(len(study.members(name)), "problem")
         axes.set_title(f"{title}\n{size}", fontsize=SMALL, linespacing=1.2)
         _dots(axes, findings, [r for r in found if r is not None])
     for axes in list(grid.flat)[len(panels) :]:
@@ -49,7 +50,7 @@ def family_ratios(findings: Findings) -> Figure:
     return figure
 
 
-def _limits(findings: Findings) -> tuple[float, float]:
+def _limits(findings: StudyFindings) -> tuple[float, float]:
     """Room for all dots and bars, and for a factor of 2 in both directions at least."""
     ends = [0.5, 2.0]
     for found in findings.ratios:
@@ -59,7 +60,7 @@ def _limits(findings: Findings) -> tuple[float, float]:
     return min(ends) / 1.15, max(ends) * 1.15
 
 
-def _dots(axes: Axes, findings: Findings, ratios: list[MethodRatio]) -> None:
+def _dots(axes: Axes, findings: StudyFindings, ratios: list[MethodRatio]) -> None:
     look = styles(findings.study)
     for y, found in enumerate(ratios):
         axes.axhline(y, color="0.93", lw=0.7, zorder=0)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ....plotting import SMALL, WIDTH, new_figure
 from .. import family
 from ..statistics.pairing import problem_ratios
 from ..study import Study
-from .canvas import SMALL, WIDTH, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

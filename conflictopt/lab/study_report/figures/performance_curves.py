@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ....plotting import SMALL, new_figure, plain_numbers, tidy
 from ..statistics.performance import LARGEST_TAU, Performance
 from ..study import Study
-from .canvas import SMALL, new_figure, plain_numbers, styles, tidy
+from .method_styles import styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ def performance_curves(study: Study, performance: Performance) -> Figure:
         x = [1.0, *finite, LARGEST_TAU]
         n = len(performance.problems)
         y = np.concatenate([[0], np.arange(1, len(finite) + 1), [len(finite)]]) / n
-        axes.step(x, y, where="post", label=method, **look[method])  # type: ignore[arg-type]
+        axes.step(x, y, where="post", label=method, **look[method])
     axes.set_xscale("log")
     axes.set(xlim=(1, LARGEST_TAU), ylim=(0, 1.02))
     axes.set_xlabel("factor of the best method's error", fontsize=SMALL + 0.5)

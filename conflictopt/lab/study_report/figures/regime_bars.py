@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....plotting import SMALL, new_figure, tidy
 from ..statistics.regimes import SPLIT, UNDECIDED, GroupRegimes
-from .canvas import SMALL, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

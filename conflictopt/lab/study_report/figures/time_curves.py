@@ -6,17 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ....plotting import SMALL, WIDTH, new_figure, plain_numbers, tidy
 from .. import family
-from ..findings import Findings
 from ..statistics.examples import median_curve
-from .canvas import SMALL, WIDTH, new_figure, plain_numbers, styles, tidy
+from ..study_findings import StudyFindings
+from .method_styles import styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def time_curves(findings: Findings, problems: Sequence[str], methods: Sequence[str]) -> Figure:
+def time_curves(findings: StudyFindings, problems: Sequence[str], methods: Sequence[str]) -> Figure:
     """One panel per problem; the median over seeds of time and error at the recorded steps."""
     study = findings.study
     columns = min(3, len(problems))

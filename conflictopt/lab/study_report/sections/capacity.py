@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from ..findings import Findings
-from ..markdown import code, number, probability, table
-from ..section import Csv, Section
+from ....wording import number, probability
+from ..markdown import code, table
+from ..report_section import Csv, ReportSection
+from ..study_findings import StudyFindings
 from .overview import interval_text
 from .ratios import ratio_row
 
 TITLE = "Adapters against equal parameters"
 
 
-def capacity(findings: Findings) -> Section:
+def capacity(findings: StudyFindings) -> ReportSection:
     """Each ``adapters...+NAME`` beside ``wide+NAME``."""
     if not findings.capacities:
         reason = (
             "Left out: the records have no method with adapters beside the same method on a "
             "network widened to as many parameters (`adapters+NAME` and `wide+NAME`)."
         )
-        return Section(TITLE, (reason,))
+        return ReportSection(TITLE, (reason,))
     how = (
         "Ratio of errors, adapters over the same method on a wider network, paired by problem and "
         "seed; below 1 the adapters have the lower error. Intervals, tests and failed runs as in "
@@ -40,10 +41,10 @@ def capacity(findings: Findings) -> Section:
         ]
         for c in findings.capacities
     ]
-    return Section(TITLE, (how, table(header, rows, "llr")), (_csv(findings),))
+    return ReportSection(TITLE, (how, table(header, rows, "llr")), (_csv(findings),))
 
 
-def _csv(findings: Findings) -> Csv:
+def _csv(findings: StudyFindings) -> Csv:
     header = ["adapters", "wide", "family", "ratio", "low", "high", "problems", "pairs"]
     header += ["failed_adapters", "failed_wide", "parameters", "p", "p_holm"]
     rows = [

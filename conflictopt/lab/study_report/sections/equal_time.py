@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from ....wording import number
 from ..figures.time_curves import time_curves
-from ..findings import Findings
-from ..markdown import code, number, table
-from ..section import Csv, Drawing, Section
+from ..markdown import code, table
+from ..report_section import Csv, Drawing, ReportSection
 from ..statistics.examples import shown_methods, shown_problems
 from ..statistics.ratios import Ratio
 from ..statistics.timing import TimeComparison
+from ..study_findings import StudyFindings
 from .ratios import no_comparison
 
 TITLE = "Equal steps and equal time"
 
 
-def equal_time(findings: Findings) -> Section:
+def equal_time(findings: StudyFindings) -> ReportSection:
     """Ratios at the last step and at the baseline's CPU time, and curves."""
     if reason := no_comparison(findings):
-        return Section(TITLE, (reason, *_curves(findings)))
+        return ReportSection(TITLE, (reason, *_curves(findings)))
     base = code(findings.study.baseline)
     how = (
         f"Ratio of errors to {base} at the last step, and at the CPU time at which the {base} run "
@@ -31,14 +32,14 @@ def equal_time(findings: Findings) -> Section:
         "middle of its schedule, and a faster one is given no further steps. CPU time is that of "
         "training alone, and depends on what else the machine did."
     )
-    return Section(
+    return ReportSection(
         TITLE,
         (how, caveat, _table(findings), *_machines(findings), *_curves(findings)),
         (_csv(findings.timings),),
     )
 
 
-def _table(findings: Findings) -> str:
+def _table(findings: StudyFindings) -> str:
     header = ["method", "time per step", "ratio at equal steps", "ratio at equal time"]
     header += ["problems", "pairs", "left out"]
     rows = [
@@ -64,7 +65,7 @@ def _ratio(ratio: Ratio | None) -> str:
     return number(ratio.value) + tail
 
 
-def _machines(findings: Findings) -> list[str]:
+def _machines(findings: StudyFindings) -> list[str]:
     mixed = sum(t.machines for t in findings.timings)
     if not mixed:
         return []
@@ -72,7 +73,7 @@ def _machines(findings: Findings) -> list[str]:
     return [f"**In {mixed} of {total} pairs the two runs are from different machines.**"]
 
 
-def _curves(findings: Findings) -> list[Drawing | str]:
+def _curves(findings: StudyFindings) -> list[Drawing | str]:
     study = findings.study
     problems = shown_problems(study)
     if not problems:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ....wording import number
 from .. import family
-from ..findings import Findings
-from ..markdown import code, escape, number, table
-from ..section import Csv, Section
-from ..statistics.errors import ErrorCell, Spread, error_cells, unknown_spreads
+from ..markdown import code, escape, table
+from ..report_section import Csv, ReportSection
+from ..statistics.error_cells import ErrorCell, SeedSpread, error_cells, unknown_spreads
 from ..study import Study
+from ..study_findings import StudyFindings
 
 
-def errors_by_problem(findings: Findings) -> Section:
+def errors_by_problem(findings: StudyFindings) -> ReportSection:
     """One table per family, then the unknowns of inverse problems."""
     study = findings.study
     cells = {p: error_cells(study, p) for p in study.problems}
@@ -29,7 +30,7 @@ def errors_by_problem(findings: Findings) -> Section:
         paragraphs.append(table(("problem", *map(code, study.methods)), rows, "lr"))
     paragraphs += _unknowns(study)
     tables = (_errors_csv(study, cells), _outputs_csv(study), _unknowns_csv(study))
-    return Section("Errors, problem by problem", tuple(paragraphs), tables)
+    return ReportSection("Errors, problem by problem", tuple(paragraphs), tables)
 
 
 def _cell(cell: ErrorCell | None) -> str:
@@ -42,7 +43,7 @@ def _cell(cell: ErrorCell | None) -> str:
     return f"{text} ({endings})" if endings and cell.error.seeds else endings or text
 
 
-def _spread(spread: Spread, digits: int) -> str:
+def _spread(spread: SeedSpread, digits: int) -> str:
     median = number(spread.median, digits)
     if spread.seeds < 2:
         return median

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from ..findings import Findings
-from ..markdown import code, count, escape, joined, number, probability, table, times
-from ..section import Section
+from ....wording import counted, joined, number, probability, times
+from ..markdown import code, escape, table
+from ..report_section import ReportSection
 from ..statistics.ratios import MethodRatio
+from ..study_findings import StudyFindings
 
 
-def overview(findings: Findings) -> Section:
+def overview(findings: StudyFindings) -> ReportSection:
     """Read-me paragraph and summary."""
     study = findings.study
     first = (
-        f"This report compares {count(len(study.methods), 'method')} on "
-        f"{count(len(study.problems), 'problem')} with {count(len(study.seeds), 'seed')} at the "
-        f"budget {code(study.budget)}. Every number and figure in it is computed from "
-        f"{count(len(study.runs), 'record')}, one per training run, by `conflictopt suite report "
+        f"This report compares {counted(len(study.methods), 'method')} on "
+        f"{counted(len(study.problems), 'problem')} with {counted(len(study.seeds), 'seed')} at "
+        f"the budget {code(study.budget)}. Every number and figure in it is computed from "
+        f"{counted(len(study.runs), 'record')}, one per training run, by `conflictopt suite report "
         f"DIR` (DIR: the folder of the records), with {_arguments(findings)}. The errors are "
         "relative L2 errors against the reference solution, the geometric mean over the outputs "
         "of a problem. `tables/` has the numbers in full precision."
     )
-    return Section("Read me", (first, _limits(findings), *_glance(findings)))
+    return ReportSection("Read me", (first, _limits(findings), *_glance(findings)))
 
 
-def _arguments(findings: Findings) -> str:
+def _arguments(findings: StudyFindings) -> str:
     study = findings.study
     absent = "" if study.has_baseline else ", of which there is no run"
     return f"baseline {code(study.baseline)}{absent}, and bootstrap seed {findings.rng_seed}"
 
 
-def _limits(findings: Findings) -> str:
+def _limits(findings: StudyFindings) -> str:
     study, kept = findings.study, findings.inventory
     limits = [
         "**Limits.** One budget and one set of hyper-parameters per method: the report says "
@@ -48,9 +49,9 @@ def _limits(findings: Findings) -> str:
     limits.append("Intervals and tests speak of problems like these, not of all problems.")
     broken, missing = len(kept.not_ok), len(kept.missing)
     if broken:
-        limits.append(f"{count(broken, 'run')} failed or diverged (section 1).")
+        limits.append(f"{counted(broken, 'run')} failed or diverged (section 1).")
     if missing:
-        limits.append(f"{count(missing, 'run')} of the full grid missing (section 1).")
+        limits.append(f"{counted(missing, 'run')} of the full grid missing (section 1).")
     several = {"machines": kept.machines, "versions of the training sources": kept.sources}
     mixed = [f"{len(seen)} {name}" for name, seen in several.items() if len(seen) > 1]
     if mixed:
@@ -61,7 +62,7 @@ def _limits(findings: Findings) -> str:
     return " ".join(limits)
 
 
-def _glance(findings: Findings) -> tuple[str, ...]:
+def _glance(findings: StudyFindings) -> tuple[str, ...]:
     study = findings.study
     tests = {t.method: t for t in findings.to_baseline}
     regret = {r.method: r for r in findings.regrets}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from ....wording import counted, joined
 from .. import family
 from ..figures.family_ratios import family_ratios
 from ..figures.heat_map import heat_map
-from ..findings import Findings
-from ..markdown import code, count, escape, joined, table
-from ..section import Csv, Drawing, Section
+from ..markdown import code, escape, table
+from ..report_section import Csv, Drawing, ReportSection
 from ..statistics.bootstrap import ENOUGH_PROBLEMS, RESAMPLES
 from ..statistics.pairing import FAILED_ERROR, FAILED_FACTOR, problem_ratios
 from ..statistics.ratios import MethodRatio
+from ..study_findings import StudyFindings
 from .overview import interval_text
 
 TITLE = "Error relative to the baseline"
@@ -22,11 +23,11 @@ RULE = (
 )
 
 
-def ratios(findings: Findings) -> Section:
+def ratios(findings: StudyFindings) -> ReportSection:
     """Per family and overall, with intervals."""
     study = findings.study
     if reason := no_comparison(findings):
-        return Section(TITLE, (reason,))
+        return ReportSection(TITLE, (reason,))
     how = (
         f"Geometric mean of the ratio of errors to {code(study.baseline)}, paired by problem and "
         "seed: over seeds, then over problems. Below 1 the method has the lower error. In "
@@ -39,7 +40,7 @@ def ratios(findings: Findings) -> Section:
         for m in study.others
     ]
     titles = [_title(findings, f) for f in shown]
-    return Section(
+    return ReportSection(
         TITLE,
         (
             how,
@@ -53,7 +54,7 @@ def ratios(findings: Findings) -> Section:
     )
 
 
-def no_comparison(findings: Findings) -> str | None:
+def no_comparison(findings: StudyFindings) -> str | None:
     """Why methods cannot be compared with the baseline; ``None`` if they can."""
     study = findings.study
     if not study.has_baseline:
@@ -65,12 +66,12 @@ def no_comparison(findings: Findings) -> str | None:
     return None
 
 
-def _title(findings: Findings, name: str | None) -> str:
+def _title(findings: StudyFindings, name: str | None) -> str:
     title = "all" if name is None else escape(family.title(name))
     return f"{title} ({len(findings.study.members(name))})"
 
 
-def _failed(findings: Findings, method: str) -> str:
+def _failed(findings: StudyFindings, method: str) -> str:
     found = findings.ratio(method)
     if found is None or found.ratio is None:
         return "-"
@@ -78,7 +79,7 @@ def _failed(findings: Findings, method: str) -> str:
     return f"{found.failed} of {found.ratio.pairs}{base}"
 
 
-def _fewer(findings: Findings) -> str:
+def _fewer(findings: StudyFindings) -> str:
     everything = len(findings.study.problems)
     fewer = [
         f"{code(r.method)} {r.ratio.problems if r.ratio else 0}"
@@ -88,7 +89,7 @@ def _fewer(findings: Findings) -> str:
     return f"{', '.join(fewer)}." if fewer else "none."
 
 
-def _drawings(findings: Findings) -> tuple[Drawing, ...]:
+def _drawings(findings: StudyFindings) -> tuple[Drawing, ...]:
     study = findings.study
     base = code(study.baseline)
     return (
@@ -100,7 +101,7 @@ def _drawings(findings: Findings) -> tuple[Drawing, ...]:
         ),
         Drawing(
             "heat_map",
-            f"Ratio of errors to {base} on each of {count(len(study.problems), 'problem')}, "
+            f"Ratio of errors to {base} on each of {counted(len(study.problems), 'problem')}, "
             "geometric mean over seeds. Blue: lower error than the baseline; red: higher. "
             "Colours saturate at a factor of ten; a cross marks a failed or diverged run.",
             heat_map(study),
@@ -108,7 +109,7 @@ def _drawings(findings: Findings) -> tuple[Drawing, ...]:
     )
 
 
-def _ratios_csv(findings: Findings) -> Csv:
+def _ratios_csv(findings: StudyFindings) -> Csv:
     header = ["method", "baseline", "family", "ratio", "low", "high", "problems", "pairs"]
     header += ["failed", "failed_baseline"]
     return Csv("ratios", header, [ratio_row(r) for r in findings.ratios])
@@ -133,7 +134,7 @@ def ratio_row(found: MethodRatio) -> list[object]:
     ]
 
 
-def _logs_csv(findings: Findings) -> Csv:
+def _logs_csv(findings: StudyFindings) -> Csv:
     study = findings.study
     rows = [
         [problem, study.family_of[problem], method, ratio]

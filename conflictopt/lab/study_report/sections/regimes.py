@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ....wording import number, percent
 from ..family import PAPER
 from ..figures.regime_bars import regime_bars
-from ..findings import Findings
-from ..markdown import code, escape, number, percent, table
-from ..section import Csv, Drawing, Section
+from ..markdown import code, escape, table
+from ..report_section import Csv, Drawing, ReportSection
 from ..statistics.regimes import SPLIT, UNDECIDED, GroupRegimes, ProblemRegime, group_regimes
+from ..study_findings import StudyFindings
 
 TITLE = "Regimes"
 STATEMENT = (
@@ -19,12 +20,12 @@ STATEMENT = (
 _WORDS = {"persistent": "persistent conflict", "magnitude": "magnitude imbalance"}
 
 
-def regimes(findings: Findings) -> Section:
+def regimes(findings: StudyFindings) -> ReportSection:
     """Counts per family beside the abstract's statement."""
     study = findings.study
     if not findings.regimes:
         reason = f"Left out: the records have no run of the baseline {code(study.baseline)}."
-        return Section(TITLE, (reason,))
+        return ReportSection(TITLE, (reason,))
     groups = group_regimes(findings.regimes)
     how = (
         f"The diagnosis of the first steps of the {code(study.baseline)} runs: for each problem "
@@ -37,7 +38,7 @@ def regimes(findings: Findings) -> Section:
         "Regimes per group, as diagnosed; in brackets the number of problems.",
         regime_bars(groups),
     )
-    return Section(
+    return ReportSection(
         TITLE,
         (how, STATEMENT, _table(groups), *_sentence(groups), drawing),
         (_csv(findings.regimes),),

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from ..findings import Findings
+from ....wording import percent, times
 from ..label import is_auto
-from ..markdown import code, percent, table, times
-from ..section import Csv, Section
+from ..markdown import code, table
+from ..report_section import Csv, ReportSection
 from ..statistics.regret import CLOSE, WORSE
+from ..study_findings import StudyFindings
 from .performance import no_shared, shared_text
 
 TITLE = "Regret"
 
 
-def regret(findings: Findings) -> Section:
+def regret(findings: StudyFindings) -> ReportSection:
     """Of ``auto`` and of every fixed choice."""
     study = findings.study
     if not study.fixed:
-        return Section(TITLE, ("Left out: the records have no fixed method.",))
+        return ReportSection(TITLE, ("Left out: the records have no fixed method.",))
     if not findings.regrets:
-        return Section(TITLE, (no_shared(findings),))
+        return ReportSection(TITLE, (no_shared(findings),))
     how = (
         "Error over the error of the best fixed method of each problem, known only afterwards "
         "(geometric means over seeds; failed runs count as in section 3). A fixed method is any "
@@ -39,14 +40,14 @@ def regret(findings: Findings) -> Section:
         for r in findings.regrets
     ]
     cells = [[r.method, p, f] for r in findings.regrets for p, f in r.factors.items()]
-    return Section(
+    return ReportSection(
         TITLE,
         (how, table(header, rows, "lrrrlr"), *_auto(findings)),
         (Csv("regret", ["method", "problem", "factor"], cells),),
     )
 
 
-def _auto(findings: Findings) -> list[str]:
+def _auto(findings: StudyFindings) -> list[str]:
     autos = [m for m in findings.study.methods if is_auto(m)]
     if not autos:
         return ["The records have no run of `auto`."]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from ..findings import Findings
-from ..markdown import code, probability, table
-from ..section import Csv, Section
+from ....wording import probability
+from ..markdown import code, table
+from ..report_section import Csv, ReportSection
 from ..statistics.signed_rank import ENOUGH_DIFFERENCES, SignedRank
+from ..study_findings import StudyFindings
 from .ratios import no_comparison
 
 TITLE = "Signed-rank tests"
 
 
-def signed_rank(findings: Findings) -> Section:
+def signed_rank(findings: StudyFindings) -> ReportSection:
     """Every method against the baseline, and against the best fixed method."""
     study, best = findings.study, findings.best_fixed
     how = (
@@ -24,10 +25,10 @@ def signed_rank(findings: Findings) -> Section:
     paragraphs = [how, f"### Against the baseline {code(study.baseline)}"]
     paragraphs.append(no_comparison(findings) or _table(findings.to_baseline))
     paragraphs += _against_best(findings, best)
-    return Section(TITLE, tuple(paragraphs), (_csv(findings),))
+    return ReportSection(TITLE, tuple(paragraphs), (_csv(findings),))
 
 
-def _against_best(findings: Findings, best: str | None) -> list[str]:
+def _against_best(findings: StudyFindings, best: str | None) -> list[str]:
     if best is None:
         why = (
             "Left out: there is no fixed method, or no problem and seed that all methods have run."
@@ -61,7 +62,7 @@ def _table(tests: tuple[SignedRank, ...]) -> str:
     return table(("method", "n", "lower", "higher", "p", "p (Holm)"), rows, "lr")
 
 
-def _csv(findings: Findings) -> Csv:
+def _csv(findings: StudyFindings) -> Csv:
     header = ["method", "against", "problems", "lower", "higher", "p", "p_holm"]
     rows = [
         [t.method, t.against, t.problems, t.lower, t.higher, t.p, t.p_holm]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 
+from ....wording import counted
 from .. import family
-from ..findings import Findings
-from ..markdown import code, count, escape, table
-from ..section import Csv, Section
+from ..markdown import code, escape, table
+from ..report_section import Csv, ReportSection
 from ..statistics.inventory import Inventory, outcome
 from ..statistics.pairing import counted_error
 from ..study import Study
+from ..study_findings import StudyFindings
 
 
-def what_was_run(findings: Findings) -> Section:
+def what_was_run(findings: StudyFindings) -> ReportSection:
     """Problems, methods, settings, circumstances, and what did not end well or is missing."""
     study, kept = findings.study, findings.inventory
     seeds = ", ".join(map(str, study.seeds))
@@ -31,7 +32,7 @@ def what_was_run(findings: Findings) -> Section:
         "### Missing runs",
         _missing(study, kept),
     )
-    return Section("What was run", paragraphs, (_runs_csv(study), _settings_csv(study, kept)))
+    return ReportSection("What was run", paragraphs, (_runs_csv(study), _settings_csv(study, kept)))
 
 
 def _families(study: Study) -> str:
@@ -123,7 +124,7 @@ def _missing(study: Study, kept: Inventory) -> str:
                 for p, s in seeds.items()
             ]
             total = sum(map(len, seeds.values()))
-            lines.append(f"- {code(method)}, {count(total, 'run')}: {', '.join(cells)}")
+            lines.append(f"- {code(method)}, {counted(total, 'run')}: {', '.join(cells)}")
     return (
         "A problem without numbers lacks all seeds; else the seeds in brackets are missing.\n\n"
         + "\n".join(lines)

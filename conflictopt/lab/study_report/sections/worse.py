@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..findings import Findings
+from ....wording import counted, joined, number, times
 from ..label import is_auto
-from ..markdown import code, count, joined, number, table, times
-from ..section import Csv, Section
+from ..markdown import code, table
+from ..report_section import Csv, ReportSection
 from ..statistics.pairing import problem_ratios
 from ..statistics.regret import WORSE
-from ..statistics.worse import Choice, Worse
+from ..statistics.worse import AutoChoice, Worse
+from ..study_findings import StudyFindings
 from .ratios import no_comparison
 from .regimes import pair_text, regime_text
 
@@ -19,11 +20,11 @@ _NAMED = 3
 """Problems named per fixed method; all of them are in the CSV file."""
 
 
-def worse(findings: Findings) -> Section:
+def worse(findings: StudyFindings) -> ReportSection:
     """Problems on which ``auto``, and each method, is worse than the baseline."""
     study = findings.study
     if reason := no_comparison(findings):
-        return Section(TITLE, (reason,))
+        return ReportSection(TITLE, (reason,))
     how = (
         f"Problems on which a method's error is more than {WORSE:g} times that of "
         f"{code(study.baseline)} (geometric mean over seeds; failed runs count as in section 3). "
@@ -38,13 +39,13 @@ def worse(findings: Findings) -> Section:
         paragraphs.append("The records have no run of `auto`.")
     if any(not is_auto(m) for m in study.others):
         paragraphs += ["### Fixed methods", _fixed(findings)]
-    return Section(TITLE, tuple(paragraphs), (_csv(findings.worse),))
+    return ReportSection(TITLE, tuple(paragraphs), (_csv(findings.worse),))
 
 
-def _auto(findings: Findings, method: str) -> list[str]:
+def _auto(findings: StudyFindings, method: str) -> list[str]:
     found = [w for w in findings.worse if w.method == method]
     total = len(problem_ratios(findings.study, method, findings.study.baseline))
-    heading = f"### {code(method)}: {len(found)} of {count(total, 'problem')}"
+    heading = f"### {code(method)}: {len(found)} of {counted(total, 'problem')}"
     if not found:
         return [heading, f"On no problem is it worse than {WORSE:g} times the baseline."]
     rows = [
@@ -62,8 +63,8 @@ def _auto(findings: Findings, method: str) -> list[str]:
     return [heading, table(header, rows, "lrlrll"), _summary(found)]
 
 
-def _choice(choice: Choice, seeds: int) -> str:
-    of = f" ({count(choice.seeds, 'seed')})" if seeds > 1 else ""
+def _choice(choice: AutoChoice, seeds: int) -> str:
+    of = f" ({counted(choice.seeds, 'seed')})" if seeds > 1 else ""
     if choice.fixed is None:
         return f"chose {code(choice.chosen)}{of}; not run as a fixed method"
     return f"chose {code(choice.chosen)}{of}; fixed from the start it gives {times(choice.fixed)}"
@@ -74,15 +75,15 @@ def _summary(found: list[Worse]) -> str:
     known = [f for f in first if f is not None]
     bad = sum(f > WORSE for f in known)
     words = (
-        f"Of these {count(len(found), 'problem')}, {len(known)} have a run of the (most frequent) "
-        f"choice as a fixed method; on {bad} of those it is worse than {WORSE:g} times the "
-        f"baseline as well, on {len(known) - bad} it is not."
+        f"Of these {counted(len(found), 'problem')}, {len(known)} have a run of the (most "
+        f"frequent) choice as a fixed method; on {bad} of those it is worse than {WORSE:g} times "
+        f"the baseline as well, on {len(known) - bad} it is not."
     )
     regimes = Counter(w.regime.regime for w in found)
     return f"{words} By regime: {_counts(regimes)}."
 
 
-def _fixed(findings: Findings) -> str:
+def _fixed(findings: StudyFindings) -> str:
     study = findings.study
     rows = []
     for method in (m for m in study.others if not is_auto(m)):

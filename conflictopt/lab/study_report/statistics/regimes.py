@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from .. import family
-from ..run import Pair, Run
+from ..run import PairConflict, Run
 from ..study import Study
 from .pairing import geometric_mean, mean
 
@@ -35,7 +35,7 @@ class ProblemRegime:
     seeds: int
     agreement: float | None
     norm_ratio: float | None
-    worst: Pair | None
+    worst: PairConflict | None
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,15 @@ def _of_problem(problem: str, runs: tuple[Run, ...]) -> ProblemRegime:
     )
 
 
-def _worst_pair(runs: tuple[Run, ...]) -> Pair | None:
-    seen: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+def _worst_pair(runs: tuple[Run, ...]) -> PairConflict | None:
+    seen: dict[tuple[str, str], list[PairConflict]] = defaultdict(list)
     for run in runs:
         for pair in run.pairs:
             seen[pair.first, pair.second].append(pair)
     means = [
-        Pair(*names, mean([p.conflict_late for p in same]), mean([p.cosine_late for p in same]))
+        PairConflict(
+            *names, mean([p.conflict_late for p in same]), mean([p.cosine_late for p in same])
+        )
         for names, same in seen.items()
     ]
     return min(means, key=lambda p: (p.cosine_late, p.first, p.second), default=None)

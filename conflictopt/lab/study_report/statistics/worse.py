@@ -13,7 +13,7 @@ from .regret import WORSE
 
 
 @dataclass(frozen=True)
-class Choice:
+class AutoChoice:
     """What ``auto`` chose on a problem, and what that gives from the start.
 
     Attributes:
@@ -43,7 +43,7 @@ class Worse:
     ratio: float
     failed: int
     regime: ProblemRegime
-    choices: tuple[Choice, ...]
+    choices: tuple[AutoChoice, ...]
 
 
 def worse_of(study: Study, regimes: tuple[ProblemRegime, ...]) -> tuple[Worse, ...]:
@@ -70,7 +70,7 @@ def worse_of(study: Study, regimes: tuple[ProblemRegime, ...]) -> tuple[Worse, .
 
 def _choices(
     study: Study, problem: str, method: str, ratios: dict[str, dict[str, float]]
-) -> tuple[Choice, ...]:
+) -> tuple[AutoChoice, ...]:
     counts = Counter(r.choice for r in study.of(problem, method) if r.choice is not None)
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Choice(c, n, ratios.get(c, {}).get(problem)) for c, n in order)
+    return tuple(AutoChoice(c, n, ratios.get(c, {}).get(problem)) for c, n in order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .comparison import CONFLICT, Comparison, PairChange
+from ..kernel.comparison import CONFLICT, Comparison, PairChange
 
 SMALL = 0.1
 """Below this share of the squared gradient norms adapters are called minor. Our choice."""

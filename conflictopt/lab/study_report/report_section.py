@@ -34,7 +34,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, eq=False)
-class Section:
+class ReportSection:
     """A section.
 
     Attributes:

@@ -13,7 +13,7 @@ from .inventory import outcome
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """Median and range over seeds; all ``None`` without a value."""
 
     median: float | None
@@ -33,17 +33,17 @@ class ErrorCell:
             there is one method only.
     """
 
-    error: Spread
+    error: SeedSpread
     endings: Counter[str]
     best: bool
 
 
-def spread(values: Sequence[float | None]) -> Spread:
+def spread(values: Sequence[float | None]) -> SeedSpread:
     """Median and range of the values that are there."""
     found = [v for v in values if v is not None]
     if not found:
-        return Spread(None, None, None, 0)
-    return Spread(statistics.median(found), min(found), max(found), len(found))
+        return SeedSpread(None, None, None, 0)
+    return SeedSpread(statistics.median(found), min(found), max(found), len(found))
 
 
 def error_cells(study: Study, problem: str) -> dict[str, ErrorCell]:
@@ -63,7 +63,7 @@ def error_cells(study: Study, problem: str) -> dict[str, ErrorCell]:
     }
 
 
-def unknown_spreads(runs: Sequence[Run]) -> dict[str, Spread]:
+def unknown_spreads(runs: Sequence[Run]) -> dict[str, SeedSpread]:
     """Relative error of each unknown over seeds, of finished runs."""
     names = sorted({name for run in runs for name in run.unknowns})
     return {

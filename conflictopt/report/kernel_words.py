@@ -1,21 +1,18 @@
-"""Kernels and their comparison for a terminal."""
+"""Kernels and their comparison in words and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
-from rich import box
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from .comparison import Comparison
-from .meaning import meaning
-from .spectrum import Array
-from .tangent import TangentKernel
+from ..kernel.comparison import Comparison
+from ..kernel.spectrum import Array
+from ..kernel.tangent import TangentKernel
+from ..wording import NOTHING, percent
+from .kernel_meaning import meaning
+from .parts import Part, Passage, ReportTable
 
 _KINDS = {
     "exact": "exact",
@@ -45,46 +42,52 @@ _CHANGES = (
 )
 
 
-def kernel_text(kernel: TangentKernel, title: str = "Tangent kernel") -> Iterator[RenderableType]:
+def kernel_parts(kernel: TangentKernel, title: str = "Tangent kernel") -> Iterator[Part]:
     """What to print of one kernel: the losses, their pairs, the blocks."""
-    yield Text(f"{title} ({_KINDS[kernel.kind]})", style="bold")
+    yield Passage(f"({_KINDS[kernel.kind]})", title)
     yield _loss_table(kernel)
-    yield Text(_LOSSES + (_DIRECTIONS if kernel.matrices is not None else ""), style="dim")
     if len(kernel.names) > 1:
-        yield _pair_table(kernel)
-        yield Text(_PAIRS, style="dim")
-    yield _block_table(kernel)
-    yield Text(_BLOCKS, style="dim")
+        rows = tuple(pair_rows(kernel))
+        yield ReportTable("Pairs of losses", ("pair", *PAIR_HEADINGS), rows, _PAIRS, PAIR_WORDS)
+    rows = tuple(block_rows(kernel))
+    yield ReportTable("Blocks of parameters", ("block", *kernel.names), rows, _BLOCKS)
 
 
-def comparison_text(comparison: Comparison) -> Iterator[RenderableType]:
+def comparison_parts(comparison: Comparison) -> Iterator[Part]:
     """What to print of a comparison: the pairs before and after, and what that means."""
-    yield Text("What the adapters change", style="bold")
+    yield Passage("", "What the adapters change")
     if comparison.pairs:
         yield _change_table(comparison)
-        yield Text(_CHANGES, style="dim")
     for sentence in meaning(comparison):
-        yield Text(f"- {sentence}")
+        yield Passage(f"- {sentence}")
 
 
-def _loss_table(kernel: TangentKernel) -> Table:
+def _loss_table(kernel: TangentKernel) -> ReportTable:
     spectra = kernel.matrices is not None
-    table = _table("Losses")
-    table.add_column("loss", no_wrap=True)
-    for heading in ("value", "residuals", "rate", "trace", *(("directions",) if spectra else ())):
-        table.add_column(heading, justify="right", no_wrap=True)
     gradients, traces = kernel.gramian().diagonal(), kernel.trace()
+    rows = []
     for k, name in enumerate(kernel.names):
         rate = gradients[k] / kernel.losses[k] if kernel.losses[k] else 0.0
-        cells = [f"{kernel.losses[k]:.3g}", str(kernel.sizes[k]), f"{rate:.3g}"]
+        cells = [name, f"{kernel.losses[k]:.3g}", str(kernel.sizes[k]), f"{rate:.3g}"]
         cells.append(f"{traces[k]:.3g}")
         if spectra:
             cells.append(f"{kernel.spectrum(name).effective_rank:.1f}")
-        table.add_row(escape(name), *cells)
-    return table
+        rows.append(tuple(cells))
+    headings = (
+        "loss",
+        "value",
+        "residuals",
+        "rate",
+        "trace",
+        *(("directions",) if spectra else ()),
+    )
+    note = _LOSSES + (_DIRECTIONS if spectra else "")
+    return ReportTable("Losses", headings, tuple(rows), note)
 
 
 PAIR_HEADINGS = ("coupling", "mostly through", "cosine", "mostly through")
+PAIR_WORDS = (0, 2, 4)
+"""Columns of words among the names of a pair and these."""
 
 
 def pair_rows(kernel: TangentKernel) -> list[tuple[str, ...]]:
@@ -96,9 +99,9 @@ def pair_rows(kernel: TangentKernel) -> list[tuple[str, ...]]:
         (
             f"{kernel.names[k]} / {kernel.names[j]}",
             f"{coupling[k, j]:.2f}",
-            _largest(kernel.blocks, shares[:, k, j], "{:.0%}"),
+            _largest(kernel.blocks, shares[:, k, j], percent),
             f"{cosine[k, j]:+.2f}",
-            _largest(kernel.blocks, parts[:, k, j], "{:+.2f}"),
+            _largest(kernel.blocks, parts[:, k, j], "{:+.2f}".format),
         )
         for k, j in combinations(range(len(kernel.names)), 2)
     ]
@@ -118,54 +121,29 @@ def block_rows(kernel: TangentKernel) -> list[tuple[str, ...]]:
     return rows
 
 
-def _pair_table(kernel: TangentKernel) -> Table:
-    table = _table("Pairs of losses")
-    table.add_column("pair", no_wrap=True)
-    for heading, justify in zip(PAIR_HEADINGS, ("right", "left", "right", "left"), strict=True):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for row in pair_rows(kernel):
-        table.add_row(*map(escape, row))
-    return table
-
-
-def _block_table(kernel: TangentKernel) -> Table:
-    table = _table("Blocks of parameters")
-    table.add_column("block", no_wrap=True)
-    for name in kernel.names:
-        table.add_column(escape(name), justify="right", no_wrap=True)
-    for row in block_rows(kernel):
-        table.add_row(*map(escape, row))
-    return table
-
-
-def _largest(blocks: Sequence[str], parts: Array, form: str) -> str:
+def _largest(blocks: Sequence[str], parts: Array, form: Callable[[float], str]) -> str:
     """The block that contributes most, with what; a dash where none does."""
     if not np.nan_to_num(parts).any():
-        return "-"
+        return NOTHING
     b = int(np.nanargmax(np.abs(parts)))
-    return f"{blocks[b]} ({form.format(parts[b])})"
+    return f"{blocks[b]} ({form(float(parts[b]))})"
 
 
-def _change_table(comparison: Comparison) -> Table:
-    table = _table("Pairs of losses, before > after")
-    table.add_column("pair", no_wrap=True)
-    for heading in ("coupling", "in adapters", "cosine", "from adapters", "exclusive"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for p in comparison.pairs:
-        table.add_row(
-            escape(f"{p.first} / {p.second}"),
+def _change_table(comparison: Comparison) -> ReportTable:
+    rows = tuple(
+        (
+            f"{p.first} / {p.second}",
             f"{p.coupling_before:.2f} > {p.coupling:.2f}",
             f"{p.coupling_adapters:.2f}",
             f"{p.cosine_before:+.2f} > {p.cosine:+.2f}",
             f"{p.from_adapters:+.3f}",
             f"{p.on_first:+.2f} | {p.on_second:+.2f}",
         )
-    return table
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        for p in comparison.pairs
+    )
+    headings = ("pair", "coupling", "in adapters", "cosine", "from adapters", "exclusive")
+    return ReportTable("Pairs of losses, before > after", headings, rows, _CHANGES)
 
 
 def _share(part: float, whole: float) -> str:
-    return f"{part / whole:4.0%}" if whole else "  -"
+    return f"{percent(part / whole) if whole else NOTHING:>4}"

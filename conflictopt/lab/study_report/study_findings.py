@@ -18,7 +18,7 @@ from .study import Study
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class StudyFindings:
     """The statistics of a study; empty where it lacks what they need.
 
     Attributes:
@@ -48,12 +48,12 @@ class Findings:
         return next((r for r in self.ratios if (r.method, r.family) == wanted), None)
 
 
-def findings_of(study: Study, rng_seed: int) -> Findings:
+def findings_of(study: Study, rng_seed: int) -> StudyFindings:
     """Compute all statistics."""
     shared = shared_of(study)
     best = best_fixed(study, shared)
     regimes = problem_regimes(study)
-    return Findings(
+    return StudyFindings(
         study,
         rng_seed,
         inventory_of(study),
