@@ -107,7 +107,7 @@ def test_it_needs_a_model_and_names_for_them(loops):
 def test_where_no_adapters_go_the_rest_is_applied(loops):
     made = loops.Loop("sum").run(1)
     with pytest.warns(ConflictOptWarning, match="no adapters go with this network"):
-        done = BOTH.apply(made.opt, torch.nn.Linear(1, 1))
+        done = BOTH.apply(made.opt, made.net[:1])
     assert (done.kind, made.opt.aggregator) == ("reweighting", make("ntk"))
 
 
