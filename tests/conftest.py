@@ -28,10 +28,8 @@ def papers_rule(monkeypatch):
 @pytest.fixture
 def passes(monkeypatch):
     """How many backward passes there were since it was asked before."""
-    seen, run = [], graphs._engine_run_backward
-    monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (seen.append(1), run(*a, **k))[1]
-    )
+    seen, run = [], graphs.run_backward
+    monkeypatch.setattr(graphs, "run_backward", lambda *a, **k: (seen.append(1), run(*a, **k))[1])
 
     def taken():
         count = len(seen)

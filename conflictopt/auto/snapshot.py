@@ -32,7 +32,9 @@ class Snapshot:
         self._optimizer, self._net, self._schedule = optimizer, net, schedule
         self._adapted = attached(net) is not None
         self._tensors = [(t, t.detach().clone(), _copy(t.grad)) for t in self._held()]
-        self._buffers = [(m, dict(m._buffers), m.training) for m in net.modules()]
+        self._buffers = [
+            (m, dict(m.named_buffers(recurse=False)), m.training) for m in net.modules()
+        ]
         inner = optimizer.inner
         self._groups = [(g, {**g, "params": list(g["params"])}) for g in inner.param_groups]
         self._state = {p: copy.deepcopy(s) for p, s in inner.state.items()}
@@ -57,7 +59,8 @@ class Snapshot:
                 tensor.copy_(value)
                 tensor.grad = _copy(gradient)
         for module, buffers, training in self._buffers:
-            module._buffers.update(buffers)
+            for name, buffer in buffers.items():
+                setattr(module, name, buffer)
             module.training = training
         self._restore_inner()
         vars(self._optimizer).update({k: copy.copy(v) for k, v in self._wrapper.items()})

@@ -37,9 +37,9 @@ def adam(net, method="sum"):
 @pytest.fixture
 def passes(monkeypatch):
     """Backward passes so far: one each, a vectorised one ``"all"``."""
-    seen, one, many = [], graphs._engine_run_backward, engines.all_at_once
+    seen, one, many = [], graphs.run_backward, engines.all_at_once
     monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (seen.append("one"), one(*a, **k))[1]
+        graphs, "run_backward", lambda *a, **k: (seen.append("one"), one(*a, **k))[1]
     )
     monkeypatch.setattr(engines, "all_at_once", many)
 
