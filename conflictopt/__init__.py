@@ -20,6 +20,7 @@ from .core.errors import (
     LineSearchError,
     LossError,
     MethodError,
+    MissingExtraError,
     NonFiniteError,
 )
 from .core.losses import Losses
@@ -54,6 +55,7 @@ __all__ = [
     "LossError",
     "Losses",
     "MethodError",
+    "MissingExtraError",
     "MultiLossOptimizer",
     "Needs",
     "NonFiniteError",

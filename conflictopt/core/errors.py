@@ -29,5 +29,9 @@ class CheckpointError(ConflictOptError, ValueError):
     """A checkpoint does not fit the optimizer, the method or the losses it is loaded into."""
 
 
+class MissingExtraError(ConflictOptError, ImportError):
+    """What was asked for needs packages of an extra that is not installed."""
+
+
 class ConflictOptWarning(UserWarning):
     """A bound acted or a fallback was taken: training goes on, and ``reports`` counts it."""

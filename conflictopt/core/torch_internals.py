@@ -179,6 +179,8 @@ def heeds_mark() -> bool:
             return None
 
     mark_as_hooked(Marked.step)
-    own = Marked.step
-    Marked([torch.zeros(1, device="cpu")], {})
+    own, probe = Marked.step, Marked.__new__(Marked)
+    probe.defaults = {}
+    # not __init__, which imports torch's compiler
+    probe.__setstate__({})
     return Marked.step is own

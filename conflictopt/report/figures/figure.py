@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.extras import require
 from ...diagnosis.diagnosis import Diagnosis
 from ..glossary import counted
 from ..verdict import headline
@@ -92,6 +93,7 @@ def _layers(figure: Any, diagnosis: Diagnosis) -> None:
 
 
 def _figure(height: float) -> Figure:
+    require("report", "matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
