@@ -55,7 +55,8 @@ def test_docstring_example_runs(name):
 
 def test_every_method_file_is_registered_and_the_reverse():
     package = Path(conflictopt.__file__).parent
-    files = {f"{d}.{p.stem}" for d in FOLDERS for p in (package / d).glob("[!_]*.py")}
+    methods = package / "methods"
+    files = {f"{d}.{p.stem}" for d in FOLDERS for p in (methods / d).glob("[!_]*.py")}
     assert {target.partition(":")[0] for target in METHODS.values()} == files
 
 

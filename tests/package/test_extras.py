@@ -98,7 +98,7 @@ from conflictopt.lab.runs.tasks import Task
 from conflictopt.lab.study_report import write_report
 
 if __name__ == "__main__":
-    problem = next(p for p in load_suite() if p.id == "heat_1d")
+    problem = load_suite()["heat_1d"]
     tasks = [Task(problem, MethodExpression.parse(m), 0, BUDGETS["smoke"]) for m in ("none", "ntk")]
     run_study(tasks, Path("records"), workers=1)
     print(write_report(load(Path("records")), "study"))
