@@ -11,9 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: .venv/installed
 	$(BIN)/conflictopt run examples/burgers.py --method auto --against none
 
-# The tests without those marked slow: minutes on two cores.
+# The tests without those marked slow, with few examples of each property: minutes on two cores.
+QUICK := -m 'not slow' --hypothesis-profile=quick
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 $(QUICK)
 
 # Every test, as CI runs them.
 test-all: .venv/installed
@@ -30,13 +31,12 @@ test-deepxde: .venv/installed
 # The library on the oldest releases that it allows (.ci/oldest.txt). Not in CI: torch of that age
 # comes with CUDA alone, several GB.
 OLDEST_PYTHON ?= python3.10
+OLDEST_TESTS := $(addprefix tests/,core optim methods adapters diagnosis selection)
 test-oldest:
 	$(OLDEST_PYTHON) -m venv build/oldest
 	PIP_CONSTRAINT= build/oldest/bin/python -m pip install --quiet -r .ci/oldest.txt
 	PIP_CONSTRAINT= build/oldest/bin/python -m pip install --quiet --no-deps --editable .
-	build/oldest/bin/python -m pytest -q -n 2 -m 'not slow' $(OLDEST_TESTS)
-
-OLDEST_TESTS := $(addprefix tests/,core optim methods adapters diagnosis selection)
+	build/oldest/bin/python -m pytest -q -n 2 $(QUICK) $(OLDEST_TESTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import settings
 
 from conflictopt.core import graphs
 from conflictopt.selection import rule
 from conflictopt.selection.plan_template import PlanTemplate
 from conflictopt.selection.rule import Rule
+
+# The same examples every time. 'make test' takes few of them (--hypothesis-profile=quick).
+settings.register_profile("thorough", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("quick", max_examples=5, deadline=None, derandomize=True)
+settings.load_profile("thorough")
+
+GRID = 5
+"""Of a test marked grid, one combination in so many is quick; prime to the lengths of its axes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All but a spread of a grid's combinations are slow."""
+    seen = Counter()
+    for item in items:
+        if item.get_closest_marker("grid") is not None:
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % GRID:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
 
 
 @pytest.fixture

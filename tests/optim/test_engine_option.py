@@ -149,6 +149,7 @@ def test_accumulated_batches(pinn, engine):
 @both
 @pytest.mark.parametrize("form", ["mapping", "tensor"])
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "m_config"])
+@pytest.mark.grid
 def test_graphs_are_used_up_by_a_step(pinn, engine, form, name):
     net = pinn.net()
     method = make(name, **METHODS[name])

@@ -142,7 +142,9 @@ def test_what_needs_an_extra_says_which(closed):
     good(closed("", REFUSED), "refused")
 
 
-@pytest.mark.parametrize("extra", ["", "report", "deepxde", "lab"])
+@pytest.mark.parametrize(
+    "extra", ["", *(pytest.param(e, marks=pytest.mark.slow) for e in ("report", "deepxde", "lab"))]
+)
 def test_the_command_without_its_extra_says_so(closed, extra):
     done = closed(extra, COMMAND, "methods")
     assert done.returncode == 2
@@ -152,6 +154,7 @@ def test_the_command_without_its_extra_says_so(closed, extra):
     assert "pip install 'conflictopt[cli]'" in line
 
 
+@pytest.mark.slow
 def test_the_report_alone(closed, tmp_path):
     code = DIAGNOSED + 'diagnosis.to_html("page.html")\nprint(diagnosis.plot("profile.png"))'
     good(closed("report", code), "profile.png")
@@ -167,10 +170,12 @@ def test_the_report_alone(closed, tmp_path):
         ("torchjd", FOREIGN, "('a', 'b')"),
     ],
 )
+@pytest.mark.slow
 def test_an_extra_alone(closed, extra, code, said):
     good(closed(extra, code), said)
 
 
+@pytest.mark.slow
 def test_the_command_with_its_extra(closed, tmp_path):
     good(closed("cli", COMMAND, "methods"), "pcgrad")
     good(closed("cli", COMMAND, "suite", "list"), "heat_1d")
