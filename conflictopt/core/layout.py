@@ -167,7 +167,7 @@ class ParameterLayout:
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views of a flat ``[P]`` gradient in the parameters' shapes."""
-        return unflatten(flat, self.params)
+        return unflatten(flat, self.params, self.sizes)
 
 
 class LayoutCache:

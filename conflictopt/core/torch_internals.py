@@ -72,10 +72,17 @@ def run_backward(
     return found
 
 
-def unflatten(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Views of a flat vector in the shapes of other tensors; publicly in a loop over them."""
-    if _unflatten is None:
-        parts = torch.split(flat, [t.numel() for t in like])
+def unflatten(flat: Tensor, like: Sequence[Tensor], sizes: list[int]) -> list[Tensor]:
+    """Views of a flat vector in the shapes of other tensors; publicly in a loop over them.
+
+    Args:
+        flat: the vector.
+        like: tensors of the shapes.
+        sizes: their numbers of entries. The private function of torch 2.5 gives empty tensors
+            another shape.
+    """
+    if _unflatten is None or 0 in sizes:
+        parts = torch.split(flat, sizes)
         return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]
     return list(_unflatten(flat, like))
 

@@ -80,7 +80,7 @@ def test_each_public_function_alone(public):
         loss.backward()
 
     flat = torch.arange(5.0)
-    first, second = torch_internals.unflatten(flat, [torch.empty(2, 2), torch.empty(())])
+    first, second = torch_internals.unflatten(flat, [torch.empty(2, 2), torch.empty(())], [4, 1])
     assert (first.tolist(), second.item()) == ([[0, 1], [2, 3]], 4)
     torch_internals.zero_all([first])
     assert flat.tolist() == [0, 0, 0, 0, 4]
