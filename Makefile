@@ -4,14 +4,20 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-deepxde lint notebooks notebooks-small docs evidence evidence-runs \
+.PHONY: demo test test-all test-deepxde test-oldest lint stale hooks notebooks notebooks-small docs evidence evidence-runs \
   bench bench-full bench-suite ablation regimes clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
 	$(BIN)/conflictopt run examples/burgers.py --method auto --against none
 
+# The tests without those marked slow, with few examples of each property: minutes on two cores.
+QUICK := -m 'not slow' --hypothesis-profile=quick
 test: .venv/installed
+	$(BIN)/python -m pytest -q -n 2 $(QUICK)
+
+# Every test, as CI runs them.
+test-all: .venv/installed
 	$(BIN)/python -m pytest -q -n 2
 
 # The integration on the older DeepXDE releases it supports (constraints.txt has the newest).
@@ -22,11 +28,30 @@ test-deepxde: .venv/installed
 	  PYTHONPATH=build/deepxde-$$v $(BIN)/python -m pytest -q tests/integrations || exit 1; \
 	done
 
+# The library on the oldest releases that it allows (.ci/oldest.txt). Not in CI: torch of that age
+# comes with CUDA alone, several GB.
+OLDEST_PYTHON ?= python3.10
+OLDEST_TESTS := $(addprefix tests/,core optim methods adapters diagnosis selection)
+test-oldest:
+	$(OLDEST_PYTHON) -m venv build/oldest
+	PIP_CONSTRAINT= build/oldest/bin/python -m pip install --quiet -r .ci/oldest.txt
+	PIP_CONSTRAINT= build/oldest/bin/python -m pip install --quiet --no-deps --editable .
+	build/oldest/bin/python -m pytest -q -n 2 $(QUICK) $(OLDEST_TESTS)
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/python .ci/import_cycles.py
+
+# Whether the sections that are made from the code say what the code says ('make docs' writes them).
+stale: .venv/installed
+	$(BIN)/python -m pytest -q -n 0 tests/package/test_docs.py
+
+# Have git run linters and that check before a commit.
+hooks: .venv/installed
+	$(BIN)/pre-commit install
 
 # The notebooks with their full budgets, outputs written in place: about half an hour.
 notebooks: .venv/installed

@@ -21,6 +21,7 @@ from .core.errors import (
     LineSearchError,
     LossError,
     MethodError,
+    MissingExtraError,
     NonFiniteError,
 )
 from .core.losses import Losses
@@ -56,6 +57,7 @@ __all__ = [
     "LossError",
     "Losses",
     "MethodError",
+    "MissingExtraError",
     "MultiLossOptimizer",
     "Needs",
     "NonFiniteError",

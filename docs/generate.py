@@ -71,12 +71,13 @@ def full(rows: Sequence[dict[str, Any]]) -> str:
 def added(_: Sequence[dict[str, Any]]) -> str:
     """The diff that added a method: its file and its line of the registry."""
     target = METHODS[EXAMPLE]
-    path = "conflictopt/" + target.partition(":")[0].replace(".", "/") + ".py"
+    path = "conflictopt/methods/" + target.partition(":")[0].replace(".", "/") + ".py"
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     names = list(METHODS)
     i = names.index(EXAMPLE)
     around = [f'    "{n}": "{METHODS[n]}",' for n in names[i - 1 : i + 2]]
-    diff = ["--- a/conflictopt/registry.py", "+++ b/conflictopt/registry.py", "@@ METHODS @@"]
+    registry = "conflictopt/methods/registry.py"
+    diff = [f"--- a/{registry}", f"+++ b/{registry}", "@@ METHODS @@"]
     diff += [f" {around[0]}", f"+{around[1]}", f" {around[2]}"]
     diff += ["--- /dev/null", f"+++ b/{path}", f"@@ -0,0 +1,{len(lines)} @@"]
     return "\n".join(["```diff", *diff, *(f"+{line}" for line in lines), "```"])

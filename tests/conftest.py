@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from conflictopt import Profile
 from conflictopt.core import graphs
 from conflictopt.selection import rule
 from conflictopt.selection.plan_template import PlanTemplate
 from conflictopt.selection.rule import Rule
+
+# The same examples every time. 'make test' takes few of them (--hypothesis-profile=quick).
+settings.register_profile("thorough", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("quick", max_examples=5, deadline=None, derandomize=True)
+settings.load_profile("thorough")
+
+GRID = 5
+"""Of a test marked grid, one combination in so many is quick; prime to the lengths of its axes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """All but a spread of a grid's combinations are slow."""
+    seen = Counter()
+    for item in items:
+        if item.get_closest_marker("grid") is not None:
+            name = item.nodeid.partition("[")[0]
+            if seen[name] % GRID:
+                item.add_marker(pytest.mark.slow)
+            seen[name] += 1
 
 
 @pytest.fixture
@@ -30,10 +53,8 @@ def papers_rule(monkeypatch):
 @pytest.fixture
 def passes(monkeypatch):
     """How many backward passes there were since it was asked before."""
-    seen, run = [], graphs._engine_run_backward
-    monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (seen.append(1), run(*a, **k))[1]
-    )
+    seen, run = [], graphs.run_backward
+    monkeypatch.setattr(graphs, "run_backward", lambda *a, **k: (seen.append(1), run(*a, **k))[1])
 
     def taken():
         count = len(seen)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..core.errors import LayoutError
 from ..core.layout import ADAPTER
+from ..core.torch_internals import forward_hooks
 from .bank import AdapterBank
 from .design import AdapterDesign
 from .placement import places
@@ -136,7 +137,7 @@ def detach(module: nn.Module) -> None:
     if not found:
         raise LayoutError("this module has no adapters to detach.")
     for _, layer in found:
-        for hooks in (layer._forward_pre_hooks, layer._forward_hooks):
+        for hooks in forward_hooks(layer):
             for key in [k for k, hook in hooks.items() if hook in (_before, _beside)]:
                 del hooks[key]
         delattr(layer, ATTRIBUTE)

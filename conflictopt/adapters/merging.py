@@ -45,7 +45,7 @@ def merge(module: nn.Module) -> None:
 
 
 def _check_own(module: nn.Module, name: str) -> None:
-    weight = module.get_submodule(name)._parameters.get("weight")
+    weight = dict(module.get_submodule(name).named_parameters(recurse=False)).get("weight")
     uses = sum(p is weight for _, p in module.named_parameters(remove_duplicate=False))
     if weight is not None and uses == 1:
         return

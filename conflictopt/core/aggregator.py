@@ -37,6 +37,11 @@ class Needs(enum.Flag):
     ROWS = enum.auto()
     RESIDUALS = enum.auto()
 
+    @property
+    def words(self) -> list[str]:
+        """Each of them, in small letters; Python 3.10 does not iterate over a flag."""
+        return [str(need.name).lower() for need in Needs if need in self]
+
 
 READS_RESIDUALS = Needs.RESIDUALS | Needs.POINTS
 """What a method may need that only the residuals behind the losses have."""

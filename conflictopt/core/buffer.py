@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .layout import ParameterLayout
+from .torch_internals import copy_all, zero_all
 
 
 class RowBuffer:
@@ -45,7 +46,7 @@ class RowBuffer:
         self.touched[k] = self._all
         if len(given) < len(views):
             self.touched[k] = touched = [g is not None for g in grads]
-            torch._foreach_zero_([v for v, t in zip(views, touched, strict=True) if not t])
+            zero_all([v for v, t in zip(views, touched, strict=True) if not t])
             views = [v for v, t in zip(views, touched, strict=True) if t]
         if given:
-            torch._foreach_copy_(views, given)
+            copy_all(views, given)

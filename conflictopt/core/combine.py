@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from .gradients import GradientSource
 from .graphs import backward
 from .layout import ParameterLayout
 from .losses import Losses
+from .torch_internals import all_finite
 
 
 def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -
     if fixed is not None:
         flat += fixed
     # a sum is quicker than a look at each, and infinite or NaN if one of them is
-    if source.finite and not math.isfinite(flat.sum().item()) and not _all_finite([flat]):
+    if source.finite and not math.isfinite(flat.sum().item()) and not all_finite([flat]):
         if source.has_rows:
             source.check()
         _refuse(source.objective.names)
@@ -139,21 +139,8 @@ def check_grads(layout: ParameterLayout, names: Sequence[str]) -> None:
         NonFiniteError: some gradient is infinite or NaN.
     """
     grads = [p.grad for p in layout.params if p.grad is not None]
-    if grads and not _all_finite(grads):
+    if grads and not all_finite(grads):
         _refuse(names)
-
-
-def _all_finite(grads: list[Tensor]) -> bool:
-    """What torch's gradient scaler asks, with a scale of 1: one pass, no temporaries."""
-    device = grads[0].device
-    found = torch.zeros(1, dtype=torch.float32, device=device)
-    torch._amp_foreach_non_finite_check_and_unscale_(grads, found, _one(device))
-    return found.item() == 0
-
-
-@lru_cache
-def _one(device: torch.device) -> Tensor:
-    return torch.ones(1, dtype=torch.float32, device=device)
 
 
 def _refuse(names: Sequence[str]) -> None:

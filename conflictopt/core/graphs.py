@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
-from torch.autograd.graph import Node, _engine_run_backward
+from torch.autograd.graph import Node
+
+from .torch_internals import run_backward
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -60,27 +61,13 @@ def retain(graphs: Mapping[Key, set[Any]]) -> list[tuple[Key, bool]]:
 def gradient(
     loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool
 ) -> tuple[Tensor | None, ...]:
-    """``torch.autograd.grad(loss, params, allow_unused=True)`` of one scalar.
-
-    It calls what that calls, past the tests for all the forms that its arguments may have, which
-    take a percent of a small step for every loss.
-    """
-    found: tuple[Tensor | None, ...] = _run(loss, params, retain_graph, accumulate_grad=False)
-    return found
+    """``torch.autograd.grad(loss, params, allow_unused=True)`` of one scalar."""
+    return run_backward(loss, params, retain_graph, accumulate=False)
 
 
 def backward(loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool = False) -> None:
-    """``torch.autograd.backward(loss, inputs=params)`` of one scalar; see ``gradient``."""
-    _run(loss, params, retain_graph, accumulate_grad=True)
-
-
-def _run(
-    loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool, accumulate_grad: bool
-) -> Any:
-    seed = (torch.ones_like(loss),)
-    return _engine_run_backward(
-        (loss,), seed, retain_graph, False, params, True, accumulate_grad=accumulate_grad
-    )
+    """``torch.autograd.backward(loss, inputs=params)`` of one scalar."""
+    run_backward(loss, params, retain_graph, accumulate=True)
 
 
 def reached(loss: Tensor, params: Iterable[Tensor]) -> list[bool]:

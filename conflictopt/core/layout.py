@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._utils import _unflatten_dense_tensors
 
 from .errors import LayoutError
+from .torch_internals import unflatten
 
 NETWORK = "network"
 PHYSICS = "physics"
@@ -167,7 +167,7 @@ class ParameterLayout:
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views of a flat ``[P]`` gradient in the parameters' shapes."""
-        return list(_unflatten_dense_tensors(flat, self.params))  # type: ignore[no-untyped-call]
+        return unflatten(flat, self.params, self.sizes)
 
 
 class LayoutCache:

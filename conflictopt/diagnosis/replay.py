@@ -83,8 +83,7 @@ def _unreplayable(aggregator: Aggregator, profile: Profile | None = None) -> str
     """Why a method cannot be replayed (along this profile); ``None`` if it can."""
     more = aggregator.needs & ~_KEPT
     if more:
-        listed = ", ".join(n.name.lower() for n in more if n.name)
-        return f"it reads {listed}, and a profile keeps losses, norms and Gramians"
+        return f"it reads {', '.join(more.words)}, and a profile keeps losses, norms and Gramians"
     if not aggregator.linear:
         return "its update is not a combination of the gradients"
     if any(isinstance(m, Routing) for m in members(aggregator)):

@@ -158,7 +158,7 @@ def describe() -> list[dict[str, Any]]:
                 "family": cls.family,
                 "summary": (cls.__doc__ or "").strip().splitlines()[0],
                 "source": cls.source,
-                "needs": [n.name.lower() for n in cls.needs if n.name],
+                "needs": cls.needs.words,
                 "passes": cls.passes,
                 "claim": cls.claim,
                 "options": {

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..core.aggregator import Aggregator, members
 from ..core.errors import LineSearchError
 from ..core.layout import ParameterLayout
+from ..core.torch_internals import forget_size
 
 
 def searches_lines(optimizer: torch.optim.Optimizer) -> bool:
@@ -81,9 +82,9 @@ def restart_curvature(optimizer: torch.optim.Optimizer) -> None:
 
 def fit_parameters(optimizer: torch.optim.Optimizer) -> None:
     """Fit L-BFGS to parameters that were appended after it had stepped, and restart it."""
-    if not searches_lines(optimizer):
+    if not isinstance(optimizer, torch.optim.LBFGS):
         return
-    optimizer._numel_cache = None  # type: ignore[attr-defined]
+    forget_size(optimizer)
     total = sum(p.numel() for g in optimizer.param_groups for p in g["params"])
     for state in optimizer.state.values():
         for key in ("d", "prev_flat_grad"):

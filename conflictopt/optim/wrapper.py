@@ -9,19 +9,23 @@ from typing import Any
 
 import torch
 
+from ..core.torch_internals import heeds_mark, mark_as_hooked, optimizer_hooks
+
 
 def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     """Run the step hooks registered on a wrapper around its ``step``.
 
     torch does this for every optimizer class, inside a profiler region. The wrapped optimizer has
     both already, and a second region takes a percent of a small step. Hooks for all optimizers
-    run once, around the wrapped optimizer's step.
+    run once, around the wrapped optimizer's step. Where torch cannot be told so, its way is kept.
     """
+    if not heeds_mark():
+        return step
 
     @wraps(step)
     def run(*args: Any, **kwargs: Any) -> Any:
         self = args[0]
-        for before in self._optimizer_step_pre_hooks.values():
+        for before in optimizer_hooks(self, "step_pre").values():
             changed = before(self, args, kwargs)
             if changed is not None:
                 if not isinstance(changed, tuple) or len(changed) != 2:
@@ -31,12 +35,11 @@ def with_step_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
                     )
                 args, kwargs = changed
         result = step(*args, **kwargs)
-        for after in self._optimizer_step_post_hooks.values():
+        for after in optimizer_hooks(self, "step_post").values():
             after(self, args, kwargs)
         return result
 
-    # torch's mark of a step that runs its hooks
-    run.hooked = True  # type: ignore[attr-defined]
+    mark_as_hooked(run)
     return run
 
 
@@ -107,10 +110,10 @@ class OptimizerWrapper(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """The wrapped optimizer's ``state_dict`` with the wrapper's additions."""
-        for pre in self._optimizer_state_dict_pre_hooks.values():
+        for pre in optimizer_hooks(self, "state_dict_pre").values():
             pre(self)
         result = self._save()
-        for post in self._optimizer_state_dict_post_hooks.values():
+        for post in optimizer_hooks(self, "state_dict_post").values():
             replaced = post(self, result)
             result = replaced if replaced is not None else result
         return result
@@ -123,9 +126,9 @@ class OptimizerWrapper(torch.optim.Optimizer):
             ValueError: the wrapped optimizer refuses its part; nothing was loaded.
         """
         given = dict(state_dict)
-        for pre in self._optimizer_load_state_dict_pre_hooks.values():
+        for pre in optimizer_hooks(self, "load_state_dict_pre").values():
             replaced = pre(self, given)
             given = dict(replaced) if replaced is not None else given
         self._load(given)
-        for post in self._optimizer_load_state_dict_post_hooks.values():
+        for post in optimizer_hooks(self, "load_state_dict_post").values():
             post(self)

@@ -9,11 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from conflictopt.core.extras import require
+
 if TYPE_CHECKING:
     from .patch_errors import PatchError
     from .patch_model import patch, unpatch
     from .patched_model import Patch
     from .problems.problem import ProblemModel, model_of
+
+require("deepxde", "deepxde")
 
 __all__ = ["Patch", "PatchError", "ProblemModel", "model_of", "patch", "unpatch"]
 

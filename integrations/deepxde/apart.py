@@ -17,6 +17,8 @@ import deepxde as dde
 import torch
 from torch import Tensor
 
+from conflictopt.core.torch_internals import NORMS
+
 from .groups import Groups
 from .hook import Batch, watched
 
@@ -35,10 +37,6 @@ _CONDITIONS = (
     dde.icbc.RobinBC,
     dde.icbc.PeriodicBC,
     dde.icbc.PointSetBC,
-)
-_COUPLED = (
-    torch.nn.modules.batchnorm._BatchNorm,
-    torch.nn.modules.instancenorm._InstanceNorm,
 )
 _FEW_ROWS = 512
 """Up to so many rows, going through them once more costs less than another forward pass."""
@@ -77,7 +75,7 @@ def obstacle(model: Any) -> str | None:
         if not own or type(condition).error is not own[0].error:
             return f"the condition {type(condition).__name__} is not one of DeepXDE's"
     for module in model.net.modules():
-        if isinstance(module, _COUPLED):
+        if isinstance(module, NORMS):
             return f"{type(module).__name__} couples the rows of a batch"
     return None
 

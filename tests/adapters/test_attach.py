@@ -45,6 +45,7 @@ def outcome(net, x, trunk):
 
 @pytest.mark.parametrize("design", DESIGNS, ids=name)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.grid
 def test_no_output_derivative_or_gradient_changes(dtype, design, build):
     net, layers = build(dtype)
     x, trunk = points(net, dtype), trunk_of(net)
@@ -57,6 +58,7 @@ def test_no_output_derivative_or_gradient_changes(dtype, design, build):
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=name)
+@pytest.mark.grid
 def test_new_adapters_have_no_gradient_but_in_their_up_projections(design, build):
     net, layers = build()
     adapters = attach(net, LOSSES, layers=layers, **design)

@@ -52,12 +52,14 @@ def close(found, expected):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.grid
 def test_values_and_input_derivatives(adapted):
     x = points(adapted)
     found = fields(adapted, x, order=3)
     close(found, fields(lambda y: written_out(adapted, y), x, order=3))
 
 
+@pytest.mark.grid
 def test_gradients_of_losses_with_second_input_derivatives(adapted):
     x, params = points(adapted), list(adapted.parameters())
     found = losses_of(adapted, x)
@@ -68,6 +70,7 @@ def test_gradients_of_losses_with_second_input_derivatives(adapted):
         assert all(g.any() for g in own)
 
 
+@pytest.mark.grid
 def test_gradients_of_gradients(adapted):
     """Once more: methods that differentiate residuals' tangent kernels read these."""
     x, params = points(adapted, count=3), list(attached(adapted).parameters())

@@ -31,6 +31,7 @@ def hooks(net):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=["32", "64"]
 )
+@pytest.mark.grid
 def test_a_merged_network_is_a_plain_one_with_the_same_outputs(dtype, tolerance, design, build):
     net, layers = build(dtype)
     plain, _ = build(dtype)

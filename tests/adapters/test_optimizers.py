@@ -50,6 +50,7 @@ def started(design, make_optimizer, seed=0, **options):
 
 @pytest.mark.parametrize("design", DESIGNS, ids=name)
 @pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.grid
 def test_every_design_trains(kind, design):
     cls, options = OPTIMIZERS[kind]
     net, adapters, opt = started(design, lambda ps: cls(ps, **options))
@@ -127,6 +128,7 @@ def in_two_calls(opt, net):
 @pytest.mark.parametrize("take", [plainly, by_closure, in_two_calls])
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("rate", [0.1, 3.0])
+@pytest.mark.grid
 def test_a_learning_rate_scales_the_update_of_adapters_alone(rate, kind, take):
     trunk, adapters = moved(kind, 1.0, take)
     same, scaled = moved(kind, rate, take)

@@ -71,6 +71,7 @@ def optimizer(net, adapters, method, **options):
 
 
 @pytest.mark.parametrize("engine", ["auto", "graph", "batched"])
+@pytest.mark.grid
 def test_every_block_gets_its_share(engine, routed, adapted):
     (net, adapters), (method, others) = adapted, routed
     opt = optimizer(net, adapters, method, engine=engine)
@@ -87,6 +88,7 @@ def test_in_a_chain_weights_hold_everywhere(routed, adapted):
 
 
 @pytest.mark.parametrize("first", ["ntk", "grad_norm"])
+@pytest.mark.grid
 def test_in_a_chain_with_weights_that_are_measured(first, routed, adapted):
     (net, adapters), (method, others) = adapted, routed
     opt = optimizer(net, adapters, Chain(make(first), method))

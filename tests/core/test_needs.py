@@ -95,7 +95,7 @@ def march():
 
 
 def declared(method):
-    return set().union(*[ALLOWED[need] for need in method.needs])
+    return set().union(*[ALLOWED[need] for need in Needs if need in method.needs])
 
 
 @pytest.mark.parametrize(("name", "options"), BUILT)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conflictopt.methods.registry import METHODS, method_class
@@ -16,7 +16,6 @@ BLOCKS = {"physics": 1, "adapter/a": 1, "adapter/b": 1, "adapter/c": 1}
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
 every_method = pytest.mark.parametrize("name", METHODS)
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 
 
@@ -142,7 +141,6 @@ def test_finite_when_gradients_are_zero(name, build, zero, step, random_rows, co
 
 
 @of_family("reweighting")
-@few
 @given(seed=seeds, order=st.permutations(range(3)), span=st.sampled_from([0, 3, 8]))
 def test_weights_are_valid_and_follow_a_reordering(
     name, build, seed, order, span, step, random_rows, coefficients
@@ -181,7 +179,6 @@ def test_a_loss_that_became_small_does_not_run_away(name, build, shrunk, step, r
 
 
 @of_family("surgery")
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_no_conflict_gives_the_plain_sum_or_another_update_without_conflict(
     name, build, seed, count, step, random_rows, coefficients
@@ -197,7 +194,6 @@ def test_no_conflict_gives_the_plain_sum_or_another_update_without_conflict(
 
 
 @of_family("surgery")
-@few
 @given(seed=seeds, position=st.integers(0, 3))
 def test_a_zero_gradient_gets_one_and_changes_nothing_else(
     name, build, seed, position, step, random_rows, coefficients
@@ -215,7 +211,6 @@ def test_a_zero_gradient_gets_one_and_changes_nothing_else(
 
 
 @of_family("surgery")
-@few
 @given(seed=seeds, dtype=st.sampled_from([torch.float32, torch.float64]))
 def test_surgery_is_safe_at_extreme_norms(
     name, build, seed, dtype, step, random_rows, coefficients

@@ -10,7 +10,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conflictopt import make
@@ -19,7 +19,6 @@ jd = pytest.importorskip("torchjd.aggregation")
 linalg = pytest.importorskip("torchjd.linalg")
 conflictfree = pytest.importorskip("conflictfree.grad_operator")
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 shapes = st.sampled_from([(2, 3), (2, 8), (3, 5), (4, 9), (5, 12)])
 pytestmark = [
@@ -79,7 +78,6 @@ def pair(ratio, cosine=-0.9):
 
 
 @pytest.mark.parametrize("name", PEERS)
-@few
 @given(seed=seeds, shape=shapes)
 def test_same_update_as_torchjd(name, seed, shape, update, random_rows):
     rows = random_rows(seed, *shape, span=0.3)
@@ -94,8 +92,8 @@ def test_same_update_as_torchjd(name, seed, shape, update, random_rows):
     assert error < TOLERANCE.get(name, 1e-6)
 
 
-@few
 @given(seed=seeds, shape=shapes)
+@pytest.mark.slow
 def test_mgda_is_what_torchjds_steps_converge_to(seed, shape, update, random_rows):
     rows = random_rows(seed, *shape, span=0.3)
     ours, theirs = update("mgda", rows), jd.MGDA(epsilon=1e-9, max_iters=3000)(rows)
@@ -104,7 +102,6 @@ def test_mgda_is_what_torchjds_steps_converge_to(seed, shape, update, random_row
 
 
 @pytest.mark.parametrize(("name", "peer"), [("pcgrad", jd.PCGrad), ("gradvac", jd.GradVac)])
-@few
 @given(seed=seeds, span=st.sampled_from([0.0, 1.0]))
 def test_no_order_to_draw_for_two_losses(name, peer, seed, span, update, random_rows):
     rows = random_rows(seed, 2, 6, span=span)
@@ -118,7 +115,6 @@ def test_graddrop_has_torchjds_distribution(update):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0.15)
 
 
-@few
 @given(seed=seeds, shape=shapes)
 def test_config_is_conflictfrees(seed, shape, update, random_rows):
     rows = random_rows(seed, *shape, span=1.0, dtype=torch.float32)

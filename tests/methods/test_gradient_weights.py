@@ -8,13 +8,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import ConflictOptWarning, Losses, MethodError, MultiLossOptimizer, make
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
@@ -78,7 +77,6 @@ def averaged(targets, momentum, refresh):
 
 
 @pytest.mark.parametrize("form", ["mean", "sum", "one_sided"])
-@few
 @given(seed=seeds, count=st.integers(2, 5), momentum=st.floats(0, 0.95))
 def test_grad_norm_against_numpy(form, seed, count, momentum):
     rows = draw(seed, 7, count)
@@ -134,7 +132,6 @@ def test_lr_annealing_divides_the_weight_of_a_condition_by_its_scale(variant):
 
 
 @pytest.mark.parametrize("reference", ["equations", "max"])
-@few
 @given(seed=seeds, equations=st.integers(1, 3), momentum=st.floats(0, 0.95))
 def test_inverse_dirichlet_against_numpy(reference, seed, equations, momentum):
     rows = draw(seed, 7, 4)
@@ -149,7 +146,6 @@ def test_inverse_dirichlet_against_numpy(reference, seed, equations, momentum):
 
 
 @pytest.mark.parametrize("reference", ["equations", "max"])
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_weighted_gradients_have_one_standard_deviation(reference, seed, count):
     rows = draw(seed, 1, count)
@@ -204,7 +200,6 @@ def db_pinn(rows, values, statistic, equations, refresh):
 
 
 @pytest.mark.parametrize("statistic", ["mean", "std", "kurtosis"])
-@few
 @given(seed=seeds, equations=st.integers(1, 2), conditions=st.integers(1, 3))
 def test_db_pinn_against_numpy(statistic, seed, equations, conditions):
     count = equations + conditions
@@ -306,6 +301,7 @@ def mean_squares(residuals):
 
 @both_dtypes
 @pytest.mark.parametrize("inside", [3, 80])
+@pytest.mark.slow
 def test_exact_traces_are_those_of_the_jacobian(dtype, inside):
     params, residuals = network(dtype, inside)
     opt = MultiLossOptimizer(
@@ -381,7 +377,6 @@ def test_the_trace_is_not_the_square_of_the_summed_gradient(step):
 
 
 @pytest.mark.parametrize("probes", ["exact", 1])
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_a_smaller_trace_gets_a_larger_weight(probes, seed, count):
     rows = draw(seed, 1, count)
@@ -446,7 +441,6 @@ UNEVEN = np.tile(np.array([[1.0, -2.0], [1e-3, 3e-3], [1e-4, -1e-4]]), (7, 1, 1)
 
 @pytest.mark.parametrize("name", PERIODIC)
 @pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
-@few
 @given(seed=seeds, cap=st.floats(1.0, 30.0))
 def test_weights_stay_between_the_cap_and_its_inverse(name, seed, cap):
     opt = wrap(make(name, cap=cap, **OFTEN[name]))
@@ -500,7 +494,6 @@ def test_a_single_loss_keeps_weight_one(name, equations, dtype):
 @pytest.mark.parametrize("name", PERIODIC)
 @both_dtypes
 @pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_weights_stay_finite_at_extreme_losses_and_gradients(name, dtype, seed, count):
     opt = wrap(make(name, **OFTEN[name]), dtype=dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -15,10 +15,7 @@ from conflictopt.core.gradients import GradientSource
 from conflictopt.core.layout import ParameterLayout
 from conflictopt.core.objective import Given
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 
-
-@few
 @given(seed=st.integers(0, 2**31), count=st.integers(2, 5))
 def test_exact_for_one_point_and_inverse_weights_sum_to_the_count(
     seed, count, step, coefficients, random_rows
@@ -58,6 +55,7 @@ def source_of(losses, params):
     return GradientSource(Given(losses), layout, RowBuffer)
 
 
+@pytest.mark.slow
 def test_ntk_probes_average_to_the_exact_trace(network):
     params, residuals = network
     r = residuals()
@@ -69,6 +67,7 @@ def test_ntk_probes_average_to_the_exact_trace(network):
     np.testing.assert_allclose(opt.last.coefficients.numpy(), exact.mean() / exact, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_several_residual_sets_of_one_loss_add_their_weighted_traces(network):
     params, residuals = network
     r = residuals()

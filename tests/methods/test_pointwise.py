@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn, optim
 
@@ -29,7 +29,6 @@ from conflictopt import (
 from conflictopt.core.losses import FIXED
 from conflictopt.methods.reweighting._carried_points import nearest
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 METHODS = {
     "rba": lambda: make("rba", eta=0.3, gamma=0.7, on="all"),
@@ -581,7 +580,6 @@ def test_sa_pinn_is_the_min_max_loop(mask):
             torch.testing.assert_close(found, level.detach().reshape(found.shape))
 
 
-@few
 @given(seed=seeds, mask=st.sampled_from(["square", "sigmoid"]), signs=st.booleans())
 def test_sa_pinn_weights_never_fall(seed, mask, signs):
     one, rows = Single(make("sa_pinn", lr=0.2, mask=mask)), draw(seed, 8, 5)
@@ -591,7 +589,6 @@ def test_sa_pinn_weights_never_fall(seed, mask, signs):
     assert (seen[-1] > seen[0]).all()
 
 
-@few
 @given(seed=seeds)
 def test_sa_pinn_is_frozen_where_the_residual_is_always_zero(seed):
     one, a = Single(make("sa_pinn", lr=0.2)), draw(seed, 6)
@@ -631,7 +628,6 @@ def test_sa_pinn_without_rate_is_the_plain_sum():
 # -- residual-based attention --------------------------------------------------------------------
 
 
-@few
 @given(
     seed=seeds,
     form=st.sampled_from(["square", "linear"]),
@@ -707,7 +703,6 @@ def test_causal_weights_by_hand():
     assert one.step(a, t)[1::2].tolist() == pytest.approx(expected)
 
 
-@few
 @given(seed=seeds, order=st.permutations(range(10)), chunks=st.integers(2, 10))
 def test_causal_weights_stay_with_shuffled_points(seed, order, chunks):
     a, x, order = draw(seed, 10), draw(seed + 1, 10, 2), list(order)
@@ -726,7 +721,6 @@ def test_causal_weights_of_equal_times_stay_with_shuffled_points():
     torch.testing.assert_close(moved, weights[order])
 
 
-@few
 @given(seed=seeds, chunks=st.integers(2, 11), size=st.integers(11, 12))
 def test_causal_weights_fall_with_time_in_chunks_of_one_size(seed, chunks, size):
     a, x = draw(seed, size), draw(seed + 1, size, 2)
@@ -798,7 +792,6 @@ def test_causal_keeps_no_state():
 
 
 @every_memory
-@few
 @given(seed=seeds, order=st.permutations(range(8)))
 def test_a_permutation_of_points_permutes_the_weights(name, seed, order):
     a, b, x, order = draw(seed, 8), draw(seed + 1, 8), draw(seed + 2, 8, 2), list(order)
@@ -811,7 +804,6 @@ def test_a_permutation_of_points_permutes_the_weights(name, seed, order):
 
 
 @every_memory
-@few
 @given(
     seed=seeds,
     order=st.permutations(range(8)),
@@ -864,7 +856,6 @@ def test_points_close_together_are_told_apart():
     torch.testing.assert_close(weights, 0.5 * level[order] + 0.5 * a[order] / a.max())
 
 
-@few
 @given(seed=seeds, old=st.integers(1, 40), new=st.integers(1, 40), flat=st.booleans())
 def test_nearest_is_relative_to_the_extent_of_each_coordinate(seed, old, new, flat):
     a, b = draw(seed, old, 3), draw(seed + 1, new, 3)

@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import MethodError, MultiLossOptimizer, make
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 both_dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
@@ -55,7 +54,6 @@ def shares(logits):
 
 
 @pytest.mark.parametrize("name", RATES)
-@few
 @given(seed=seeds, count=st.integers(1, 6))
 def test_weights_sum_to_the_count_at_every_step(name, seed, count):
     w = drive(wrap(make(name, **SHORT[name])), draw(seed, 9, count, decades=3.0))
@@ -64,7 +62,6 @@ def test_weights_sum_to_the_count_at_every_step(name, seed, count):
 
 
 @pytest.mark.parametrize("name", ["dwa", "relobralo"])
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_equal_progress_leaves_weights_at_one(name, seed, count):
     values = draw(seed, 9, 1) * draw(seed + 1, 1, count, decades=3.0)
@@ -108,7 +105,6 @@ def test_losses_of_zero_are_no_obstacle(name, when, which):
 
 @pytest.mark.parametrize("name", RATES)
 @both_dtypes
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_weights_stay_finite_at_extreme_losses(name, dtype, seed, count):
     values = draw(seed, 9, count, decades=12.0)
@@ -152,7 +148,6 @@ def softadapt(values, beta, window, variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@few
 @given(
     seed=seeds, count=st.integers(2, 5), window=st.integers(1, 4), beta=st.floats(-3, 3, width=32)
 )
@@ -171,7 +166,6 @@ def test_softadapt_changes_at_the_ends_of_windows_only(variant):
 
 
 @pytest.mark.parametrize("variant", ["original", "normalized"])
-@few
 @given(seed=seeds, slope=st.sampled_from([-0.05, 0.01, 0.2]))
 def test_softadapt_gives_equal_slopes_equal_weights(variant, seed, slope):
     values = 1 + slope * np.arange(9)[:, None] + draw(seed, 1, 4)
@@ -187,7 +181,6 @@ def test_softadapt_with_equal_slopes_and_loss_weights_follows_the_means():
 
 
 @pytest.mark.parametrize("variant", ["original", "normalized"])
-@few
 @given(seed=seeds, beta=st.floats(0.1, 2.0))
 def test_softadapt_with_the_opposite_beta_reverses_the_order(variant, seed, beta):
     values = draw(seed, 3, 4)
@@ -201,7 +194,6 @@ def test_softadapt_with_the_opposite_beta_reverses_the_order(variant, seed, beta
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("variant", ["original", "normalized"])
-@few
 @given(seed=seeds)
 def test_softadapt_orders_by_slope_whether_losses_fall_or_rise(variant, sign, seed):
     """A sum of slopes with their signs would turn the order round when losses fall."""
@@ -231,7 +223,6 @@ def test_softadapt_with_slopes_that_cancel_is_finite(variant):
 # -- dwa ---------------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 5), window=st.integers(1, 4), temperature=st.floats(0.5, 5))
 def test_dwa_against_numpy(seed, count, window, temperature):
     values = draw(seed, 14, count)
@@ -277,7 +268,6 @@ def candidates(values, weights, t, alpha, temperature):
 
 
 @pytest.mark.parametrize(("rho", "which"), [(1.0, 0), (0.0, 1)])
-@few
 @given(seed=seeds, alpha=st.floats(0, 1), temperature=st.floats(0.2, 3), count=st.integers(2, 4))
 def test_relobralo_never_or_always_looks_back(rho, which, seed, alpha, temperature, count):
     values = draw(seed, 8, count)
@@ -300,6 +290,7 @@ def lookbacks(values, w, alpha, temperature):
 
 
 @pytest.mark.parametrize("rho", [0.3, 0.9])
+@pytest.mark.slow
 def test_relobralo_keeps_the_past_with_probability_rho(rho):
     values = draw(12, 602, 3)
     method = make("relobralo", alpha=0.7, temperature=0.8, rho=rho)

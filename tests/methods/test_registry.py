@@ -54,8 +54,9 @@ def test_docstring_example_runs(name):
 
 
 def test_every_method_file_is_registered_and_the_reverse():
-    package = Path(conflictopt.__file__).parent / "methods"
-    files = {f"{d}.{p.stem}" for d in FOLDERS for p in (package / d).glob("[!_]*.py")}
+    package = Path(conflictopt.__file__).parent
+    methods = package / "methods"
+    files = {f"{d}.{p.stem}" for d in FOLDERS for p in (methods / d).glob("[!_]*.py")}
     assert {target.partition(":")[0] for target in METHODS.values()} == files
 
 

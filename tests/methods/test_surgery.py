@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conflictopt import make
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 
 
@@ -50,7 +49,6 @@ def test_pcgrad_by_hand(update_of):
     assert update_of("pcgrad", rows).tolist() == [0.5, 1.5]
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 6), size=st.integers(2, 8))
 def test_pcgrad_is_the_textbook_loop(seed, count, size, step, random_rows):
     rows = random_rows(seed, count, size, span=2.0)
@@ -74,7 +72,6 @@ def test_config_by_hand(update_of):
     assert update_of("config", rows).tolist() == pytest.approx([2.0, 2.0])
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 6))
 def test_config_has_equal_cosines_and_the_length_of_the_projections(
     seed, count, update_of, random_rows
@@ -87,7 +84,6 @@ def test_config_has_equal_cosines_and_the_length_of_the_projections(
     assert float(d.norm()) == pytest.approx(float((rows @ unit(d)).sum()))
 
 
-@few
 @given(seed=seeds)
 def test_config_of_two_points_along_the_sum_of_directions(seed, update_of, random_rows):
     rows = random_rows(seed, 2, span=8.0)
@@ -95,7 +91,6 @@ def test_config_of_two_points_along_the_sum_of_directions(seed, update_of, rando
     torch.testing.assert_close(d, (rows @ v).sum() * v, rtol=1e-8, atol=1e-8 * float(d.norm()))
 
 
-@few
 @given(seed=seeds, count=st.integers(3, 6))
 def test_config_of_dependent_gradients_is_the_least_squares_direction(
     seed, count, update_of, random_rows
@@ -131,7 +126,6 @@ def test_config_of_three_directions_without_common_descent_is_zero(update_of):
 
 
 @pytest.mark.parametrize("name", ["pcgrad", "config"])
-@few
 @given(seed=seeds, span=st.sampled_from([0, 2, 8]))
 def test_update_of_two_gradients_conflicts_with_neither(name, seed, span, update_of, random_rows):
     rows = random_rows(seed, 2, 4, span=span)

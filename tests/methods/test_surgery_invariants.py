@@ -8,13 +8,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from conflictopt import make
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 spans = st.sampled_from([0.0, 2.0, 4.0])
 independent = st.sampled_from([(2, 2), (2, 7), (3, 3), (4, 9), (5, 8)])
@@ -209,7 +208,6 @@ def dual_cone_descent(rows, equations, variant):
 # -- all methods -------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 @pytest.mark.parametrize("name", DETERMINISTIC)
 def test_permuting_losses_permutes_coefficients(name, seed, shape, span, solved, random_rows):
@@ -222,7 +220,6 @@ def test_permuting_losses_permutes_coefficients(name, seed, shape, span, solved,
     torch.testing.assert_close(moved * lengths, c[order] * lengths, rtol=1e-7, atol=1e-9 * scale)
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 @pytest.mark.parametrize("variant", ["center", "average", "projection"])
 def test_permuting_losses_with_their_kinds_permutes_dcgd(
@@ -236,7 +233,6 @@ def test_permuting_losses_with_their_kinds_permutes_dcgd(
     torch.testing.assert_close(moved, c[order], rtol=1e-9, atol=0)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans, scale=st.sampled_from([1e-30, 1e-9, 1e9, 1e30]))
 @pytest.mark.parametrize("name", [*sorted({*DETERMINISTIC} - {"nash_mtl"}), "gradvac", "dcgd"])
 def test_update_scales_with_the_gradients(name, seed, shape, span, scale, solved, random_rows):
@@ -248,7 +244,6 @@ def test_update_scales_with_the_gradients(name, seed, shape, span, scale, solved
     torch.testing.assert_close(scaled / scale, d, rtol=1e-8, atol=1e-11 * made_of)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans, at=st.integers(0, 2))
 @pytest.mark.parametrize("name", DETERMINISTIC)
 def test_a_zero_gradient_changes_nothing(name, seed, shape, span, at, solved, random_rows):
@@ -306,7 +301,6 @@ def test_three_float32_directions_without_common_descent_give_zero(name, solved)
     assert float(solved(name, rows)[1].norm()) <= 1e-6 * largest(rows)
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 @pytest.mark.parametrize("name", sorted({*NEVER_CONFLICT} - {"cagrad"}))
 def test_no_conflict(name, seed, shape, span, solved, random_rows):
@@ -328,7 +322,6 @@ def test_no_conflict_when_a_gradient_is_much_larger(name, ratio, dtype, solved):
 # -- the sum without conflict ------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 @pytest.mark.parametrize("name", SUM_WITHOUT_CONFLICT)
 def test_the_plain_sum_without_conflict(name, seed, shape, span, solved, random_rows):
@@ -336,7 +329,6 @@ def test_the_plain_sum_without_conflict(name, seed, shape, span, solved, random_
     assert solved(name, rows)[0].tolist() == [1.0] * shape[0]
 
 
-@few
 @given(seed=seeds, size=st.integers(2, 8))
 @pytest.mark.parametrize("name", ["pcgrad", "gradvac", *PROJECTIONS, *NEVER_CONFLICT])
 def test_two_gradients_a_hundredfold_apart_never_conflict(name, seed, size, solved, random_rows):
@@ -359,7 +351,6 @@ def test_three_gradients_may_be_left_in_conflict(name, solved, random_rows):
 # -- upgrad, dualproj --------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 def test_dualproj_is_the_nearest_point_to_the_sum(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -368,7 +359,6 @@ def test_dualproj_is_the_nearest_point_to_the_sum(seed, shape, span, solved, ran
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9 * largest(rows))
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 def test_upgrad_is_the_sum_of_the_nearest_points(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -389,7 +379,6 @@ def test_no_projection_weight_is_below_that_of_the_sum(name, solved, random_rows
         assert (solved(name, random_rows(seed, 4, 5, span=3.0))[0] >= 1).all()
 
 
-@few
 @given(seed=seeds, shape=independent)
 def test_upgrad_is_linear_in_the_scales_of_the_losses(seed, shape, solved, random_rows):
     rows = random_rows(seed, *shape)
@@ -412,7 +401,6 @@ def test_dualproj_by_hand(solved):
 # -- mgda, chebyshev ---------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=st.sampled_from([0.0, 1.0]))
 def test_mgda_is_the_shortest_convex_combination(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -422,7 +410,6 @@ def test_mgda_is_the_shortest_convex_combination(seed, shape, span, solved, rand
     )
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 def test_mgda_lowers_all_losses_by_the_square_of_its_length(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -434,7 +421,6 @@ def test_mgda_lowers_all_losses_by_the_square_of_its_length(seed, shape, span, s
     assert gains[a > 0].tolist() == pytest.approx([1.0] * int((a > 0).sum()), rel=1e-8)
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 @pytest.mark.parametrize("normalize", ["norm", "loss", "loss+norm"])
 def test_mgda_of_normalised_gradients(normalize, seed, count, solved, random_rows):
@@ -462,7 +448,6 @@ def test_mgda_by_hand(rows, expected, solved):
     assert solved("mgda", f64(rows))[1].tolist() == pytest.approx(expected, abs=1e-15)
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 def test_chebyshev_points_along_the_shortest_combination_of_directions(
     seed, shape, span, solved, random_rows
@@ -478,7 +463,6 @@ def test_chebyshev_points_along_the_shortest_combination_of_directions(
         assert float(d.norm()) == pytest.approx(float((rows @ unit(v)).sum()), rel=1e-7)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 def test_no_direction_has_a_larger_smallest_cosine_than_chebyshev(
     seed, shape, span, solved, random_rows
@@ -502,7 +486,6 @@ def test_chebyshev_ignores_a_gradient_inside_the_cone(solved):
 # -- cagrad ------------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans, c=st.sampled_from([0.1, 0.4, 0.9, 1.0, 2.0]))
 def test_cagrad_ends_on_the_sphere_around_the_sum(seed, shape, span, c, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -511,7 +494,6 @@ def test_cagrad_ends_on_the_sphere_around_the_sum(seed, shape, span, c, solved, 
     assert float(moved.norm()) == pytest.approx(c * float(total.norm()), rel=1e-8)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans, c=st.sampled_from([0.1, 0.4, 0.9, 1.0, 2.0]))
 def test_no_point_of_the_ball_is_better_than_cagrad(seed, shape, span, c, solved, random_rows):
     """The dual problem bounds the smallest decrease from above; the update attains it."""
@@ -525,7 +507,6 @@ def test_no_point_of_the_ball_is_better_than_cagrad(seed, shape, span, c, solved
     assert float((rows @ d).min()) == pytest.approx(float(bound), rel=1e-8, abs=slack)
 
 
-@few
 @given(seed=seeds, shape=independent, c=st.sampled_from([0.1, 0.4, 0.9, 2.0]))
 def test_cagrad_is_the_authors_program(seed, shape, c, solved, random_rows):
     rows = random_rows(seed, *shape, span=0.5)
@@ -535,14 +516,12 @@ def test_cagrad_is_the_authors_program(seed, shape, c, solved, random_rows):
     )
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 def test_cagrad_without_a_ball_is_the_sum(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
     assert solved("cagrad", rows, c=0.0)[0].tolist() == [1.0] * shape[0]
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans, c=st.sampled_from([1.0, 1.5, 4.0]))
 def test_cagrad_does_not_conflict_from_c_one_on(seed, shape, span, c, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -635,7 +614,6 @@ def test_cagrad_stays_in_its_ball_beside_a_nearly_opposed_pair(c, solved):
 # -- imtl_g, nash_mtl, config ------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 def test_imtl_g_has_equal_projections_and_weights_of_sum_one(
     seed, shape, span, solved, random_rows
@@ -649,7 +627,6 @@ def test_imtl_g_has_equal_projections_and_weights_of_sum_one(
         assert abs(float(a.sum())) == pytest.approx(1.0, rel=1e-8)
 
 
-@few
 @given(seed=seeds, shape=independent)
 def test_imtl_g_is_the_closed_form_up_to_its_sign(seed, shape, solved, random_rows):
     rows = random_rows(seed, *shape, span=0.5)
@@ -681,7 +658,6 @@ def test_imtl_g_is_never_longer_than_the_norms_together(scale, solved):
     assert cosines(rows, d).tolist() == pytest.approx([float(cosines(rows, d)[0])] * 3)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 def test_nash_gains_are_the_inverse_weights(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span)
@@ -691,7 +667,6 @@ def test_nash_gains_are_the_inverse_weights(seed, shape, span, solved, random_ro
     assert float(d.norm()) == pytest.approx(math.sqrt(shape[0]), rel=1e-8)
 
 
-@few
 @given(seed=seeds, shape=independent)
 def test_nash_has_the_largest_product_of_gains(seed, shape, solved, random_rows):
     rows = random_rows(seed, *shape, span=3.0)
@@ -702,7 +677,6 @@ def test_nash_has_the_largest_product_of_gains(seed, shape, solved, random_rows)
     assert cosines(rows, d).log().sum() >= best.clamp_min(1e-300).log().sum() - 1e-9
 
 
-@few
 @given(seed=seeds, shape=independent, span=st.sampled_from([1.0, 4.0, 8.0]))
 @pytest.mark.parametrize("name", ["nash_mtl", "chebyshev", "config", "imtl_g"])
 def test_direction_does_not_depend_on_the_scale_of_any_loss(
@@ -723,7 +697,6 @@ def test_nash_is_shortened_and_never_lengthened(max_norm, length, solved):
     assert d.tolist() == pytest.approx([length / math.sqrt(2)] * 2)
 
 
-@few
 @given(seed=seeds, shape=independent, span=spans)
 def test_config_has_equal_cosines_and_not_equal_products(seed, shape, span, solved, random_rows):
     rows = random_rows(seed, *shape, span=span) * f64([3.0] + [1.0] * (shape[0] - 1))[:, None]
@@ -739,7 +712,6 @@ def test_config_has_equal_cosines_and_not_equal_products(seed, shape, span, solv
 # -- aligned_mtl -------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=st.sampled_from([(2, 2), (2, 7), (3, 3), (4, 6)]), span=spans)
 @pytest.mark.parametrize("scale", ["min", "median", "rmse"])
 def test_aligned_mtl_is_the_polar_factor_of_the_rows(scale, seed, shape, span, solved, random_rows):
@@ -753,7 +725,6 @@ def test_aligned_mtl_is_the_polar_factor_of_the_rows(scale, seed, shape, span, s
     )
 
 
-@few
 @given(seed=seeds, shape=independent)
 def test_aligned_mtl_balances_to_orthogonal_gradients_of_one_length(
     seed, shape, solved, random_rows
@@ -786,7 +757,6 @@ def test_aligned_mtl_leaves_dependent_components_out(scale, solved):
 # -- gradvac -----------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 5), beta=st.sampled_from([0.0, 0.01, 0.5]), span=spans)
 def test_gradvac_is_the_textbook_loop_over_several_steps(
     seed, count, beta, span, step, random_rows
@@ -804,7 +774,6 @@ def test_gradvac_is_the_textbook_loop_over_several_steps(
         torch.testing.assert_close(state["memory"][0], targets, rtol=1e-9, atol=1e-10)
 
 
-@few
 @given(seed=seeds, span=spans)
 def test_first_gradvac_step_of_two_losses_is_pcgrads(seed, span, solved, random_rows):
     rows = random_rows(seed, 2, 5, span=span)
@@ -813,7 +782,6 @@ def test_first_gradvac_step_of_two_losses_is_pcgrads(seed, span, solved, random_
     )
 
 
-@few
 @given(seed=seeds, span=spans)
 def test_gradvac_gives_a_pair_the_cosine_it_usually_has(seed, span, step, random_rows):
     """Of two losses, each coefficient says how much of its gradient the other one took up."""
@@ -864,7 +832,6 @@ def test_gradvac_of_a_zero_gradient_remembers_nothing_of_it(step):
 # -- dcgd --------------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans, pdes=st.integers(1, 2))
 @pytest.mark.parametrize("variant", ["center", "average", "projection"])
 def test_dcgd_is_the_algorithm_on_both_groups(
@@ -877,7 +844,6 @@ def test_dcgd_is_the_algorithm_on_both_groups(
     torch.testing.assert_close(d, expected, rtol=1e-7, atol=1e-9 * largest(rows))
 
 
-@few
 @given(seed=seeds, shape=any_shape, span=spans)
 @pytest.mark.parametrize("variant", ["center", "average", "projection"])
 def test_dcgd_conflicts_with_neither_group(variant, seed, shape, span, solved, random_rows):
@@ -888,7 +854,6 @@ def test_dcgd_conflicts_with_neither_group(variant, seed, shape, span, solved, r
     assert (unit(groups) @ d >= -1e-11 * largest(rows)).all()
 
 
-@few
 @given(seed=seeds, span=spans)
 def test_dcgd_projection_of_two_losses_is_dualproj(seed, span, solved, random_rows):
     rows = random_rows(seed, 2, 6, span=span)
@@ -929,7 +894,6 @@ def test_dcgd_of_one_group_is_the_sum(equations, variant, solved, random_rows):
 # -- two losses --------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, size=st.integers(2, 8), span=spans)
 def test_config_of_two_is_dcgd_center(seed, size, span, solved, random_rows):
     rows = random_rows(seed, 2, size, span=span)
@@ -937,7 +901,6 @@ def test_config_of_two_is_dcgd_center(seed, size, span, solved, random_rows):
     torch.testing.assert_close(config, dcgd, rtol=1e-9, atol=0)
 
 
-@few
 @given(seed=seeds, size=st.integers(2, 8), span=spans)
 @pytest.mark.parametrize("name", CENTRES)
 def test_the_direction_of_two_is_their_bisector(name, seed, size, span, solved, random_rows):
@@ -953,7 +916,6 @@ def test_the_direction_of_two_is_their_bisector_at_any_ratio(name, solved):
     torch.testing.assert_close(unit(solved(name, rows)[1]), bisector, rtol=1e-8, atol=1e-9)
 
 
-@few
 @given(seed=seeds, size=st.integers(2, 8), span=spans)
 def test_upgrad_of_two_is_pcgrad(seed, size, span, solved, random_rows):
     """Of two gradients the nearest point to each without conflict is PCGrad's."""

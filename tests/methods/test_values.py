@@ -8,13 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import MultiLossOptimizer, make
 
-few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 
 
@@ -82,7 +81,6 @@ def test_a_condition_without_gradient_takes_no_part(name, weigh, random_rows):
     assert weigh(name, padded).tolist() == pytest.approx([*weigh(name, rows).tolist(), 1.0])
 
 
-@few
 @given(momentum=st.floats(0, 0.999), dtype=st.sampled_from([torch.float32, torch.float64]))
 def test_equations_keep_exactly_one(momentum, dtype, step):
     method = make("grad_norm", form="one_sided", momentum=momentum, refresh=1)
@@ -103,7 +101,6 @@ def test_constant_weights_by_name_or_in_order(weights, step, coefficients):
 # -- grad_norm ---------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, count=st.integers(2, 5))
 def test_grad_norm_brings_all_gradients_to_the_mean_norm(seed, count, weigh, random_rows):
     rows = random_rows(seed, count, span=0.9)
@@ -111,7 +108,6 @@ def test_grad_norm_brings_all_gradients_to_the_mean_norm(seed, count, weigh, ran
     torch.testing.assert_close(weighted, rows.norm(dim=1).mean().expand(count))
 
 
-@few
 @given(seed=seeds)
 def test_one_sided_lifts_conditions_and_leaves_equations(seed, weigh, random_rows):
     rows = random_rows(seed, 4, span=4.0)
@@ -126,7 +122,6 @@ def test_one_sided_lifts_conditions_and_leaves_equations(seed, weigh, random_row
 # -- lr_annealing ------------------------------------------------------------------------------
 
 
-@few
 @given(seed=seeds, variant=st.sampled_from(["weighted", "raw", "mean"]))
 def test_lr_annealing_against_numpy(seed, variant, step, random_rows):
     """Two refreshes, so that the weighted variant divides by weights that are not 1."""

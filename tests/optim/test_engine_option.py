@@ -37,9 +37,9 @@ def adam(net, method="sum"):
 @pytest.fixture
 def passes(monkeypatch):
     """Backward passes so far: one each, a vectorised one ``"all"``."""
-    seen, one, many = [], graphs._engine_run_backward, engines.all_at_once
+    seen, one, many = [], graphs.run_backward, engines.all_at_once
     monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (seen.append("one"), one(*a, **k))[1]
+        graphs, "run_backward", lambda *a, **k: (seen.append("one"), one(*a, **k))[1]
     )
     monkeypatch.setattr(engines, "all_at_once", many)
 
@@ -149,6 +149,7 @@ def test_accumulated_batches(pinn, engine):
 @both
 @pytest.mark.parametrize("form", ["mapping", "tensor"])
 @pytest.mark.parametrize("name", [n for n in METHODS if n != "m_config"])
+@pytest.mark.grid
 def test_graphs_are_used_up_by_a_step(pinn, engine, form, name):
     net = pinn.net()
     method = make(name, **METHODS[name])

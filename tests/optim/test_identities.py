@@ -59,6 +59,7 @@ def wrapped_run(pinn, build, method, steps=STEPS):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.grid
 def test_sum_is_the_plain_loop(pinn, same, name, form):
     build, shape = OPTIMIZERS[name], FORMS[form]
     net = pinn.net()

@@ -24,10 +24,8 @@ BUILT = [(name, options) for name in METHODS for options in OPTIONS.get(name, [{
 @pytest.fixture
 def passes(monkeypatch):
     """Backward passes over which the update is spread, counted in rows of gradients."""
-    taken, run, grad = [], graphs._engine_run_backward, torch.autograd.grad
-    monkeypatch.setattr(
-        graphs, "_engine_run_backward", lambda *a, **k: (taken.append(1), run(*a, **k))[1]
-    )
+    taken, run, grad = [], graphs.run_backward, torch.autograd.grad
+    monkeypatch.setattr(graphs, "run_backward", lambda *a, **k: (taken.append(1), run(*a, **k))[1])
 
     def counted(outputs, inputs, seeds=None, *rest, **options):
         # derivatives that make the losses keep their graph; those that methods take do not

@@ -20,6 +20,7 @@ METHODS = {
 @pytest.mark.parametrize("update", ["trust", "check", "correct"])
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.grid
 def test_a_recorder_changes_nothing(pinn, same, name, first, update):
     nets, recorder = [], Recorder(steps=4, every=1)
     for recorded in (False, True):

@@ -150,6 +150,7 @@ def test_trust_says_nothing(pinn):
 @quiet
 @pytest.mark.parametrize("inner", INNERS)
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.grid
 def test_no_loss_is_raised_to_first_order(exact, inner, method):
     net = exact.net()
     opt = wrapped(net, method, inner)
@@ -162,6 +163,7 @@ def test_no_loss_is_raised_to_first_order(exact, inner, method):
 @quiet
 @pytest.mark.parametrize("inner", INNERS)
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.grid
 def test_the_correction_is_the_nearest(exact, inner, method):
     """The update that the wrapped optimizer would have made, projected."""
     net, corrected = exact.net(), 0

@@ -1,48 +1,32 @@
-"""The wheel holds the integrations as a subpackage, and works without the repository."""
+"""The wheel holds the integrations as a subpackage, works without the repository, and says so."""
 
 import os
+import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import pytest
+import conflictopt
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
-    # Built from a copy: setuptools leaves build folders beside the sources.
-    copy = folder / "source"
-    tracked = ["conflictopt", "integrations", "pyproject.toml", "README.md", "LICENSE", "setup.cfg"]
-    copy.mkdir()
-    for name in tracked:
-        (copy / name).symlink_to(ROOT / name)
-    subprocess.run([*command, str(copy)], check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    target = folder / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
-    return target
-
-
-def test_contents(unpacked):
+def test_contents(unpacked, metadata):
     assert (unpacked / "conflictopt" / "py.typed").is_file()
-    assert (unpacked / "conflictopt" / "integrations" / "deepxde" / "attach.py").is_file()
+    assert (unpacked / "conflictopt" / "integrations" / "deepxde" / "hook.py").is_file()
     assert not (unpacked / "integrations").exists()
-    (metadata,) = unpacked.glob("*.dist-info")
-    assert "conflictopt = conflictopt.cli:main" in (metadata / "entry_points.txt").read_text()
+    (script,) = metadata.entry_points.select(group="console_scripts")
+    assert (script.name, script.value) == ("conflictopt", "conflictopt.__main__:main")
 
 
-def test_every_package_of_the_repository_is_in_the_wheel(unpacked):
-    ours = {p.relative_to(ROOT) for p in (ROOT / "conflictopt").rglob("*.py")}
-    ours |= {
-        Path("conflictopt") / p.relative_to(ROOT) for p in (ROOT / "integrations").rglob("*.py")
-    }
-    assert ours == {p.relative_to(unpacked) for p in unpacked.rglob("*.py")}
+def test_every_file_of_the_packages_is_in_the_wheel(unpacked):
+    def files(root, *folders):
+        found = (p for f in folders for p in (root / f).rglob("*"))
+        return {p.relative_to(root) for p in found if p.is_file() and "__pycache__" not in p.parts}
+
+    ours = files(ROOT, "conflictopt")
+    ours |= {Path("conflictopt") / p for p in files(ROOT, "integrations")}
+    assert ours == files(unpacked, "conflictopt")
 
 
 def test_runs_from_the_wheel(unpacked, tmp_path):
@@ -59,3 +43,27 @@ def test_runs_from_the_wheel(unpacked, tmp_path):
         check=True,
     )
     assert done.stdout.count(str(unpacked)) == 2
+
+
+def test_the_metadata_says_who_where_and_with_what(metadata):
+    found = metadata.metadata
+    assert found["Version"] == conflictopt.__version__
+    assert found["Author"]
+    urls = dict(text.split(", ") for text in found.get_all("Project-URL"))
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= set(urls)
+    needed = [text for text in metadata.requires if "extra ==" not in text]
+    assert {re.match(r"\w+", text)[0] for text in needed} == {"torch", "numpy", "scipy"}
+
+
+def test_the_description_needs_no_file_of_the_repository(metadata):
+    """A package index shows the README without the repository around it."""
+    found = metadata.metadata
+    assert found["Description-Content-Type"].startswith("text/markdown")
+    text = found["Description"] if found["Description"] else found.get_payload()
+    repository = dict(t.split(", ") for t in found.get_all("Project-URL"))["Homepage"]
+    raw = repository.replace("github.com", "raw.githubusercontent.com")
+    images = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    ours = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert images == [f"{raw}/v{conflictopt.__version__}/{path}" for path in ours]
+    assert all((ROOT / path).is_file() for path in ours)
+    assert not re.findall(r"\]\((?!https://|#)[^)]*\)", text)

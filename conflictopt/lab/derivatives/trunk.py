@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...adapters.attachment import adapters_of
 from ...adapters.bank import AdapterBank
+from ...core.torch_internals import forward_hooks
 from .activations import ACTIVATIONS, Activation
 from .errors import DerivativeError
 
@@ -93,7 +94,8 @@ def _hooked(module: nn.Module) -> bool:
     adapters = adapters_of(module)
     beside = adapters is not None and adapters.design.beside
     before = adapters is not None and not beside
-    return len(module._forward_hooks) > beside or len(module._forward_pre_hooks) > before
+    pre, post = forward_hooks(module)
+    return len(post) > beside or len(pre) > before
 
 
 def _sequential(net: nn.Sequential) -> tuple[AffineInputs | None, list[nn.Linear], str]:

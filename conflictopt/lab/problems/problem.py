@@ -24,6 +24,7 @@ from .objective import Equations
 from .points import PointSet, draw
 from .reading import read_entry, read_file
 from .regions import even_counts
+from .selfcheck import prove
 from .solution import Solution
 from .spec import Spec
 
@@ -143,8 +144,6 @@ class Problem:
         Raises:
             SpecError: see ``selfcheck.prove``.
         """
-        from .selfcheck import prove
-
         prove(self)
 
     # -- what a run needs ---------------------------------------------------------------------

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from .errors import SpecError
 from .functions import tensor_function
 from .geometry import Array
 from .points import Block, draw
-from .problem import Problem
 from .references.table import check_table
 from .regions import Points
 from .solution import Solution
@@ -30,6 +30,17 @@ WRONG = 1e-3
 """A residual above it is no rounding: the specification contradicts itself."""
 DOUBTFUL = 1e-6
 """A residual above it may come from constants that were written with few digits."""
+
+
+class Solved(Protocol):
+    """What is checked: the parts of a ``Problem`` that say what it is and what solves it."""
+
+    spec: Spec
+    solution: Solution
+
+    @property
+    def test_set(self) -> tuple[Any, dict[str, Any]]:
+        """Test points, and the exact values there."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class MemberCheck:
     scale: float
 
 
-def check(problem: Problem, points: int = 50, seed: int = 0) -> list[MemberCheck]:
+def check(problem: Solved, points: int = 50, seed: int = 0) -> list[MemberCheck]:
     """Evaluate the compiled residuals on the exact solution, in float64.
 
     A closed form is differentiated by nested autograd, so neither the specification's text nor
@@ -68,7 +79,7 @@ def check(problem: Problem, points: int = 50, seed: int = 0) -> list[MemberCheck
     return _check_numerical(problem, points, seed, unknowns)
 
 
-def prove(problem: Problem) -> None:
+def prove(problem: Solved) -> None:
     """See to it that the exact solution solves the problem, before anything is measured by it.
 
     Raises:
@@ -79,7 +90,7 @@ def prove(problem: Problem) -> None:
         checks = check(problem)
     except (ArithmeticError, TypeError, MemoryError, RuntimeError) as error:
         raise SpecError(
-            problem.id, "losses", f"cannot be evaluated on the exact solution ({error})."
+            problem.spec.id, "losses", f"cannot be evaluated on the exact solution ({error})."
         ) from error
     for found in checks:
         share = found.residual / found.scale
@@ -88,10 +99,10 @@ def prove(problem: Problem) -> None:
             "Expected 0: is the solution, the equation or a parameter wrong?"
         )
         if not share <= WRONG:
-            raise SpecError(problem.id, f"loss '{found.loss}'", message)
+            raise SpecError(problem.spec.id, f"loss '{found.loss}'", message)
         if share > DOUBTFUL:
             warnings.warn(
-                f"entry '{problem.id}', loss '{found.loss}': {message}",
+                f"entry '{problem.spec.id}', loss '{found.loss}': {message}",
                 ConflictOptWarning,
                 stacklevel=2,
             )
@@ -122,7 +133,7 @@ def _check_closed_form(
 
 
 def _check_numerical(
-    problem: Problem, points: int, seed: int, unknowns: Mapping[str, Tensor]
+    problem: Solved, points: int, seed: int, unknowns: Mapping[str, Tensor]
 ) -> list[MemberCheck]:
     """In the interior on the reference's table; elsewhere by its values and x-derivatives."""
     spec = problem.spec
@@ -202,11 +213,11 @@ class _Table(_Derived):
 class _Values(_Derived):
     """A reference's values and x-derivatives anywhere."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Solved) -> None:
         self._problem = problem
 
     def partial(self, x: Tensor, index: MultiIndex) -> Tensor:
-        reference, outputs = self._problem.solution.reference, self._problem.outputs
+        reference, outputs = self._problem.solution.reference, self._problem.spec.outputs
         if not index:
             values = reference.values(x.numpy())
         else:

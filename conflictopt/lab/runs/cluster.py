@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 
 from ...core.errors import ConflictOptError
+from ...core.extras import require
 from .study import StudyError
 
 
@@ -25,7 +26,8 @@ def dask_backend(workers: int, scheduler: str | None = None) -> Iterator[None]:
             instead. They need this package, and the folder of the records under the same path.
 
     Raises:
-        ConflictOptError: dask is not installed; workers with several threads, which would train
+        MissingExtraError: dask is not installed.
+        ConflictOptError: workers with several threads, which would train
             several runs in one process; fewer than two workers, on which joblib would run
             nothing.
         StudyError: the same run killed several workers.
@@ -48,12 +50,8 @@ def dask_backend(workers: int, scheduler: str | None = None) -> Iterator[None]:
 
 
 def _distributed() -> Any:
-    try:
-        return importlib.import_module("distributed")
-    except ImportError:
-        raise ConflictOptError(
-            "the dask backend needs dask: pip install 'conflictopt[dask]'."
-        ) from None
+    require("dask", "distributed")
+    return importlib.import_module("distributed")
 
 
 def _local(distributed: Any, workers: int, stack: ExitStack) -> Any:
