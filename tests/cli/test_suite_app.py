@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from conflictopt.cli.app import app
 from conflictopt.cli.study_progress import _TimeLeft, study_progress
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.tasks import Result, plan_study
 
 ROOT = Path(__file__).parents[2]

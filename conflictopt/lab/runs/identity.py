@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .generations import generation
 from .records import SCHEMA, RecordError, plain
 
 Record = Mapping[str, Any]
@@ -24,11 +25,14 @@ def identity(record: Record) -> dict[str, Any]:
 
 
 def version(record: Record) -> dict[str, Any]:
-    """What wrote, or would write, a record: schema, conflictopt, torch."""
+    """What wrote, or would write, a record: schema, conflictopt, torch.
+
+    Of conflictopt all versions that train alike, see ``generations``.
+    """
     versions = record["versions"]
     return {
         "schema": record["schema"],
-        "conflictopt": versions.get("conflictopt"),
+        "conflictopt": generation(versions.get("conflictopt")),
         "torch": versions.get("torch"),
     }
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from conflictopt.lab.runs.identity import check_comparable, differences, identity, version
 from conflictopt.lab.runs.place import record_path, slug
-from conflictopt.lab.runs.records import RecordError, load, plain, read, write
+from conflictopt.lab.runs.records import RecordError, plain, read, write
+from conflictopt.lab.runs.stored import load
 
 
 @pytest.fixture
