@@ -1,6 +1,5 @@
 """The evidence: its measures on small studies made by hand, and that the documents are fresh."""
 
-import json
 import math
 import subprocess
 import sys
@@ -215,16 +214,7 @@ def test_the_grid_has_the_methods_and_problems_of_the_study():
     assert len(main.seeds) >= 3
 
 
-def test_the_plan_is_run_where_auto_did_nothing():
-    at_rest = {
-        record["problem"]
-        for path in (ROOT / "results").glob("*/auto.cpu.seed*.json")
-        if (record := json.loads(path.read_text(encoding="utf-8")))["plan"]["kind"] == "none"
-    }
-    assert set(grid.RESTED) == at_rest
-
-
 def test_documents_are_those_of_the_records():
-    command = [sys.executable, "benchmarks/evidence.py", "--check"]
+    command = [sys.executable, "-m", "benchmarks.evidence", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

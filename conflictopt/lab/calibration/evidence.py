@@ -33,7 +33,7 @@ class Evidence:
             plain training.
         broken: ``[M, P]`` whether more than half of a candidate's runs of a problem, among those
             that plain training finished, failed or diverged.
-        profiles: U profiles of the plain runs.
+        profiles: U profiles of the plain runs, without layers.
         left_out: per method that is no candidate, why.
         notes: what else was left out or mixed, a sentence each.
         source: how many records of which budget and version, in words.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...diagnosis.profile import Profile, ProfileError
@@ -125,7 +126,8 @@ def profiled(study: Study) -> tuple[Study, dict[tuple[str, int], Profile], list[
 
 def _profile(cell: tuple[str, int], raw: Any) -> Profile:
     try:
-        return Profile.from_json(raw)
+        # layers decide nothing, and their statistics are most of a diagnosis
+        return replace(Profile.from_json(raw), blocks=(), block_gramians=None)
     except (AttributeError, KeyError, TypeError, ValueError, ProfileError) as error:
         raise CalibrationError(
             f"the record of {cell[0]}, {PLAIN}, seed {cell[1]} holds no readable profile: {error}"
