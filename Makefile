@@ -67,44 +67,44 @@ docs: .venv/installed
 
 # Every number and figure of README, docs and the notebook on evidence, from the records alone.
 evidence: .venv/installed
-	$(BIN)/python benchmarks/adapter_ablation.py --tables
-	$(BIN)/python benchmarks/suite_regimes.py --table
-	$(BIN)/python benchmarks/learning_rates.py --table
-	$(BIN)/python benchmarks/plan_screen.py --table
-	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python -m benchmarks.adapter_ablation --tables
+	$(BIN)/python -m benchmarks.suite_regimes --table
+	$(BIN)/python -m benchmarks.learning_rates --table
+	$(BIN)/python -m benchmarks.plan_screen --table
+	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python notebooks/execute.py 04_evidence
 
-# The runs behind it that have no record in results/: hours without records; stop and start at will.
+# The runs behind it that have no record yet: hours without records; stop and start at will.
 evidence-runs: .venv/installed
-	$(BIN)/python benchmarks/evidence.py --run
+	$(BIN)/python -m benchmarks.evidence --run
 
 # What a step and its aggregation cost beside the plain step and other packages: about 7 minutes.
 bench: .venv/bench-installed
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/step_cost.py --quick
-	$(BIN)/python benchmarks/solver_cost.py --quick
+	$(BIN)/python -m benchmarks.import_time
+	$(BIN)/python -m benchmarks.step_cost --quick
+	$(BIN)/python -m benchmarks.solver_cost --quick
 
 # What a run of each problem of the suite takes: about 10 minutes.
 bench-suite: .venv/bench-installed
-	$(BIN)/python benchmarks/suite_cost.py
+	$(BIN)/python -m benchmarks.suite_cost
 
 # The runs behind docs/adapters.md that have no record yet, and its tables: hours without records.
 ablation: .venv/installed
-	$(BIN)/python benchmarks/adapter_ablation.py
+	$(BIN)/python -m benchmarks.adapter_ablation
 
 # The studies of docs/diagnosis.md: regimes of the suite (runs that have no record yet), and how
 # often synthetic problems are diagnosed as they were built.
 regimes: .venv/installed
-	$(BIN)/python benchmarks/suite_regimes.py
-	$(BIN)/python benchmarks/synthetic_regimes.py
-	$(BIN)/python benchmarks/synthetic_regimes.py --figure
+	$(BIN)/python -m benchmarks.suite_regimes
+	$(BIN)/python -m benchmarks.synthetic_regimes
+	$(BIN)/python -m benchmarks.synthetic_regimes --figure
 
 # The numbers and figures of the documents: about 45 minutes on an otherwise idle machine.
 bench-full: .venv/bench-installed
-	$(BIN)/python benchmarks/step_cost.py
-	$(BIN)/python benchmarks/step_cost.py --figure
-	$(BIN)/python benchmarks/solver_cost.py
-	$(BIN)/python benchmarks/solver_cost.py --figure
+	$(BIN)/python -m benchmarks.step_cost
+	$(BIN)/python -m benchmarks.step_cost --figure
+	$(BIN)/python -m benchmarks.solver_cost
+	$(BIN)/python -m benchmarks.solver_cost --figure
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

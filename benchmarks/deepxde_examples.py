@@ -1,6 +1,6 @@
 """Run DeepXDE's own example scripts, unmodified but for fewer iterations, under conflictopt.
 
-Usage: python benchmarks/deepxde_examples.py PATH_TO_DEEPXDE/examples --out FILE [--iterations 3000]
+Usage: python -m benchmarks.deepxde_examples PATH_TO_DEEPXDE/examples --out FILE [--iterations 3000]
 [--seeds 0 1 2] [--methods none auto] [--only Burgers Euler] [--workers 2]
 
 For every script, method and seed ``conflictopt run``, on a copy in which iteration counts and

@@ -1,6 +1,6 @@
 """Import time of conflictopt against torch's, interleaved, medians.
 
-Usage: python benchmarks/import_time.py [--repeats 9]
+Usage: python -m benchmarks.import_time [--repeats 9]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The learning rate of the budget ``cpu``: what plain Adam does best with, on the calibration half.
 
-``python benchmarks/learning_rates.py`` does the runs that have no record yet (about ten minutes on
+``python -m benchmarks.learning_rates`` does the runs that have no record yet (about ten minutes on
 two cores) and writes the table of docs/evidence.md; ``--table`` writes it from the records alone,
 ``--check`` fails if it is stale.
 """
@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from studyscript import main
-
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import Budget, budget
 from conflictopt.lab.runs.expression import MethodExpression
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import Task
 from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.lab.study_report.statistics.pairing import counted_error, geometric_mean
 from conflictopt.lab.study_report.study import Study, study_of
 
-ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "benchmarks" / "results" / "learning_rates"
+from . import RECORDS, ROOT
+from .documents.studyscript import main
+
+STUDIES = RECORDS / "learning_rates"
 DOCUMENT = ROOT / "docs" / "evidence.md"
 RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
 PROBLEMS = (
@@ -42,7 +42,7 @@ def limit_of(rate: float) -> Budget:
 
 def folder_of(rate: float) -> Path:
     """The records of a learning rate."""
-    return RECORDS / f"{rate:g}"
+    return STUDIES / f"{rate:g}"
 
 
 def run(workers: int) -> None:
@@ -84,4 +84,4 @@ def sections() -> Iterator[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    main(__doc__, "benchmarks/learning_rates.py", DOCUMENT, run, sections)
+    main(__doc__, "python -m benchmarks.learning_rates", DOCUMENT, run, sections)

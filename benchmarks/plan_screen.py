@@ -1,6 +1,6 @@
 """Which plan ``auto`` should have: candidates on the calibration half.
 
-``python benchmarks/plan_screen.py`` does the runs that have no record yet (about two and a half
+``python -m benchmarks.plan_screen`` does the runs that have no record yet (about two and a half
 hours on two cores) and writes the tables of docs/evidence.md; ``--table`` writes them from the
 records alone, ``--check`` fails if one is stale. One seed screens candidates; it does not rank
 those near each other.
@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from studyscript import main
 
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import Budget, budget
 from conflictopt.lab.runs.expression import MethodExpression
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import Task
 from conflictopt.lab.study_report.markdown import code, table
@@ -25,8 +22,9 @@ from conflictopt.lab.study_report.statistics.pairing import geometric_mean, prob
 from conflictopt.lab.study_report.study import Study, study_of
 from conflictopt.wording import number
 
-ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "benchmarks" / "results"
+from . import RECORDS, ROOT
+from .documents.studyscript import main
+
 DOCUMENT = ROOT / "docs" / "evidence.md"
 _CORE = (
     *("helmholtz_2d_a2_3", "klein_gordon", "inverse_diffusion_1d", "advection_beta10"),
@@ -76,6 +74,7 @@ class Screen:
         problems, methods: of its runs, every combination.
         few, more: further methods on some of the problems.
         seeds: of its runs.
+        history: methods that conflictopt no longer has: their records are told, never made.
     """
 
     name: str
@@ -86,6 +85,7 @@ class Screen:
     more: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     constant: bool = False
+    history: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:
@@ -153,10 +153,10 @@ SCREENS = (
             f"adapters:learning_rate=0.1:{_LATE}+ntk+after",
             f"adapters:learning_rate=0.1:{_LATE}+ntk+pcgrad+after",
             *("ntk+pcgrad", "ntk+pcgrad+after:steps=300"),
-            *("auto:look=race", "auto:rediagnose_every=1000"),
             *("lr_annealing+after", "lr_annealing+pcgrad+after"),
             *(f"grad_norm:form=one_sided+{rest}" for rest in ("after", "pcgrad+after")),
         ),
+        history=("auto:look=race", "auto:rediagnose_every=1000"),
     ),
     Screen(
         "plan_screen_imbalanced",
@@ -208,4 +208,4 @@ def _row(study: Study, screen: Screen, method: str) -> tuple[float, list[str]]:
 
 
 if __name__ == "__main__":
-    main(__doc__, "benchmarks/plan_screen.py", DOCUMENT, run, sections)
+    main(__doc__, "python -m benchmarks.plan_screen", DOCUMENT, run, sections)

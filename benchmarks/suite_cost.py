@@ -1,7 +1,7 @@
 """What a run of each problem of the suite costs, and what Taylor mode saves.
 
-Usage: python benchmarks/suite_cost.py [--budget cpu] [--only ID ...] [--steps 30] [--out FILE]
-       python benchmarks/suite_cost.py --table [--out FILE]
+Usage: python -m benchmarks.suite_cost [--budget cpu] [--only ID ...] [--steps 30] [--out FILE]
+       python -m benchmarks.suite_cost --table [--out FILE]
 
 Per problem, plain Adam steps on one thread at the points and widths of the budget: with the
 suite's engine (Taylor mode), with the same losses by nested reverse mode, and by DeepXDE itself on
@@ -27,14 +27,16 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from stepcost.report import circumstances, write
 
 from conflictopt import MultiLossOptimizer
 from conflictopt.integrations.deepxde import model_of
 from conflictopt.lab.problems import Problem, derivatives_of, load_suite
 from conflictopt.lab.runs.budget import Budget, budget
 
-OUT = Path(__file__).parent / "results" / "suite_cost.json"
+from . import RECORDS
+from .step_cost.report import circumstances, write
+
+OUT = RECORDS / "suite_cost.json"
 Step = Callable[[], object]
 _SLOW_INPUTS = 12
 """With more inputs nested derivatives take seconds a step: fewer steps are timed."""

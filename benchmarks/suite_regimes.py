@@ -1,6 +1,6 @@
 """In which regime the problems of the calibration half are, by the diagnosis of their first steps.
 
-``python benchmarks/suite_regimes.py`` profiles 1000 steps of each at half widths and all of the
+``python -m benchmarks.suite_regimes`` profiles 1000 steps of each at half widths and all of the
 specification's small points (about ten minutes on two cores; finished runs are kept) and writes the
 table of docs/diagnosis.md; ``--table`` writes the table from the records alone, ``--check`` fails
 if it is stale.
@@ -14,20 +14,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from studyscript import main
-
 from conflictopt import Diagnosis, Profile, diagnose
 from conflictopt.lab.problems.halves import problems_of
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
 from conflictopt.lab.runs.expression import MethodExpression
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import Task
 from conflictopt.lab.study_report.markdown import table
 
-ROOT = Path(__file__).parents[1]
-RECORDS = ROOT / "benchmarks" / "results" / "suite_regimes"
+from . import RECORDS, ROOT
+from .documents.studyscript import main
+
+STUDY = RECORDS / "suite_regimes"
 DOCUMENT = ROOT / "docs" / "diagnosis.md"
 # The records were made when the budget had all of the small points and a lower rate.
 LIMIT = replace(budget("cpu", 1001), point_scale=1.0, learning_rate=1e-3)
@@ -44,7 +44,7 @@ def run(workers: int) -> None:
     suite = load_suite()
     plain = MethodExpression.parse("none")
     tasks = [Task(suite[p], plain, 0, LIMIT) for p in problems_of("calibration")]
-    run_study(tasks, RECORDS, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
+    run_study(tasks, STUDY, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
 
 
 def diagnoses(folder: Path) -> dict[str, list[Diagnosis]]:
@@ -57,7 +57,7 @@ def diagnoses(folder: Path) -> dict[str, list[Diagnosis]]:
 
 def sections() -> Iterator[tuple[str, str]]:
     """The table: per family and in all, the verdicts and two medians."""
-    found = diagnoses(RECORDS)
+    found = diagnoses(STUDY)
     every = [d for members in found.values() for d in members]
     rows = [_row(f"`{family}`", members) for family, members in sorted(found.items())]
     heads = ["family", *SITUATIONS.values(), "median norm ratio", "median cancellation, last half"]
@@ -72,4 +72,4 @@ def _row(name: str, members: list[Diagnosis]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(__doc__, "benchmarks/suite_regimes.py", DOCUMENT, run, sections)
+    main(__doc__, "python -m benchmarks.suite_regimes", DOCUMENT, run, sections)

@@ -1,7 +1,7 @@
 """How often the verdict on synthetic problems is right, and whether its confidence can be trusted.
 
-Usage: python benchmarks/synthetic_regimes.py [--cases 200] [--near 1500] [--out FILE]
-       python benchmarks/synthetic_regimes.py --figure [--out FILE]
+Usage: python -m benchmarks.synthetic_regimes [--cases 200] [--near 1500] [--out FILE]
+       python -m benchmarks.synthetic_regimes --figure [--out FILE]
 
 Built cases lie well inside their regime; a verdict that is too close or too short counts as not
 right. Near cases are quadratics at 0.8 to 1 of the way to a threshold, of 50 to 200 samples;
@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from drawn import save
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import norm
-from stepcost.report import circumstances, write
 
 from conflictopt import diagnose
 from conflictopt.lab.synthetic.case import KINDS, REGIMES, Case
 from conflictopt.lab.synthetic.training import exact_regime, trained_profile
 
+from . import RECORDS, ROOT
+from .documents.drawn import save
+from .step_cost.report import circumstances, write
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROOT = Path(__file__).parent.parent
-OUT = ROOT / "benchmarks" / "results" / "synthetic_regimes.json"
+OUT = RECORDS / "synthetic_regimes.json"
 FIGURE = ROOT / "docs" / "figures" / "regime_reliability.png"
 CONFIDENCES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)

@@ -21,7 +21,10 @@ class Half(str, Enum):
 
 
 def calibrate(
-    folder: Annotated[Path, typer.Argument(help="folder of a study's records", metavar="RECORDS")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="a study: its folder of records, or DIR.jsonl.gz", metavar="RECORDS"),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="file to write the rule to; rule.json unless given")
     ] = None,

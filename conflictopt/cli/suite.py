@@ -43,10 +43,11 @@ def show_problems(name: str | None, specs: Sequence[Path], as_json: bool) -> Non
 
 
 def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mixed: bool) -> None:
-    """Compare the methods of the records in a folder."""
+    """Compare the methods of a study's records."""
     from ..lab.runs.expression import MethodExpression
     from ..lab.runs.identity import check_comparable
-    from ..lab.runs.records import load
+    from ..lab.runs.packs import folder_of
+    from ..lab.runs.stored import load
     from ..lab.study_report import write_report
 
     label = MethodExpression.parse(baseline).label
@@ -54,7 +55,7 @@ def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mi
     chosen = [r for r in records if budget in (None, r["budget"])]
     notes = check_comparable(chosen, mixed=mixed)
     written = write_report(
-        records, out or folder / "report", baseline=label, budget=budget, notes=notes
+        records, out or folder_of(folder) / "report", baseline=label, budget=budget, notes=notes
     )
     console = Console(highlight=False)
     for note in notes:

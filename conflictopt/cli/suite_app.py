@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from . import study, suite
+from ..lab.runs.packs import folder_of
+from . import packing, study, suite
 from .guard import guarded
 
 app = typer.Typer(help="Compare methods on a suite of 85 PDE problems.", no_args_is_help=True)
@@ -26,7 +27,9 @@ SpecFiles = Annotated[
     typer.Option("--spec", help="file of problems of your own; may be given several times"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-Records = Annotated[Path, typer.Argument(help="folder of the records", metavar="DIR")]
+Records = Annotated[
+    Path, typer.Argument(help="a study: its folder of records, or DIR.jsonl.gz", metavar="DIR")
+]
 
 
 @app.command("list")
@@ -82,7 +85,9 @@ def run(
 ) -> None:
     """Train problems with methods; one record for each run. Goes on where it was stopped."""
     runs = study.Runs(problems or [], families, spec or [], methods, seeds, budget, steps)
-    execution = study.Execution(out, workers, backend.value, scheduler, replace, retry_failed)
+    execution = study.Execution(
+        folder_of(out), workers, backend.value, scheduler, replace, retry_failed
+    )
     guarded(lambda: study.run(runs, execution))
 
 
@@ -102,3 +107,22 @@ def report(
 ) -> None:
     """Compare methods: tables, statistics and figures of a folder of records."""
     guarded(lambda: suite.report(folder, out, budget, baseline, mixed))
+
+
+@app.command()
+def pack(
+    folder: Records,
+    out: Annotated[Path | None, typer.Option(help="the file; DIR.jsonl.gz unless given")] = None,
+    without_profiles: Annotated[
+        bool,
+        typer.Option("--without-profiles", help="leave out raw profiles, which calibrate needs"),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="put the folder's records in place of packed ones")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="then remove the records from the folder")
+    ] = False,
+) -> None:
+    """Put all records of a study into one file, which is read in place of the folder."""
+    guarded(lambda: packing.pack(folder, out, without_profiles, replace, remove))

@@ -20,7 +20,7 @@ from .select import select
 NO_RESIDUALS = "pcgrad"
 """The surgery of plans that have no other, in place of a reweighting that reads residuals where
 these cannot be read (losses that are no mean squares): of what reads gradients alone and begins
-after a profile, that with the lowest errors in benchmarks/results/plan_screen_cpu."""
+after a profile, that with the lowest errors in records/plan_screen_cpu.jsonl.gz."""
 
 WEIGHTED = (
     "the losses have weights of the user's own, which may be good ones, so they stay: '{plan}' is "

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from conflictopt.cli.app import app
 from conflictopt.cli.study_progress import _TimeLeft, study_progress
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.tasks import Result, plan_study
 
 ROOT = Path(__file__).parents[2]
@@ -309,7 +309,7 @@ def test_reports_never_mix_kinds_of_records_unasked(invoke, fails, faked, tmp_pa
     path.write_text(json.dumps(record), encoding="utf-8")
     message = fails("report", "results")
     assert "conflictopt 0.0.9, torch 2.13.0 (1 records)" in message
-    assert "conflictopt 0.1.0, torch 2.13.0 (3 records)" in message
+    assert "conflictopt 0.1.0 to 0.2.0, torch 2.13.0 (3 records)" in message
     assert "--mixed" in message
     assert not (tmp_path / "results/report").exists()
     done = invoke("report", "results", "--mixed")
@@ -328,7 +328,8 @@ def test_reports_of_one_budget(invoke, fails, faked):
 
 
 def test_a_report_of_nothing(fails, tmp_path):
-    assert fails("report", "results") == "expected a folder of records, found none at 'results'."
+    message = fails("report", "results")
+    assert message.startswith("expected the records of a study, found neither a folder 'results'")
     (tmp_path / "results").mkdir()
     assert fails("report", "results").startswith("expected records in 'results', found none")
 

@@ -1,6 +1,5 @@
 """The evidence: its measures on small studies made by hand, and that the documents are fresh."""
 
-import json
 import math
 import subprocess
 import sys
@@ -8,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from suiteevidence import claims, goals, grid, tables
-from suiteevidence.grid import METHODS, inverse_problems, stages
 
+from benchmarks.evidence import claims, goals, grid, tables
+from benchmarks.evidence.grid import METHODS, inverse_problems, stages
 from conflictopt.lab.study_report.statistics.regimes import GroupRegimes
 from conflictopt.lab.study_report.study import study_of
 
@@ -134,14 +133,16 @@ def test_a_claim_is_decided_by_its_interval(ratio, better, verdict):
         f"p{i}": ((1.0, 1.0), (ratio * w, ratio / w)) for i, w in enumerate((1.0, 1.1, 0.9) * 3)
     }
     found = goals.against(study(rows, ("none", "ntk")), "ntk", "none")
-    assert claims.Comparison("here", "ntk", "none", found, better).verdict == verdict
+    assert claims.ClaimComparison("here", "ntk", "none", found, better).verdict == verdict
 
 
 def test_a_comparison_may_have_a_margin_or_decide_nothing():
     rows = {f"p{i}": ((1.0, 1.0), (1.04 * w, 1.04 / w)) for i, w in enumerate((1.0, 1.01) * 4)}
     found = goals.against(study(rows, ("none", "ntk")), "ntk", "none")
     told = {
-        (better, margin): claims.Comparison("here", "ntk", "none", found, better, margin).verdict
+        (better, margin): claims.ClaimComparison(
+            "here", "ntk", "none", found, better, margin
+        ).verdict
         for better, margin in ((True, 1.0), (True, 1.1), (None, 1.0))
     }
     assert told == {(True, 1.0): "not reproduced", (True, 1.1): "reproduced", (None, 1.0): "-"}
@@ -149,8 +150,8 @@ def test_a_comparison_may_have_a_margin_or_decide_nothing():
 
 def test_few_problems_decide_nothing():
     found = goals.against(study(HALF), "ntk", "none")
-    assert claims.Comparison("here", "ntk", "none", found).verdict == "undecided"
-    assert claims.Comparison("here", "ntk", "none", None).verdict == "without runs"
+    assert claims.ClaimComparison("here", "ntk", "none", found).verdict == "undecided"
+    assert claims.ClaimComparison("here", "ntk", "none", None).verdict == "without runs"
 
 
 PROFILES = {"inverse_a": "magnitude", "inverse_b": "persistent", "inverse_c": "magnitude"}
@@ -213,16 +214,7 @@ def test_the_grid_has_the_methods_and_problems_of_the_study():
     assert len(main.seeds) >= 3
 
 
-def test_the_plan_is_run_where_auto_did_nothing():
-    at_rest = {
-        record["problem"]
-        for path in (ROOT / "results").glob("*/auto.cpu.seed*.json")
-        if (record := json.loads(path.read_text(encoding="utf-8")))["plan"]["kind"] == "none"
-    }
-    assert set(grid.RESTED) == at_rest
-
-
 def test_documents_are_those_of_the_records():
-    command = [sys.executable, "benchmarks/evidence.py", "--check"]
+    command = [sys.executable, "-m", "benchmarks.evidence", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

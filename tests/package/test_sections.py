@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-import sections
 from matplotlib.figure import Figure
 
+from benchmarks.documents import sections
+
 ROOT = Path(__file__).parents[2]
-SCRIPT = "benchmarks/some.py"
+SCRIPT = "python -m benchmarks.some"
 DOCUMENT = f"""# Title
 
 Of <!--=runs-->3<!--/--> runs, the error is <!--=error, half-->?<!--/--> times that of the others.
@@ -60,27 +61,27 @@ def test_a_number_is_replaced_wherever_it_is_quoted(documents, tmp_path):
 
 
 def test_a_section_is_replaced_and_no_other(documents, tmp_path):
-    documents(sections.Section("page.md", "errors", "| new |\n| --- |")).write()
+    documents(sections.DocumentSection("page.md", "errors", "| new |\n| --- |")).write()
     assert text(tmp_path) == WRITTEN.replace("\nold\n", "\n| new |\n| --- |\n")
 
 
 def test_sections_of_a_document_that_quotes_nothing(documents, tmp_path):
     places = (f"<!-- {name}: made by {SCRIPT} -->\n\n<!-- end -->\n" for name in "ab")
     (tmp_path / "other.md").write_text("".join(places), encoding="utf-8")
-    documents(*(sections.Section("other.md", name, name.upper()) for name in "ab")).write()
+    documents(*(sections.DocumentSection("other.md", name, name.upper()) for name in "ab")).write()
     found = (tmp_path / "other.md").read_text(encoding="utf-8")
     assert re.findall(r"-->\n(.*)\n<!-- end", found) == ["A", "B"]
 
 
 def test_a_section_without_a_place_is_refused(documents):
     with pytest.raises(SystemExit, match=r"expected the line '<!-- new: made by .* in .*page\.md"):
-        documents(sections.Section("page.md", "new", "text"))
+        documents(sections.DocumentSection("page.md", "new", "text"))
 
 
 def test_a_section_without_an_end_is_refused(documents, tmp_path):
     (tmp_path / "other.md").write_text(f"<!-- a: made by {SCRIPT} -->\nold\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="expected the line '<!-- end -->' for 'a'"):
-        documents(sections.Section("other.md", "a", "new"))
+        documents(sections.DocumentSection("other.md", "a", "new"))
 
 
 @pytest.mark.parametrize("action", ["write", "check"])
@@ -95,7 +96,7 @@ def test_an_unknown_number_is_refused(tmp_path, action):
 
 def test_stale_text_is_found_and_left_alone(documents, tmp_path, capsys):
     assert documents().check() == 1
-    assert f"page.md is stale: python {SCRIPT}" in capsys.readouterr().out
+    assert f"page.md is stale: {SCRIPT}" in capsys.readouterr().out
     assert text(tmp_path) == DOCUMENT
 
 

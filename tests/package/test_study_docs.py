@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "script",
-    ["adapter_ablation.py", "learning_rates.py", "plan_screen.py", "suite_regimes.py"],
+    ["adapter_ablation", "learning_rates", "plan_screen", "suite_regimes"],
 )
 def test_tables_are_fresh(script):
-    command = [sys.executable, f"benchmarks/{script}", "--check"]
+    command = [sys.executable, "-m", f"benchmarks.{script}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"write the tables of {script} anew\n{done.stderr}"

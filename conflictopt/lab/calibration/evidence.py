@@ -33,7 +33,7 @@ class Evidence:
             plain training.
         broken: ``[M, P]`` whether more than half of a candidate's runs of a problem, among those
             that plain training finished, failed or diverged.
-        profiles: U profiles of the plain runs.
+        profiles: U profiles of the plain runs, without layers.
         left_out: per method that is no candidate, why.
         notes: what else was left out or mixed, a sentence each.
         source: how many records of which budget and version, in words.
@@ -83,7 +83,7 @@ def gather(
         records: of one study.
         half: only the problems of this half of the suite.
         methods: labels of the candidates, beside ``none``; all methods that a plan can carry out
-            unless given.
+            and that was run on every problem unless given.
         budget: whose records, needed where there are several.
         mixed: what is mixed in the records, as ``check_comparable`` says it; without it, records
             of several versions are refused.
@@ -101,8 +101,8 @@ def gather(
             f"expected runs of '{PLAIN}', which ratios are to and whose profiles decide, found "
             f"those of {', '.join(study.methods)}. Run them: suite run --methods {PLAIN},..."
         )
-    templates, left_out = candidates(study, methods)
     study, profiles, more = profiled(study)
+    templates, left_out = candidates(study, methods)
     check_complete(study, tuple(templates))
     problems = study.problems
     cells = [(p, run.seed) for p, name in enumerate(problems) for run in study.of(name, PLAIN)]

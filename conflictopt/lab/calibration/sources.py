@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...diagnosis.profile import Profile, ProfileError
@@ -42,7 +43,8 @@ def candidates(
 ) -> tuple[dict[str, PlanTemplate], dict[str, str]]:
     """Per label its template, ``none`` first; and per other method why it is none.
 
-    Of two methods that are one plan, the one that begins after plain steps is the candidate.
+    Of two methods that are one plan, the one that begins after plain steps is the candidate. A
+    method that was run on some of the problems only is one if it is asked for.
 
     Raises:
         CalibrationError: a method that was asked for has no run, two candidates are one plan, or
@@ -53,11 +55,15 @@ def candidates(
     if absent:
         raise CalibrationError(f"expected runs of {', '.join(absent)}, found none.")
     for label in sorted(study.others, key=lambda m: (not _later(m), m)):
-        found = template_of(label)
+        found, lacking = template_of(label), _without_run(study, label)
         if methods is not None and label not in methods:
             left_out[label] = "not asked for"
         elif isinstance(found, str):
             left_out[label] = found
+        elif methods is None and lacking:
+            left_out[label] = (
+                f"no run on {len(lacking)} of {len(study.problems)} problems, such as {lacking[0]}"
+            )
         elif found in templates.values():
             other = next(known for known, t in templates.items() if t == found)
             if follows(other) == follows(label):
@@ -76,6 +82,11 @@ def candidates(
         )
     ordered = {m: templates[m] for m in study.methods if m in templates}
     return ordered, left_out
+
+
+def _without_run(study: Study, label: str) -> list[str]:
+    """The problems on which a method was not run, of those that plain training was run on."""
+    return [p for p in study.problems if study.of(p, PLAIN) and not study.of(p, label)]
 
 
 def early(labels: Sequence[str]) -> list[str]:
@@ -115,7 +126,8 @@ def profiled(study: Study) -> tuple[Study, dict[tuple[str, int], Profile], list[
 
 def _profile(cell: tuple[str, int], raw: Any) -> Profile:
     try:
-        return Profile.from_json(raw)
+        # layers decide nothing, and their statistics are most of a diagnosis
+        return replace(Profile.from_json(raw), blocks=(), block_gramians=None)
     except (AttributeError, KeyError, TypeError, ValueError, ProfileError) as error:
         raise CalibrationError(
             f"the record of {cell[0]}, {PLAIN}, seed {cell[1]} holds no readable profile: {error}"

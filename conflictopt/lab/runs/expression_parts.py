@@ -182,18 +182,25 @@ def all_options(made: Any) -> dict[str, Any]:
     return {f.name: plain_data(getattr(made, f.name), "text") for f in dataclasses.fields(made)}
 
 
-def completed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a member as an older version told them: later ones stand at their defaults.
+_REMOVED: dict[str, dict[str, Any]] = {
+    "auto": {"look": None, "race_steps": 250, "rediagnose_every": None},
+}
+"""Options that members had in older versions, at the defaults that they had."""
 
-    So an option may be added without making the records there are those of other runs, as long as
-    its default does what was done without it.
+
+def completed(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a member as an older version told them, in the terms of this one.
+
+    Later options stand at their defaults: one may be added without making the records there are
+    those of other runs, as long as its default does what was done without it. Options that are no
+    more are left out where they stood at their defaults; one that was in use stays, for no run of
+    today is that run.
     """
-    later = {
-        f.name: plain_data(f.default, "text")
-        for f in dataclasses.fields(settings_class(name))
-        if f.default is not dataclasses.MISSING
-    }
-    return {**later, **options}
+    known = {f.name: f.default for f in dataclasses.fields(settings_class(name))}
+    later = {k: plain_data(v, "text") for k, v in known.items() if v is not dataclasses.MISSING}
+    removed = {k: v for k, v in _REMOVED.get(name, {}).items() if k not in known}
+    kept = {k: v for k, v in options.items() if k not in removed or v != removed[k]}
+    return {**later, **kept}
 
 
 def _at_least(name: str, value: Any, least: int) -> None:

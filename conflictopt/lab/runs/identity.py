@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...core.plain_data import plain_data
+from .generations import generation
 from .records import SCHEMA, RecordError
 
 Record = Mapping[str, Any]
@@ -27,11 +28,14 @@ def identity(record: Record) -> dict[str, Any]:
 
 
 def version(record: Record) -> dict[str, Any]:
-    """What wrote, or would write, a record: schema, conflictopt, torch."""
+    """What wrote, or would write, a record: schema, conflictopt, torch.
+
+    Of conflictopt all versions that train alike, see ``generations``.
+    """
     versions = record["versions"]
     return {
         "schema": record["schema"],
-        "conflictopt": versions.get("conflictopt"),
+        "conflictopt": generation(versions.get("conflictopt")),
         "torch": versions.get("torch"),
     }
 

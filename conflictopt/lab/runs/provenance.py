@@ -14,7 +14,20 @@ import torch
 
 from ..._version import __version__
 
-_NOT_TRAINING = ("cli.py", "suite_cli.py", "console/", "experiment/report/")
+TRAINING = (
+    *(
+        "core/",
+        "methods/",
+        "adapters/",
+        "optim/",
+        "curvature/",
+        "diagnosis/",
+        "selection/",
+        "auto/",
+    ),
+    *("lab/problems/", "lab/derivatives/", "lab/runs/"),
+)
+"""The rooms of conflictopt whose code may change the numbers of a run."""
 
 
 def versions() -> dict[str, str]:
@@ -50,10 +63,10 @@ def _processor() -> str:
 @lru_cache(maxsize=1)
 def source_digest() -> str:
     """16 hexadecimal digits that change with any source file that training may use."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     found = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
-        if not name.startswith(_NOT_TRAINING):
+        if name.startswith(TRAINING):
             found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]

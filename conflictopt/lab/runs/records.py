@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 from ...core.errors import ConflictOptError
 from ...core.plain_data import plain_data
 from .place import record_path
+from .whole_file import replacing
 
 SCHEMA = 1
 """Of the records that this version writes and reads."""
@@ -52,18 +51,8 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
     # one top-level entry per line: short enough to store, readable enough to look at
     items = plain_data(record, "null").items()
     entries = [f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in items]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # the name is this writer's own: two writers of one record must not share a file
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write("{\n" + ",\n".join(entries) + "\n}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(("{\n" + ",\n".join(entries) + "\n}\n").encode())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -73,40 +62,48 @@ def read(path: Path) -> dict[str, Any]:
         RecordError: the file is damaged, or something else than a record.
         OSError: it cannot be read.
     """
+    return checked(path.read_bytes(), str(path))
+
+
+def checked(text: bytes, where: str) -> dict[str, Any]:
+    """The record that a text holds.
+
+    Args:
+        where: it was found, for messages.
+
+    Raises:
+        RecordError: it is damaged, or something else than a record.
+    """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(text)
     except ValueError as error:
-        raise _no_record(path, f"it is no JSON: {error}") from None
+        raise _no_record(where, f"it is no JSON: {error}") from None
     if not isinstance(record, dict):
-        raise _no_record(path, f"it holds a {type(record).__name__}, not an object")
+        raise _no_record(where, f"it holds a {type(record).__name__}, not an object")
     wrong = [k for k, kind in _KEYS.items() if not isinstance(record.get(k), kind)]
     if wrong:
-        raise _no_record(path, f"it has no {', '.join(wrong)}")
+        raise _no_record(where, f"it has no {', '.join(wrong)}")
     return record
 
 
-def load(folder: Path) -> list[dict[str, Any]]:
-    """All records of a study, ordered by file name.
+def read_folder(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The records in a folder by their place in it, ordered by file name; none without a folder.
 
     Folders in it that hold no file named like a run's (a report, say) are not looked at, nor are
     the leftovers of interrupted writes; those that nobody can still be writing are removed.
 
     Raises:
-        RecordError: no folder, or no record in it; a JSON file that is damaged, no record, or not
-            in its place (a copy under another name would count twice).
+        RecordError: a JSON file that is damaged, no record, or not in its place (a copy under
+            another name would count twice).
     """
-    if not folder.is_dir():
-        raise RecordError(f"expected a folder of records, found none at '{folder}'.")
     clean(folder)
-    records = []
-    for path in _files(folder):
+    records = {}
+    for path in record_files(folder):
         record = read(path)
         place = record_path(folder, record)
         if place != path:
-            raise _no_record(path, f"it is that of '{place}', of which it may be a copy")
-        records.append(record)
-    if not records:
-        raise RecordError(f"expected records in '{folder}', found none: no run has finished there.")
+            raise _no_record(str(path), f"it is that of '{place}', of which it may be a copy")
+        records[path.relative_to(folder)] = record
     return records
 
 
@@ -120,14 +117,16 @@ def clean(folder: Path) -> None:
                 path.unlink()
 
 
-def _files(folder: Path) -> list[Path]:
-    found = [sorted(f.glob("[!.]*.json")) for f in sorted(folder.iterdir()) if f.is_dir()]
+def record_files(folder: Path) -> list[Path]:
+    """The files that must be records: all JSON files beside one that is named like a run's."""
+    folders = [f for f in sorted(folder.iterdir()) if f.is_dir()] if folder.is_dir() else []
+    found = [sorted(f.glob("[!.]*.json")) for f in folders]
     runs = [files for files in found if any(_RUN_FILE.fullmatch(p.name) for p in files)]
     return [path for files in runs for path in files]
 
 
-def _no_record(path: Path, why: str) -> RecordError:
+def _no_record(where: str, why: str) -> RecordError:
     return RecordError(
-        f"'{path}' is not the record of a run: {why}. Move it away; a run whose record is lost "
+        f"'{where}' is not the record of a run: {why}. Move it away; a run whose record is lost "
         "is done again by the next 'suite run'."
     )

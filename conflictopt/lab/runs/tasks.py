@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from .expression import MethodExpression
 from .expression_parts import completed
 from .identity import differences
+from .packs import folder_of, packed_records
 from .place import record_path
 from .records import RecordError, clean, read
+from .stored import alike
 
 _SHOWN = 5
 
@@ -103,29 +105,32 @@ def plan_study(
     replace: bool = False,
     retry_failed: bool = False,
 ) -> list[Planned]:
-    """Look up which tasks have a record already.
+    """Look up which tasks have a record already, in the study's folder or in its packed file.
 
-    A record of the same run by the same version counts as done, whatever its status.
+    A record of the same run, by a version that trains alike, counts as done, whatever its status.
+    New records go to the folder.
 
     Args:
-        folder: of the records; need not exist.
+        folder: of the records; need not exist. The study's packed file may be given instead.
         identify: ``conflictopt.lab.runs.training.plan_identity`` unless given.
         replace: do again what has a record of another kind (another version, specification,
             options, settings), or a damaged one.
-        retry_failed: do again what failed.
+        retry_failed: do again what failed. With either, a record in the folder counts where
+            another was packed.
 
     Raises:
         RecordError: records of another kind, without ``replace``; two tasks with one record.
     """
     identify = identify or _identify()
-    folder = folder.resolve()
+    folder = folder_of(folder).resolve()
     clean(folder)
+    packed, again = packed_records(folder), replace or retry_failed
     planned, others = [], []
     costs: dict[tuple[int, int], float] = {}
     for task in tasks:
         made = identify(task.problem, task.method, task.seed, task.budget)
         path = record_path(folder, made)
-        record, why = _found(path, made)
+        record, why = _found(path, packed.get(path.relative_to(folder)), made, again)
         if why and not replace:
             others.append(f"{path.relative_to(folder)}: {why}")
         kept = None if why or record is None else Result.of(task, record)
@@ -145,14 +150,20 @@ def _identify() -> Identify:
     return plan_identity
 
 
-def _found(path: Path, made: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The record at a path, and why it is not the one that the run makes."""
-    if not path.exists():
+def _found(
+    path: Path, packed: dict[str, Any] | None, made: dict[str, Any], again: bool
+) -> tuple[dict[str, Any] | None, str]:
+    """The record of a run, and why it is not the one that the run makes."""
+    record = packed
+    if path.exists():
+        try:
+            record = read(path)
+        except RecordError:
+            return None, "damaged, or no record"
+        if packed is not None and not again and not alike(record, packed):
+            return record, "not like the packed record of the same run"
+    if record is None:
         return None, ""
-    try:
-        record = read(path)
-    except RecordError:
-        return None, "damaged, or no record"
     options = record["options"]
     known = {m: completed(m, options[m]) for m in options if m in made["options"]}
     return record, ", ".join(differences({**record, "options": {**options, **known}}, made))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from conflictopt.cli.calibrate_app import calibrate
+from conflictopt.lab.calibration import calibrate as fitted
 from conflictopt.lab.problems.halves import problems_of
+from conflictopt.lab.runs.packing import pack
 from conflictopt.lab.runs.place import record_path
 from conflictopt.lab.runs.records import write
-from conflictopt.selection.rule import Rule
+from conflictopt.selection.rule import SITUATIONS, Rule
 
+ROOT = Path(__file__).parents[3]
 EFFECTS = {
     "relobralo": {"persistent": 0.3, "magnitude": 1.3},
     "ntk": {"persistent": 1.2, "magnitude": 0.2},
@@ -74,7 +81,7 @@ def test_options_change_what_is_used(invoke, folder, tmp_path):
 
 def test_errors_exit_with_2(invoke, folder, tmp_path):
     for words, message in (
-        ((tmp_path / "nothing",), "expected a folder of records"),
+        ((tmp_path / "nothing",), "expected the records of a study"),
         ((folder, "--half", "reporting"), "found none among"),
         ((folder, "--methods", "none,dwa"), "expected runs of dwa"),
         ((folder, "--methods", "nothing"), "unknown method"),
@@ -93,6 +100,31 @@ def test_mixed_versions(invoke, folder):
     done = invoke(folder, "--mixed")
     assert done.exit_code == 0
     assert "note: 2 versions" in done.output
+
+
+def test_packed_records_give_the_same_rule(invoke, folder, tmp_path):
+    assert invoke(folder, "--out", tmp_path / "first.json").exit_code == 0
+    packed = pack(folder, remove=True).path
+    for given in (folder, packed):
+        assert invoke(given, "--out", tmp_path / "second.json").exit_code == 0
+        found = [(tmp_path / f"{name}.json").read_text() for name in ("first", "second")]
+        assert found[0].replace(f"'conflictopt calibrate {folder}'", "") == found[1].replace(
+            f"'conflictopt calibrate {given}'", ""
+        )
+
+
+def test_the_line_of_the_readme_works_on_the_records_that_come_with_it(
+    invoke, tmp_path, monkeypatch
+):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    study, out = re.search(r"conflictopt calibrate (\S+) --out (\S+)`", text).groups()
+    # the settings of thresholds that it tries are all tried elsewhere
+    monkeypatch.setattr(sys.modules[fitted.__module__], "grid", lambda base: ())
+    done = invoke(ROOT / study, "--out", tmp_path / out)
+    assert done.exit_code == 0, done.output
+    assert "2515 records of 85 problems and 3 seeds" in done.output
+    assert "left out: ntk+pcgrad+after (no run on 68 of 85 problems" in done.output
+    assert set(Rule.load(tmp_path / out).plans) == set(SITUATIONS)
 
 
 def test_a_rule_is_judged(invoke, folder, tmp_path):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from conflictopt.core.plain_data import plain_data
 from conflictopt.lab.runs.identity import check_comparable, differences, identity, version
 from conflictopt.lab.runs.place import record_path, slug
-from conflictopt.lab.runs.records import RecordError, load, read, write
+from conflictopt.lab.runs.records import RecordError, read, write
+from conflictopt.lab.runs.stored import load
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_copy_does_not_count_twice(saved, tmp_path):
 
 
 def test_nothing_to_load(tmp_path):
-    with pytest.raises(RecordError, match="expected a folder of records, found none at"):
+    with pytest.raises(RecordError, match=r"found neither a folder .* nor a file"):
         load(tmp_path / "nowhere")
     with pytest.raises(RecordError, match=r"expected records in .* no run has finished"):
         load(tmp_path)
@@ -191,7 +192,7 @@ def test_identity_and_version(record):
     made = record()
     keys = ["problem", "method", "options", "seed", "budget", "settings", "specification"]
     assert list(identity(made)) == keys
-    assert version(made) == {"schema": 1, "conflictopt": "0.1.0", "torch": "2.13.0"}
+    assert version(made) == {"schema": 1, "conflictopt": "0.1.0 to 0.2.0", "torch": "2.13.0"}
     assert differences(record(error=5.0, status="diverged"), made) == []
 
 
@@ -202,7 +203,10 @@ def test_identity_and_version(record):
         ({"digest": {"problem": "aa"}}, 'specification "aa" instead of "0123456789abcdef"'),
         ({"settings": {"steps": 9, "points": {"pde": 8}}}, "settings.steps 9 instead of 10"),
         ({"options": {}}, "options.ntk null instead of {"),
-        ({"versions": {"conflictopt": "9", "torch": "2.13.0"}}, 'conflictopt "9" instead of "0.1'),
+        (
+            {"versions": {"conflictopt": "9", "torch": "2.13.0"}},
+            'conflictopt "9" instead of "0.1.0 to 0.2.0"',
+        ),
         ({"versions": {"conflictopt": "0.1.0", "torch": "1"}}, 'torch "1" instead of "2.13.0"'),
     ],
 )
@@ -231,7 +235,7 @@ def test_records_of_one_kind_can_be_compared(record):
         (
             {"versions": versions(conflictopt="0.0.9")},
             "2 versions: schema 1, conflictopt 0.0.9, torch 2.13.0 (1 records); "
-            "schema 1, conflictopt 0.1.0, torch 2.13.0 (2 records)",
+            "schema 1, conflictopt 0.1.0 to 0.2.0, torch 2.13.0 (2 records)",
         ),
         ({"versions": versions(torch="2.5.0")}, "torch 2.5.0 (1 records)"),
         (

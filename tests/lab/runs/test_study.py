@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from conflictopt.lab.runs import watch
-from conflictopt.lab.runs.records import RecordError, load, read
+from conflictopt.lab.runs.records import RecordError, read
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import StudyError, run_study
 from conflictopt.lab.runs.tasks import plan_study
 from conflictopt.lab.runs.worker import work

@@ -7,7 +7,7 @@ import pytest
 from conflictopt import ConflictOptError
 from conflictopt.lab.runs import cluster
 from conflictopt.lab.runs.cluster import dask_backend
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
 
 FREE = ("wall_time_s", "started", "machine")

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 
 WORDS = ("suite", "run", "--methods", "none,ntk,pcgrad", "--seeds", "2", "--budget", "smoke")
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 
 PROBLEMS = ("heat_1d", "inverse_wave_1d_noise2", "kuramoto_sivashinsky")
 METHODS = "none,ntk,adapters+pcgrad"

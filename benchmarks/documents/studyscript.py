@@ -1,0 +1,41 @@
+"""The command line of a study that writes tables into a document."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from .sections import refreshed
+
+
+def main(
+    description: str | None,
+    script: str,
+    document: Path,
+    run: Callable[[int], None],
+    sections: Callable[[], Iterable[tuple[str, str]]],
+) -> None:
+    """Run what has no record, then write the tables; or do a part of that, as the options say.
+
+    Args:
+        description: for ``--help``.
+        script: the command, which marks its tables.
+        document: with the tables.
+        run: does the runs, on so many workers.
+        sections: makes names and tables from the records.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="write the tables, run nothing")
+    parser.add_argument("--check", action="store_true", help="fail if a table is stale")
+    options = parser.parse_args()
+    if not (options.table or options.check):
+        run(options.workers)
+    text = refreshed(document, script, sections())
+    if options.check:
+        sys.exit(int(text != document.read_text(encoding="utf-8")))
+    document.write_text(text, encoding="utf-8")
