@@ -24,7 +24,7 @@ from ..core.reports import Note, Reports
 from ..core.step import Spec, StepView, equation_flags
 from ..methods.foreign import adopt
 from ..methods.registry import make
-from .last_step import Choice, LastStep, Points, same_weights
+from .last_step import LastStep, Points, StepInProgress, same_weights
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
@@ -68,7 +68,7 @@ class Session:
         self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._last_weights: PointWeights | None = None
-        self._choice: Choice | None = None
+        self._choice: StepInProgress | None = None
         self._random_state: Tensor | None = None
         self._buffer: RowBuffer | None = None
         self.use(aggregator)
@@ -246,7 +246,7 @@ class Session:
             self._random_state = self.generator.get_state()
         return self.generator
 
-    def _choose(self, source: GradientSource, keep_rows: bool) -> Choice:
+    def _choose(self, source: GradientSource, keep_rows: bool) -> StepInProgress:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
@@ -266,7 +266,7 @@ class Session:
             chosen = self.aggregator.choose(view, state)
             self._check_coefficients(chosen.coefficients, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
-        return Choice(step, chosen.state, weights, points, chosen.direction, notes)
+        return StepInProgress(step, chosen.state, weights, points, chosen.direction, notes)
 
     def _weigh(
         self,
