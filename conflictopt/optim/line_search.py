@@ -98,7 +98,13 @@ def fit_parameters(optimizer: torch.optim.Optimizer) -> None:
 
 def append_parameters(optimizer: torch.optim.Optimizer, params: Sequence[Tensor]) -> None:
     """Add parameters to the first group: its learning rate and schedule hold for them too."""
-    optimizer.param_groups[0]["params"].extend(params)
+    group = optimizer.param_groups[0]
+    group["params"].extend(params)
+    if isinstance(optimizer, torch.optim.Adagrad) and params:
+        # torch 2.5 makes its state in the constructor alone
+        start = optimizer.defaults["initial_accumulator_value"]
+        alike = torch.optim.Adagrad(params, initial_accumulator_value=start, fused=group["fused"])
+        optimizer.state.update(alike.state)
     fit_parameters(optimizer)
 
 
