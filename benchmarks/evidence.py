@@ -18,11 +18,11 @@ from suiteevidence.grid import BUDGET, stages
 
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.records import load
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Result, Task
+from conflictopt.lab.runs.tasks import Result, StudyTask
 from conflictopt.lab.study_report.study import study_of
+from conflictopt.methods.expression import MethodExpression
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "results"
@@ -42,7 +42,7 @@ def run(names: list[str], seeds: list[int] | None, records: Path, workers: int) 
         for problems, methods, seed in stages()[name].rounds():
             for method in methods if seeds is None or seed in seeds else ():
                 expression = MethodExpression.parse(method)
-                tasks = [Task(suite[p], expression, seed, limit) for p in problems]
+                tasks = [StudyTask(suite[p], expression, seed, limit) for p in problems]
                 print(f"{name}, seed {seed}, {method}: {len(tasks)} runs", flush=True)
                 run_study(tasks, records, workers=workers, on_progress=_tell)
 

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from conflictopt.core import graphs
 from conflictopt.selection import rule
 from conflictopt.selection.plan_template import PlanTemplate
 from conflictopt.selection.rule import Rule
+
+STANDINS = str(Path(__file__).parent / "lab" / "runs")
+"""The folder of ``standin.py``, importable here and in worker processes."""
+
+
+@pytest.fixture(scope="session")
+def standin():
+    """The module of stand-ins."""
+    sys.path.insert(0, STANDINS)
+    import standin
+
+    yield standin
+    sys.path.remove(STANDINS)
+
+
+@pytest.fixture
+def environment():
+    """Of a process that can import the stand-ins."""
+    found = [STANDINS, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in found if p), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def training(standin, tmp_path):
+    """``training(...)``: one that notes its starts in a file of the test's folder."""
+    return lambda **kwargs: standin.Training(tmp_path / "notes.txt", **kwargs)
 
 
 @pytest.fixture

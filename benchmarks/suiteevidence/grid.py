@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapterablation.grid import Stage
 
 from conflictopt.lab.problems.suite import load_suite
-from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.methods.expression import MethodExpression
 
 BUDGET = "cpu"
 BASELINE = "none"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from . import study, suite
-from .guard import guarded
+from .command_errors import guarded
 
 app = typer.Typer(help="Compare methods on a suite of 85 PDE problems.", no_args_is_help=True)
 

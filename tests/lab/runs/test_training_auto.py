@@ -8,9 +8,9 @@ import torch
 from conflictopt.core.errors import MethodError
 from conflictopt.lab.problems import load_suite
 from conflictopt.lab.runs.budget import BUDGETS
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.host import HELD_OUT_SEED
 from conflictopt.lab.runs.training import _Run, plan_identity
+from conflictopt.methods.expression import MethodExpression
 
 pytestmark = pytest.mark.usefixtures("papers_rule")
 
