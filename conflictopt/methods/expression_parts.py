@@ -10,6 +10,7 @@ from typing import Any
 
 from ..adapters.design import Activation, AdapterDesign, Placement, Scale
 from ..core.aggregator import Aggregator
+from ..core.checks import check_count
 from ..core.errors import MethodError
 from ..core.routed import RoutingName
 from .registry import make, method_class, registered
@@ -77,7 +78,7 @@ class AutoSettings:
         if given is not None:
             make(given)  # one that has options without a default cannot be named alone
         if self.profile_steps is not None:
-            _at_least("profile_steps", self.profile_steps, 1)
+            check_count("profile_steps", self.profile_steps)
         object.__setattr__(self, "layers", self.design.layers)
 
     @property

@@ -34,15 +34,21 @@ class ModelTraining:
         self.run = run
         self.steps = 0
         self.seconds = 0.0
+        self._diagnosed = False
         run.on_step.append(self._stepped)
+        # first: another listener may end the script
+        run.on_diagnosis.insert(0, self._at_diagnosis)
 
     def _stepped(self, _: Any) -> None:
         self.steps += 1
 
+    def _at_diagnosis(self, _: Any) -> None:
+        self._diagnosed = True
+
     @property
     def trained(self) -> bool:
         """Whether there was a step; the one that ends a profile may end the script with it."""
-        return self.steps > 0 or self.run.diagnosis is not None
+        return self.steps > 0 or self._diagnosed
 
     def outcome(self, method: str) -> ScriptOutcome:
         """What the model came to.
