@@ -158,13 +158,10 @@ def test_methods_joined_by_a_plus_are_a_chain(script, invoke, tmp_path):
     assert narrow < read(tmp_path / "report/report.json")["outcome"]["adapter_parameters"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("grad_norm:form=one_sided:cap=10",),
-        ("GradNormBalance", "--option", "form=one_sided", "--option", "cap=10"),
-    ],
-)
+BESIDE = ("GradNormBalance", "--option", "form=one_sided", "--option", "cap=10")
+
+
+@pytest.mark.parametrize("words", [("grad_norm:form=one_sided:cap=10",), BESIDE])
 def test_options_stand_in_the_expression_or_beside_it(script, invoke, tmp_path, words):
     path = script(TRAIN + "\nprint('METHOD', model.conflictopt.method.fixed)")
     done = invoke("run", path, "--method", *words, *SHORT)
@@ -412,12 +409,9 @@ def test_engine_and_held_coefficients_reach_the_run(script, invoke, tmp_path):
 # -- newcomers --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "words",
-    [(), ("run",), ("diagnose",), ("methods",), ("calibrate",), ("suite",), ("suite", "run")],
-)
-def test_h_is_help(invoke, words):
-    done = invoke(*words, "-h")
+@pytest.mark.parametrize("line", ["", "run", "diagnose", "methods", "calibrate", "suite run"])
+def test_h_is_help(invoke, line):
+    done = invoke(*line.split(), "-h")
     assert done.exit_code == 0
     assert "Usage: " in done.stdout
     assert "--help" in done.stdout

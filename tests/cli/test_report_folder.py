@@ -48,16 +48,14 @@ def test_what_a_stopped_comparison_left_is_written_over(folder):
 @pytest.mark.parametrize("text", ["{}", "[]", "3", "no json", '{"script": "a.py"}'])
 def test_a_report_of_others_is_refused(folder, text):
     (folder / NAME).write_text(text, encoding="utf-8")
-    with pytest.raises(ConflictOptError, match="expected .* as a new folder or one with a report"):
+    with pytest.raises(ConflictOptError, match="as a new folder or one with a report"):
         check_free(folder)
 
 
 def test_many_files_are_counted(folder):
     for number in range(5):
         (folder / f"{number}.txt").write_text("mine")
-    with pytest.raises(
-        ConflictOptError, match=r"'0.txt', '1.txt', '2.txt' and 2 more. Name another"
-    ):
+    with pytest.raises(ConflictOptError, match=r"'1.txt', '2.txt' and 2 more. Name another"):
         check_free(folder)
 
 

@@ -293,3 +293,25 @@ def test_a_method_without_a_network_for_adapters():
         fixed_method("auto:reweighting=ntk")
     with pytest.raises(MethodError, match=r"found \['rank'\]: attach them with"):
         fixed_method("adapters:rank=8+ntk")
+
+
+RECORDED = [
+    "adapters:attach=1000+ntk",
+    "auto",
+    "auto:profile_steps=300",
+    "config",
+    "config:blocks=global",
+    "grad_norm:form=one_sided",
+    "lr_annealing",
+    "none",
+    "ntk",
+    "ntk+pcgrad+after",
+    "pcgrad",
+    "pcgrad:blocks=global",
+    "wide+ntk",
+]
+
+
+@pytest.mark.parametrize("label", RECORDED)
+def test_labels_of_the_studies_that_there_are_stay(label):
+    assert parse(label).label == label
