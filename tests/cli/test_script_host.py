@@ -25,7 +25,7 @@ def test_a_trained_script_offers_all_that_is_asked_for(script):
         path,
         [],
         "pcgrad",
-        TrainingOptions(record=True),
+        options,
         groups="kind",
         on_patch=seen.append,
         seed=1,
