@@ -22,8 +22,8 @@ from ..core.objective import Given, Objective
 from ..core.points import PointWeights, check_same_points, point_sets
 from ..core.reports import Note, Reports
 from ..core.step import Spec, StepView, equation_flags
+from ..methods.expression import fixed_method
 from ..methods.foreign import adopt
-from ..methods.registry import make
 from .last_step import LastStep, Points, StepInProgress, same_weights
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
@@ -80,14 +80,15 @@ class Session:
         """Go on with another method; its state starts fresh.
 
         Args:
-            aggregator: a method, its name, or an object of another package that is read as one.
+            aggregator: a method, a method expression, or an object of another package that is
+                read as one.
             check: raises if the method cannot be used; then nothing changes.
 
         Raises:
             MethodError: unknown name, or one that cannot be held for ``every`` steps.
             TypeError: not a method.
         """
-        chosen = make(aggregator) if isinstance(aggregator, str) else adopt(aggregator)
+        chosen = fixed_method(aggregator) if isinstance(aggregator, str) else adopt(aggregator)
         if self.every > 1 and not chosen.linear:
             raise MethodError(
                 f"expected every=1 with {chosen.label}, found {self.every}: it transforms the "
