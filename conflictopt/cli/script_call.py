@@ -1,4 +1,4 @@
-"""ScriptCall: a script as the commands were asked to profile or train it."""
+"""A script as a command runs it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ScriptCall:
     Attributes:
         path, arguments: the script and its own command line.
         method: to train with.
-        options: of the runs, those of the method among them.
+        options: of the runs, beside those that the method expression has.
         groups: how losses are grouped.
         out: folder of the report.
     """
@@ -48,7 +48,7 @@ class ScriptCall:
         """Of the report on a model."""
         return self.out if number == 1 else self.out / f"model-{number}"
 
-    def words(self) -> tuple[str, ...]:
+    def profile_words(self) -> tuple[str, ...]:
         """How profiles were asked for, where it is not the default; without their length."""
         groups = ("--groups", self.groups) if self.groups != "kind" else ()
         return (*words(self.options, tuple(n for n in PROFILE if n != "profile_steps")), *groups)
@@ -63,7 +63,7 @@ class ScriptCall:
             str(self.path),
             self.arguments,
             options.profile_steps,
-            self.words(),
+            self.profile_words(),
             (*auto, *words(self.options, STEPS)),
         )
 
