@@ -10,6 +10,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
 demo: .venv/installed
 	$(BIN)/conflictopt run examples/burgers.py --method auto --against none
+	@echo "A script of your own: $(BIN)/conflictopt diagnose SCRIPT.py, then" \
+	  "$(BIN)/conflictopt run SCRIPT.py --against none (-h lists the options)"
 
 # The tests without those marked slow, with few examples of each property: minutes on two cores.
 QUICK := -m 'not slow' --hypothesis-profile=quick

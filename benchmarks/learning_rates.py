@@ -13,13 +13,13 @@ from pathlib import Path
 
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import Budget, budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.runs.tasks import StudyTask
 from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.lab.study_report.statistics.pairing import counted_error, geometric_mean
 from conflictopt.lab.study_report.study import Study, study_of
+from conflictopt.methods.expression import MethodExpression
 
 from . import RECORDS, ROOT
 from .documents.studyscript import main
@@ -49,7 +49,7 @@ def run(workers: int) -> None:
     """Do the runs that have no record yet."""
     suite, plain = load_suite(), MethodExpression.parse("none")
     for rate in RATES:
-        tasks = [Task(suite[p], plain, 0, limit_of(rate)) for p in PROBLEMS]
+        tasks = [StudyTask(suite[p], plain, 0, limit_of(rate)) for p in PROBLEMS]
         run_study(
             tasks, folder_of(rate), workers=workers, on_progress=lambda r: print(r.task.label)
         )

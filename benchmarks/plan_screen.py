@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import Budget, budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.runs.tasks import StudyTask
 from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.lab.study_report.statistics.pairing import geometric_mean, problem_ratios
 from conflictopt.lab.study_report.study import Study, study_of
+from conflictopt.methods.expression import MethodExpression
 from conflictopt.wording import number
 
 from . import RECORDS, ROOT
@@ -179,7 +179,7 @@ def run(workers: int) -> None:
     suite = load_suite()
     for screen in SCREENS:
         tasks = [
-            Task(suite[p], MethodExpression.parse(m), seed, screen.budget)
+            StudyTask(suite[p], MethodExpression.parse(m), seed, screen.budget)
             for p, m, seed in screen.runs
         ]
         folder = RECORDS / screen.name

@@ -18,11 +18,11 @@ from conflictopt import Diagnosis, Profile, diagnose
 from conflictopt.lab.problems.halves import problems_of
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.runs.tasks import StudyTask
 from conflictopt.lab.study_report.markdown import table
+from conflictopt.methods.expression import MethodExpression
 
 from . import RECORDS, ROOT
 from .documents.studyscript import main
@@ -43,7 +43,7 @@ def run(workers: int) -> None:
     """Profile what has no record yet."""
     suite = load_suite()
     plain = MethodExpression.parse("none")
-    tasks = [Task(suite[p], plain, 0, LIMIT) for p in problems_of("calibration")]
+    tasks = [StudyTask(suite[p], plain, 0, LIMIT) for p in problems_of("calibration")]
     run_study(tasks, STUDY, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +36,33 @@ def pytest_collection_modifyitems(items):
             if seen[name] % GRID:
                 item.add_marker(pytest.mark.slow)
             seen[name] += 1
+
+
+STANDINS = str(Path(__file__).parent / "lab" / "runs")
+"""The folder of ``standin.py``, importable here and in worker processes."""
+
+
+@pytest.fixture(scope="session")
+def standin():
+    """The module of stand-ins."""
+    sys.path.insert(0, STANDINS)
+    import standin
+
+    yield standin
+    sys.path.remove(STANDINS)
+
+
+@pytest.fixture
+def environment():
+    """Of a process that can import the stand-ins."""
+    found = [STANDINS, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in found if p), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def training(standin, tmp_path):
+    """``training(...)``: one that notes its starts in a file of the test's folder."""
+    return lambda **kwargs: standin.Training(tmp_path / "notes.txt", **kwargs)
 
 
 @pytest.fixture

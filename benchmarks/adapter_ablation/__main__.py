@@ -11,9 +11,9 @@ import argparse
 import sys
 
 from conflictopt.lab.problems.suite import load_suite
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Result, Task
+from conflictopt.lab.runs.tasks import Result, StudyTask
+from conflictopt.methods.expression import MethodExpression
 
 from .. import RECORDS, ROOT
 from ..documents.sections import refreshed
@@ -29,7 +29,7 @@ def run(name: str, workers: int) -> None:
     suite = load_suite()
     for problems, methods, seed in STAGES[name].rounds():
         tasks = [
-            Task(suite[problem], MethodExpression.parse(method), seed, LIMIT)
+            StudyTask(suite[problem], MethodExpression.parse(method), seed, LIMIT)
             for problem in problems
             for method in methods
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from conflictopt.lab.runs.budget import budget
-from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.methods.expression import MethodExpression
 
 STEPS = 3000
 """Optimizer steps of every run, the profile's 1000 included."""

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_planned
-from conflictopt.lab.runs.tasks import Result, Task, plan_study
+from conflictopt.lab.runs.tasks import Result, StudyTask, plan_study
 from conflictopt.lab.study_report.study import study_of
+from conflictopt.methods.expression import MethodExpression
 
 from .. import RECORDS, ROOT
 from ..documents.sections import Documents
@@ -41,7 +41,10 @@ def run(names: list[str], seeds: list[int] | None, records: Path, workers: int) 
     """Do the runs that are not done yet, seed by seed and method by method."""
     suite, limit = load_suite(), budget(BUDGET)
     parts = [
-        (f"{name}, seed {seed}, {method}", [Task(suite[p], expression, seed, limit) for p in ids])
+        (
+            f"{name}, seed {seed}, {method}",
+            [StudyTask(suite[p], expression, seed, limit) for p in ids],
+        )
         for name in names
         for ids, methods, seed in stages()[name].rounds()
         for method in (methods if seeds is None or seed in seeds else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conflictopt.lab.problems.suite import load_suite
-from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.methods.expression import MethodExpression
 
 from ..adapter_ablation.grid import Stage
 

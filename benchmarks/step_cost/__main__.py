@@ -5,7 +5,7 @@ Usage: python -m benchmarks.step_cost [--quick] [--only CASE ...] [--threads 1] 
 
 Every contender has a model of its own, from the same seed, and every one of its timed steps has a
 plain step of another such model right before or after it; the ratios are of these pairs. Float32,
-Adam, CPU, and an allocator that keeps freed memory (see ``stepcost.allocator``). Needs
+Adam, CPU, and an allocator that keeps freed memory (see ``step_cost.allocator``). Needs
 ``pip install conflictopt[bench]``. Asserts nothing: it prints tables and targets and writes JSON;
 ``--figure`` draws docs/figures/step_cost.png from that file and measures nothing.
 """

@@ -10,6 +10,8 @@ from ..core.errors import MethodError
 from ..core.routed import SHARE, RoutingName, check_routing
 
 Placement = Literal["last", "hidden", "weights", "head"]
+Activation = Literal["tanh", "linear"]
+Scale = Literal["mean", "sum"]
 PLACEMENTS = ("last", "hidden", "weights", "head")
 ACTIVATIONS = ("tanh", "linear")
 SCALES = ("mean", "sum")
@@ -52,8 +54,8 @@ class AdapterDesign:
     placement: Placement = "last"
     layers: tuple[str, ...] = ()
     rank: int = 4
-    activation: Literal["tanh", "linear"] = "tanh"
-    scale: Literal["mean", "sum"] = "mean"
+    activation: Activation = "tanh"
+    scale: Scale = "mean"
     orthogonal: bool = False
     routing: RoutingName = "shared"
     share: float = SHARE

@@ -34,14 +34,14 @@ class ChosenMethod:
 
     @classmethod
     def of(cls, method: Any, options: TrainingOptions) -> ChosenMethod:
-        """Resolve names, and objects of other packages.
+        """Resolve objects of other packages.
 
         Args:
-            method: ``"auto"``, a name of the registry, or an object.
+            method: ``"auto"``, or an object; see ``asked_for`` for expressions.
             options: of the run.
 
         Raises:
-            MethodError: an unknown method, or an option that has no use with it.
+            MethodError: no method, or an option that has no use with it.
         """
         policy = options.policy
         given = policy.reweighting
@@ -49,11 +49,8 @@ class ChosenMethod:
             adopted("reweighting", given)
         if method == "auto":
             return cls(None, options.recorder, options.record, policy)
-        if method == "adapters":
-            fixed = make("adapters", **policy.adapter_design.routing_options)
-        else:
-            fixed = make(method) if isinstance(method, str) else adopted("method", method)
-        _check_used(options, method == "adapters" or uses_adapters(fixed))
+        fixed = adopted("method", method)
+        _check_used(options, uses_adapters(fixed))
         return cls(fixed, options.recorder, options.record, policy)
 
     @property

@@ -20,6 +20,7 @@ from ..optim.optimizer import MultiLossOptimizer
 from ..optim.options import StepOptions, changed
 from ..selection.plan import Plan
 from . import saved_state
+from .asked_for import asked_for
 from .chosen_method import ChosenMethod
 from .decision import Decision
 from .host import Host, LoopHost
@@ -35,7 +36,7 @@ class Controller:
     fixed method is profiled and diagnosed once, and keeps its method.
 
     Args:
-        method: ``"auto"``, or a fixed method, by name or as an object.
+        method: a method expression (``"auto"``, ``"ntk:cap=10+pcgrad"``), or an object.
         options: of the run.
         host: attaches adapters, and knows what of the model matters for a plan.
 
@@ -56,8 +57,8 @@ class Controller:
     """
 
     def __init__(self, method: Any, options: TrainingOptions, host: Host) -> None:
-        self.options = options
-        self.method = ChosenMethod.of(method, options)
+        method, self.options = asked_for(method, options)
+        self.method = ChosenMethod.of(method, self.options)
         self.host = host
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
@@ -223,7 +224,7 @@ def controller(
     """The controller of a torch loop.
 
     Args:
-        method: ``"auto"`` or a fixed method.
+        method: a method expression, or an object.
         model: the network, if adapters may be attached to it.
         options, choices: as ``MultiLossOptimizer`` takes them.
 

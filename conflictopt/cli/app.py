@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .._version import __version__
-from . import commands
+from ..auto.options import TrainingOptions
+from ..methods.expression import MethodExpression
+from . import script_commands
 from .calibrate_app import calibrate
-from .guard import guarded
-from .separator import ScriptCommand
+from .command_errors import guarded
+from .methods_table import list_methods
+from .options import PROFILE, STEPS, with_training_options
+from .script_command import ScriptCommand
+from .script_commands import ScriptCall
+from .script_host import GroupingName
 from .suite_app import app as suite_app
 
 app = typer.Typer(
@@ -20,40 +25,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(suite_app, name="suite")
 app.command()(calibrate)
-
-
-class Groups(str, Enum):
-    """How DeepXDE's losses become named losses."""
-
-    kind = "kind"
-    each = "each"
-
-
-class Engine(str, Enum):
-    """How per-loss gradients are computed."""
-
-    auto = "auto"
-    graph = "graph"
-    rows = "rows"
-    batched = "batched"
-
-
-class Update(str, Enum):
-    """What to do with the optimizer's actual update."""
-
-    trust = "trust"
-    check = "check"
-    correct = "correct"
-
-
-class OnNonfinite(str, Enum):
-    """What to do on an infinite or NaN loss or gradient."""
-
-    stop = "raise"
-    skip = "skip"
 
 
 Script = Annotated[Path, typer.Argument(help="a DeepXDE script", metavar="SCRIPT")]
@@ -61,21 +36,12 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(help="the script's own arguments, after --", metavar="[-- ARGS]"),
 ]
-Steps = Annotated[int, typer.Option("--profile-steps", min=1, help="optimizer steps to profile")]
-ProfileEvery = Annotated[
-    int | None,
-    typer.Option("--profile-every", min=1, help="steps between samples; without it 100 samples"),
+GroupBy = Annotated[
+    GroupingName, typer.Option("--groups", help="group losses by kind, or keep each")
 ]
-RuleFile = Annotated[
-    Path | None,
-    typer.Option("--rule", help="rule for the plan, of 'conflictopt calibrate'; ours without it"),
+Out = Annotated[
+    Path, typer.Option("--out", help="folder of the report; one with other files is refused")
 ]
-PerLoss = Annotated[
-    Engine,
-    typer.Option("--engine", help="how per-loss gradients are computed; auto unless measured"),
-]
-GroupBy = Annotated[Groups, typer.Option("--groups", help="group losses by kind, or keep each")]
-Out = Annotated[Path, typer.Option("--out", help="folder of the report")]
 
 
 @app.callback(invoke_without_command=True)
@@ -89,40 +55,44 @@ def version(
 
 
 @app.command(cls=ScriptCommand)
+@with_training_options(*PROFILE)
 def diagnose(
     script: Script,
+    options: TrainingOptions,
     arguments: Arguments = None,
-    steps: Steps = 1000,
-    profile_every: ProfileEvery = None,
-    groups: GroupBy = Groups.kind,
-    engine: PerLoss = Engine.auto,
-    rule: RuleFile = None,
+    groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
     """Profile an unmodified DeepXDE script, print the verdict, stop."""
-    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
-    guarded(lambda: commands.diagnose(script, arguments or [], profiling))
+    plain = MethodExpression.parse("none")
+    call = ScriptCall(script, tuple(arguments or ()), plain, options, groups, out)
+    script_commands.diagnose(call)
 
 
 @app.command(cls=ScriptCommand)
+@with_training_options(*PROFILE, *STEPS)
 def run(
     script: Script,
+    options: TrainingOptions,
     arguments: Arguments = None,
     method: Annotated[
-        str, typer.Option(help="auto, none, or names from 'methods' joined by +")
+        str,
+        typer.Option(
+            help="auto, none, or names from 'methods' with options, joined by +: "
+            "ntk:refresh=10+pcgrad, adapters:rank=8+ntk, auto:reweighting=ntk"
+        ),
     ] = "auto",
     option: Annotated[
         list[str] | None,
-        typer.Option(help="option of the method, key=value; for auto: reweighting, rank, ..."),
+        typer.Option(help="option of the one method, key=value; for auto: reweighting, rank, ..."),
     ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="first run the script with this method, at its defaults, and compare; again for "
-            "further methods"
+            help="first run the script with this method, written as for --method, and compare; "
+            "again for further methods"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="seed of the method's own random choices")] = 0,
     script_seed: Annotated[
         int | None,
         typer.Option(
@@ -131,25 +101,13 @@ def run(
             "given, so that all runs begin alike",
         ),
     ] = None,
-    every: Annotated[int, typer.Option(min=1, help="steps for which coefficients hold")] = 1,
-    update: Annotated[
-        Update, typer.Option(help="compare the optimizer's update with all gradients")
-    ] = Update.trust,
-    on_nonfinite: Annotated[OnNonfinite, typer.Option(help="on NaN or inf")] = OnNonfinite.stop,
-    steps: Steps = 1000,
-    profile_every: ProfileEvery = None,
-    groups: GroupBy = Groups.kind,
-    engine: PerLoss = Engine.auto,
-    rule: RuleFile = None,
+    groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
-    profiling = commands.Profiling(steps, profile_every, groups.value, engine.value, rule, out)
-    others = tuple(dict.fromkeys(against or []))
-    training = commands.Training(
-        method, option or [], seed, script_seed, every, update.value, on_nonfinite.value, others
-    )
-    guarded(lambda: commands.run(script, arguments or [], profiling, training))
+    expression = MethodExpression.parse(method, option or ())
+    call = ScriptCall(script, tuple(arguments or ()), expression, options, groups, out)
+    script_commands.run(call, tuple(against or ()), script_seed)
 
 
 @app.command()
@@ -157,7 +115,7 @@ def methods(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the methods."""
-    guarded(lambda: commands.list_methods(as_json))
+    guarded(lambda: list_methods(as_json))
 
 
 def main() -> None:

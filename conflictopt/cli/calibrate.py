@@ -50,9 +50,9 @@ class Selection:
             ConflictOptError: see ``gather``.
         """
         from ..lab.calibration import gather
-        from ..lab.runs.expression import parse_methods
         from ..lab.runs.identity import check_comparable
         from ..lab.runs.stored import load
+        from ..methods.expression import parse_methods
 
         labels = [m.label for m in parse_methods(self.methods)] if self.methods else None
         records = [r for r in load(folder) if self.budget in (None, r["budget"])]

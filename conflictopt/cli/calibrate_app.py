@@ -10,7 +10,7 @@ import typer
 
 from ..core.errors import ConflictOptError
 from . import calibrate as console
-from .guard import guarded
+from .command_errors import guarded
 
 
 class Half(str, Enum):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ..auto.patched_run import PatchedRun
+from ..optim.last_step import LastStep
 
 _REFRESH_SECONDS = 0.2
 
 
 @contextmanager
-def training_progress(console: Console, stop_at: int | None = None) -> Iterator[Any]:
-    """Yields a listener ``f(patch)`` that shows steps and losses, one line per model.
+def training_progress(
+    console: Console, stop_at: int | None = None
+) -> Iterator[Callable[[PatchedRun], None]]:
+    """Yields a listener ``f(run)`` that shows steps and losses, one line per model.
 
     The bar fills towards ``stop_at``, or else the end of the script's present ``train`` call; an
     L-BFGS stage has no known end and only counts. Script output scrolls above it.
@@ -33,29 +37,30 @@ def training_progress(console: Console, stop_at: int | None = None) -> Iterator[
     with Progress(
         *columns, console=console, transient=True, redirect_stdout=shared, redirect_stderr=False
     ) as progress:
-        tasks: dict[int, Any] = {}
+        tasks: dict[int, TaskID] = {}
         drawn = 0.0
 
-        def show(patch: Any) -> None:
+        def show(run: PatchedRun) -> None:
             nonlocal drawn
             now = time.monotonic()
-            if now - drawn < _REFRESH_SECONDS or patch.optimizer.last is None:
+            last = run.optimizer.last if run.optimizer is not None else None
+            if now - drawn < _REFRESH_SECONDS or last is None:
                 return
             drawn = now
-            if id(patch) not in tasks:
-                tasks[id(patch)] = progress.add_task("", total=None, losses="")
-            profiling = patch.method.records and patch.diagnosis is None
+            if id(run) not in tasks:
+                tasks[id(run)] = progress.add_task("", total=None, losses="")
+            profiling = run.method.records and run.diagnosis is None
             progress.update(
-                tasks[id(patch)],
+                tasks[id(run)],
                 description="profiling" if profiling else "training",
-                total=stop_at or patch.stage_end,
-                completed=patch.steps,
-                losses=_losses(patch.optimizer.last),
+                total=stop_at or run.stage_end,
+                completed=run.steps,
+                losses=_losses(last),
             )
 
         yield show
 
 
-def _losses(last: Any) -> str:
+def _losses(last: LastStep) -> str:
     pairs = zip(last.names, last.losses.tolist(), strict=True)
     return "  ".join(f"{name} {value:.2e}" for name, value in pairs)

@@ -40,8 +40,8 @@ class Runs:
             ConflictOptError: words that name no problem, method, seed or budget.
         """
         from ..lab.runs.budget import budget
-        from ..lab.runs.expression import parse_methods
-        from ..lab.runs.tasks import Task
+        from ..lab.runs.tasks import StudyTask
+        from ..methods.expression import parse_methods
 
         methods, seeds = parse_methods(self.methods), read_seeds(self.seeds)
         chosen = budget(self.budget, self.steps)
@@ -51,7 +51,7 @@ class Runs:
         for problem in problems:
             if problem.id in pool.own:
                 problem.prove()
-        return [Task(p, m, s, chosen) for p in problems for m in methods for s in seeds]
+        return [StudyTask(p, m, s, chosen) for p in problems for m in methods for s in seeds]
 
 
 @dataclass(frozen=True)

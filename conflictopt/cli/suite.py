@@ -44,11 +44,11 @@ def show_problems(name: str | None, specs: Sequence[Path], as_json: bool) -> Non
 
 def report(folder: Path, out: Path | None, budget: str | None, baseline: str, mixed: bool) -> None:
     """Compare the methods of a study's records."""
-    from ..lab.runs.expression import MethodExpression
     from ..lab.runs.identity import check_comparable
     from ..lab.runs.packs import folder_of
     from ..lab.runs.stored import load
     from ..lab.study_report import write_report
+    from ..methods.expression import MethodExpression
 
     label = MethodExpression.parse(baseline).label
     records = load(folder)

@@ -10,7 +10,7 @@ import typer
 
 from ..lab.runs.packs import folder_of
 from . import packing, study, suite
-from .guard import guarded
+from .command_errors import guarded
 
 app = typer.Typer(help="Compare methods on a suite of 85 PDE problems.", no_args_is_help=True)
 

@@ -22,7 +22,7 @@ TRUNK = "trunk"
 
 
 @dataclass(frozen=True)
-class Block:
+class ParameterBlock:
     """A named run of parameters: its columns of the flat gradient."""
 
     name: str
@@ -52,7 +52,7 @@ class ParameterLayout:
     """
 
     params: tuple[Tensor, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[ParameterBlock, ...]
     offsets: tuple[int, ...]
     size: int
     divided: bool = False
@@ -89,7 +89,7 @@ class ParameterLayout:
         names = sorted(order, key=_rank)
         flat: list[Tensor] = []
         offsets: list[int] = []
-        blocks: list[Block] = []
+        blocks: list[ParameterBlock] = []
         size = 0
         for name in names:
             start = size
@@ -97,7 +97,7 @@ class ParameterLayout:
                 flat.append(p)
                 offsets.append(size)
                 size += p.numel()
-            blocks.append(Block(name, slice(start, size)))
+            blocks.append(ParameterBlock(name, slice(start, size)))
         return cls(tuple(flat), tuple(blocks), tuple(offsets), size, by_layer)
 
     @property
@@ -121,7 +121,7 @@ class ParameterLayout:
         return tuple((b.name, b.columns.stop - b.columns.start) for b in self.blocks)
 
     @cached_property
-    def layers(self) -> tuple[Block, ...]:
+    def layers(self) -> tuple[ParameterBlock, ...]:
         """The layers of the trunk as ``by_layer`` names them, whether or not they are blocks."""
         trunk = [b for b in self.blocks if b.in_trunk]
         if self.divided:
@@ -130,7 +130,7 @@ class ParameterLayout:
         found, start = [], 0
         for name, params in members.items():
             stop = start + sum(p.numel() for p in params)
-            found.append(Block(name, slice(start, stop)))
+            found.append(ParameterBlock(name, slice(start, stop)))
             start = stop
         return tuple(found)
 
@@ -150,7 +150,7 @@ class ParameterLayout:
                 return b.columns
         raise LayoutError(f"expected one of the blocks {self.names}, found '{block}'.")
 
-    def members(self, block: Block) -> tuple[Tensor, ...]:
+    def members(self, block: ParameterBlock) -> tuple[Tensor, ...]:
         """The parameters of a block."""
         pairs = zip(self.params, self.offsets, strict=True)
         return tuple(p for p, s in pairs if block.columns.start <= s < block.columns.stop)
@@ -191,7 +191,7 @@ class LayoutCache:
 
 
 def _rank(name: str) -> tuple[bool, bool, bool]:
-    block = Block(name, slice(0))
+    block = ParameterBlock(name, slice(0))
     network = name == NETWORK or name.startswith(f"{NETWORK}/")
     return not network, block.owner is not None, name == PHYSICS
 
@@ -202,7 +202,7 @@ def _by_layer(order: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
     for name, members in order.items():
         number = -1
         for p in members:
-            if not Block(name, slice(0)).in_trunk:
+            if not ParameterBlock(name, slice(0)).in_trunk:
                 divided.setdefault(name, []).append(p)
                 continue
             if p.ndim > 1 or number < 0:

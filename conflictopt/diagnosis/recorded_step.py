@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.buffer import RowBuffer
 from ..core.errors import MethodError
 from ..core.gradients import GradientSource
-from ..core.layout import NETWORK, TRUNK, Block, ParameterLayout
+from ..core.layout import NETWORK, TRUNK, ParameterBlock, ParameterLayout
 from ..core.losses import Losses
 from ..core.objective import Objective
 from ..core.step import Spec
@@ -71,7 +71,7 @@ class RecordedStep(GradientSource):
 def layout_of(profile: Profile, by_layer: bool) -> ParameterLayout:
     """The network as one block, or as the layers recorded; their sizes are not known, and 0."""
     names = profile.blocks if by_layer else (NETWORK,)
-    blocks = tuple(Block(name, slice(0, 0)) for name in names)
+    blocks = tuple(ParameterBlock(name, slice(0, 0)) for name in names)
     return ParameterLayout((), blocks, (), 0, by_layer)
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from ..core.errors import LayoutError, LossError
-from ..core.layout import TRUNK, Block
+from ..core.layout import TRUNK, ParameterBlock
 from ..diagnosis.defaults import default_thresholds
 from .tangent import ADAPTERS, TangentKernel
 
@@ -142,7 +142,7 @@ def compare(before: TangentKernel, after: TangentKernel) -> Comparison:
 
 
 def _others(kernel: TangentKernel) -> list[str]:
-    return [b for b in kernel.blocks if Block(b, slice(0)).owner is None]
+    return [b for b in kernel.blocks if ParameterBlock(b, slice(0)).owner is None]
 
 
 def _pair(before: TangentKernel, after: TangentKernel, k: int, j: int) -> PairChange:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import LayoutError, MethodError
-from ..core.layout import TRUNK, Block
+from ..core.layout import TRUNK, ParameterBlock
 from .spectrum import Array, Spectrum
 
 ADAPTERS = "adapters"
@@ -57,7 +57,7 @@ class TangentKernel:
         Raises:
             LayoutError: unknown block.
         """
-        kinds = [Block(b, slice(0)) for b in self.blocks]
+        kinds = [ParameterBlock(b, slice(0)) for b in self.blocks]
         if block == TRUNK:
             return [i for i, b in enumerate(kinds) if b.in_trunk]
         if block == ADAPTERS:
@@ -163,7 +163,7 @@ class TangentKernel:
         Args:
             others: 0 for exclusive routing, 1 for shared, between for mixed.
         """
-        owners = [Block(b, slice(0)).owner for b in self.blocks]
+        owners = [ParameterBlock(b, slice(0)).owner for b in self.blocks]
         rows = [[1.0 if o in (None, n) else others for o in owners] for n in self.names]
         return np.array(rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -59,34 +60,60 @@ def controller() -> Callable[..., Any]:
     return made
 
 
+def registered(name: str, others: Iterable[str] = ()) -> str:
+    """The name of a method as the registry has it, for one that may be spelt otherwise.
+
+    Case, hyphens and underscores do not count, and a class's name is as good:
+    ``"PCGrad"``, ``"lr-annealing"`` and ``"AlignedMTL"`` are found. What could mean two methods is
+    refused.
+
+    Args:
+        name: as the user wrote it.
+        others: names that stand beside the registry's where it is asked for.
+
+    Raises:
+        MethodError: an unknown name; the message suggests near ones and lists what there is.
+    """
+    known = dict.fromkeys([*others, *METHODS])
+    found = _alike(name, known)
+    if len(found) == 1:
+        return found[0]
+    near = found or difflib.get_close_matches(name.lower(), known, n=2)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    raise MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
+
+
+def _alike(name: str, known: Iterable[str]) -> list[str]:
+    """The name itself, or else all that it may be another spelling of."""
+    if name in known:
+        return [name]
+    spellings = {n: {_bare(n), _bare(METHODS.get(n, n).rpartition(":")[2])} for n in known}
+    return [n for n, spelt in spellings.items() if _bare(name) in spelt]
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
 def method_class(name: str) -> type[Aggregator]:
-    """The class behind a method name.
+    """The class behind a method name; see ``registered`` for how it may be spelt.
 
     Raises:
         MethodError: unknown name; the message lists what there is.
     """
-    if name not in METHODS:
-        raise unknown_method(name, METHODS)
-    module, _, attribute = METHODS[name].partition(":")
+    module, _, attribute = METHODS[registered(name)].partition(":")
     cls: type[Aggregator] = getattr(
         importlib.import_module(f"conflictopt.methods.{module}"), attribute
     )
     return cls
 
 
-def unknown_method(name: str, known: Iterable[str]) -> MethodError:
-    """The error that an unknown name is, with the names that are known."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=2)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return MethodError(f"unknown method '{name}'.{hint} Known: {', '.join(known)}.")
-
-
 def make(name: str, **hyper_parameters: Any) -> Aggregator:
     """Build a method from its name.
 
     Args:
-        name: a key of the registry; ``conflictopt methods`` lists them.
+        name: a key of the registry (``conflictopt methods`` lists them), or the class's name; case
+            and hyphens do not count.
         hyper_parameters: the fields of the method's dataclass.
 
     Raises:

@@ -10,6 +10,7 @@ from torch import nn
 from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
 from ..core.objective import Objective
+from ..methods.expression import MethodExpression
 from ..methods.registry import controller
 from .options import StepOptions, only_of_steps
 
@@ -79,7 +80,8 @@ def controlled(
         if model is not None or options is not None or choices:
             raise MethodError("expected a control alone: model and options are its own.")
         return method
-    if method == "auto" or not only_of_steps(options, choices):
+    auto = isinstance(method, str) and MethodExpression.parse(method).auto is not None
+    if auto or not only_of_steps(options, choices):
         made: Control = controller()(method, model, options, choices)
         return made
     if model is not None:

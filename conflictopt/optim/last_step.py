@@ -39,7 +39,7 @@ class LastStep:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StepInProgress:
     """What the step in progress saw and chose.
 
     Attributes:

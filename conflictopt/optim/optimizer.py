@@ -43,8 +43,10 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     Args:
         optimizer: any torch optimizer.
-        aggregator: a method, or its name in the registry; or ``"auto"``: profile the first steps,
-            which stay bitwise the plain run's, reach a verdict, and go on with what it calls for.
+        aggregator: a method, or a method expression: a name of the registry, with options
+            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``); or ``"auto"``: profile the
+            first steps, which stay bitwise the plain run's, reach a verdict, and go on with what
+            it calls for.
         names: names for losses given as a sequence or tensor; mappings bring their own.
         equations: which losses are equations (PDE residuals) rather than conditions; some methods
             treat them differently. Without it: those whose name starts with ``pde``, else the

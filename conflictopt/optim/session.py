@@ -22,9 +22,9 @@ from ..core.objective import Given, Objective
 from ..core.points import PointWeights, check_same_points, point_sets
 from ..core.reports import Note, Reports
 from ..core.step import Spec, StepView, equation_flags
+from ..methods.expression import fixed_method
 from ..methods.foreign import adopt
-from ..methods.registry import make
-from .last_step import Choice, LastStep, Points, same_weights
+from .last_step import LastStep, Points, StepInProgress, same_weights
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
@@ -68,7 +68,7 @@ class Session:
         self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._last_weights: PointWeights | None = None
-        self._choice: Choice | None = None
+        self._choice: StepInProgress | None = None
         self._random_state: Tensor | None = None
         self._buffer: RowBuffer | None = None
         self.use(aggregator)
@@ -80,14 +80,15 @@ class Session:
         """Go on with another method; its state starts fresh.
 
         Args:
-            aggregator: a method, its name, or an object of another package that is read as one.
+            aggregator: a method, a method expression, or an object of another package that is
+                read as one.
             check: raises if the method cannot be used; then nothing changes.
 
         Raises:
             MethodError: unknown name, or one that cannot be held for ``every`` steps.
             TypeError: not a method.
         """
-        chosen = make(aggregator) if isinstance(aggregator, str) else adopt(aggregator)
+        chosen = fixed_method(aggregator) if isinstance(aggregator, str) else adopt(aggregator)
         if self.every > 1 and not chosen.linear:
             raise MethodError(
                 f"expected every=1 with {chosen.label}, found {self.every}: it transforms the "
@@ -246,7 +247,7 @@ class Session:
             self._random_state = self.generator.get_state()
         return self.generator
 
-    def _choose(self, source: GradientSource, keep_rows: bool) -> Choice:
+    def _choose(self, source: GradientSource, keep_rows: bool) -> StepInProgress:
         names, layout = source.objective.names, source.layout
         spec = self.spec(layout, names)
         state = self.state if self.state is not None else self.aggregator.init(spec)
@@ -266,7 +267,7 @@ class Session:
             chosen = self.aggregator.choose(view, state)
             self._check_coefficients(chosen.coefficients, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
-        return Choice(step, chosen.state, weights, points, chosen.direction, notes)
+        return StepInProgress(step, chosen.state, weights, points, chosen.direction, notes)
 
     def _weigh(
         self,

@@ -44,7 +44,7 @@ class PlanTemplate:
             known = ", ".join(map(repr, get_args(PlanKind)))
             raise MethodError(f"expected kind among {known}, found {self.kind!r}.")
         for family in ("reweighting", "surgery"):
-            self._check_part(family, getattr(self, family))
+            object.__setattr__(self, family, self._part(family, getattr(self, family)))
         if not isinstance(self.design, Mapping) or (self.design and not self.adapters):
             raise MethodError(
                 "expected adapters as options of an AdapterDesign, with a kind that has them, "
@@ -74,9 +74,10 @@ class PlanTemplate:
                 made[part] = getattr(self, part)
         return {**made, "adapters": dict(self.design)} if self.design else made
 
-    def _check_part(self, family: str, name: Any) -> None:
+    def _part(self, family: str, name: Any) -> Any:
+        """The name of a part as the registry has it."""
         # late: the registry is asked, no method imported
-        from ..methods.registry import method_class
+        from ..methods.registry import method_class, registered
 
         if (family in self.parts) != (name is not None):
             raise MethodError(
@@ -84,7 +85,7 @@ class PlanTemplate:
                 f"only then, found kind '{self.kind}' with {family} {name!r}."
             )
         if name is None:
-            return
+            return None
         found = method_class(name) if isinstance(name, str) else type(name)
         if getattr(found, "family", None) != family:
             what = getattr(found, "family", found.__name__)
@@ -99,6 +100,7 @@ class PlanTemplate:
                 f"expected a method whose coefficients adapters can route, found {name!r}, which "
                 "transforms gradients entry by entry."
             )
+        return registered(name) if isinstance(name, str) else name
 
 
 def named(kind: str, reweighting: str | None, surgery: str | None) -> str:

@@ -11,7 +11,7 @@ from ..core.errors import MethodError
 from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
-from ..methods.registry import make, reads_residuals
+from ..methods.registry import make, reads_residuals, registered
 from .plan import Plan
 from .plan_template import PlanKind
 from .rule import Rule
@@ -59,8 +59,10 @@ class Policy:
         given = self.reweighting
         if given is not None and not isinstance(given, (str, Aggregator)):
             raise MethodError(f"expected reweighting as a name or a method, found {given!r}.")
-        if isinstance(given, str) and not isinstance(make(given), Reweighting):
-            raise MethodError(f"expected a reweighting method, found '{given}'.")
+        if isinstance(given, str):
+            object.__setattr__(self, "reweighting", registered(given))
+            if not isinstance(make(given), Reweighting):
+                raise MethodError(f"expected a reweighting method, found '{given}'.")
         if not isinstance(self.design, (AdapterDesign, type(None))):
             raise MethodError(f"expected adapters as an AdapterDesign, found {self.design!r}.")
         for plan in self.plans("") if self.design is not None else ():

@@ -39,8 +39,9 @@ def patch(
 
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
-        method: ``"auto"``, a registry name, an aggregator, or an object of torchjd. Methods with
-            adapters attach them at the first step.
+        method: a method expression (``"auto"``, ``"pcgrad"``, ``"adapters:rank=8+ntk"``, see
+            ``MethodExpression``), an aggregator, or an object of torchjd. Methods with adapters
+            attach them at the first step.
         options: how steps are taken and how a plan is reached; see ``TrainingOptions``.
         groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.

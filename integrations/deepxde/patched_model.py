@@ -51,8 +51,8 @@ class Patch:
         self.controller.on_diagnosis.append(self._diagnosed)
         self.optimizer: MultiLossOptimizer | None = None
         self.stage_end: int | None = None
-        self.on_step: list[Callable[[Patch], None]] = []
-        self.on_diagnosis: list[Callable[[Patch], None]] = []
+        self.on_step: list[Callable[[Any], None]] = []
+        self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self.note)
         self._preflight = Preflight(self, self._reader)

@@ -16,7 +16,7 @@ from .losses import ADVICE, LossReader, ModelObjective, check_mean_square
 from .patch_errors import ResidualError
 
 
-class Run(Protocol):
+class Examined(Protocol):
     """What is examined: a ``Patch``."""
 
     controller: Controller
@@ -39,7 +39,7 @@ class Preflight:
         reader: of its losses.
     """
 
-    def __init__(self, run: Run, reader: LossReader) -> None:
+    def __init__(self, run: Examined, reader: LossReader) -> None:
         self._run, self._reader = run, reader
         self._checked = False
 

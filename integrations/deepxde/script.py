@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import runpy
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from functools import wraps
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any
 
 import conflictopt
+from conflictopt.auto.options import TrainingOptions
+from conflictopt.auto.patched_run import PatchedRun
+from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.errors import ConflictOptError, LossError
 
-from .effort import Effort
+from .model_training import ModelTraining
+from .script_models import ScriptModels
+from .script_process import as_main, begin_with, no_windows
+
+if TYPE_CHECKING:
+    from .groups import Grouping
+    from .patched_model import Patch
 
 _TENSORFLOW = re.compile(r"\s*(from deepxde\.backend import .*\btf\b|import tensorflow\b)")
 _OWN_LOOP = (
@@ -44,55 +47,49 @@ class ScriptRun:
     Args:
         path: the script.
         arguments: its command line.
-        patch_options: keyword arguments of ``conflictopt.integrations.deepxde.patch``.
+        method, options, groups: of ``conflictopt.integrations.deepxde.patch``.
         on_patch: called with each patch as its model is built, to add listeners.
         seed: of the random numbers of Python, numpy and torch when the script begins; it may set
             its own later. Unless given they stay as they are.
-
-    Attributes:
-        patches: one per model the script built, in order.
     """
 
     def __init__(
         self,
         path: Path,
         arguments: Sequence[str],
-        patch_options: Mapping[str, Any],
-        on_patch: Callable[[Any], None] | None = None,
+        method: str | Aggregator,
+        options: TrainingOptions,
+        *,
+        groups: Grouping = "kind",
+        on_patch: Callable[[PatchedRun], None] | None = None,
         seed: int | None = None,
     ) -> None:
         self.path = path
         self.arguments = list(arguments)
-        self.patch_options = dict(patch_options)
-        self.on_patch = on_patch
-        self.seed = seed
-        self.patches: list[Any] = []
-        self._efforts: dict[int, Effort] = {}
+        self._method, self._options, self._groups = method, options, groups
+        self._on_patch, self._seed = on_patch, seed
+        self._stops = False
+        self._models = ScriptModels(self._patched)
 
-    def profile(self) -> Any:
+    @property
+    def trained(self) -> list[ModelTraining]:
+        """Of the models that took at least one step of their own, in the order of building."""
+        return self._models.trained
+
+    def profile(self) -> ModelTraining:
         """Run until the first complete profile, then stop the script.
 
         Returns:
-            The patch with that profile; without one, that of the last model that was trained.
+            The model with that profile; without one, the last that was trained.
 
         Raises:
             ScriptError: no such file, another backend, a failing script, or nothing trained.
         """
-        outer = self.on_patch
-
-        def stop(_: Any) -> None:
-            raise ProfileDone
-
-        def listen(patch: Any) -> None:
-            patch.on_diagnosis.append(stop)
-            if outer is not None:
-                outer(patch)
-
-        self.on_patch = listen
+        self._stops = True
         with suppress(ProfileDone):
             self.train()
         found = self.trained
-        return next((p for p in found if p.diagnosis is not None), found[-1])
+        return next((t for t in found if t.run.diagnosis is not None), found[-1])
 
     def train(self) -> None:
         """Run the script to its end.
@@ -110,12 +107,13 @@ class ScriptRun:
             raise ScriptError(
                 f"deepxde was already imported with the backend '{dde.backend.backend_name}'."
             )
-        with self._patched_models(dde.Model), _no_windows(), _as_main(self.path, self.arguments):
-            if self.seed is not None:
-                _begin_with(self.seed)
+        patched = self._models.patched(dde.Model)
+        with patched, no_windows(), as_main(self.path, self.arguments):
+            if self._seed is not None:
+                begin_with(self._seed)
             self._execute()
         if not self.trained:
-            n = len(self.patches)
+            n = len(self._models.trainings)
             built = f" built {n} model{'s' * (n != 1)} but" if n else ""
             hint = f" {_OWN_LOOP}" if n else ""
             raise ScriptError(
@@ -123,22 +121,32 @@ class ScriptRun:
                 f"{hint}"
             )
 
-    @property
-    def trained(self) -> list[Any]:
-        """The patches of models that took at least one step of their own."""
-        return [p for p in self.patches if self._efforts[id(p.model)].trained]
+    def _patched(self, model: Any) -> Patch:
+        self._check_backend()
+        from .patch_model import patch
 
-    def outcome(self, patch: Any, method: str) -> dict[str, Any]:
-        """What a trained model came to, as plain data."""
-        from .outcome import outcome
+        made = patch(model, self._method, self._options, groups=self._groups)
+        if self._stops:
+            made.on_diagnosis.append(_stop)
+        if self._on_patch is not None:
+            self._on_patch(made)
+        return made
 
-        return outcome(patch, method, self._efforts[id(patch.model)].seconds)
+    def _check_backend(self) -> None:
+        for variable in ("DDE_BACKEND", "DDEBACKEND"):
+            asked = os.environ.get(variable)
+            if asked != "pytorch":
+                raise ScriptError(
+                    f"'{self.path}' asks for the backend '{asked}'; conflictopt works with "
+                    "DeepXDE's PyTorch backend only."
+                )
 
     def _execute(self) -> None:
         try:
             runpy.run_path(str(self.path.absolute()), run_name="__main__")
         except LossError as error:
-            if not self.patches or any(e.seconds for e in self._efforts.values()):
+            trainings = self._models.trainings
+            if not trainings or any(t.seconds for t in trainings):
                 raise
             raise ScriptError(f"'{self.path}' calls no model.train(). {_OWN_LOOP}") from error
         except ConflictOptError:
@@ -166,85 +174,12 @@ class ScriptRun:
             "PyTorch backend. Import torch there, and write torch.exp for tf.exp and so on."
         )
 
-    @contextmanager
-    def _patched_models(self, model_class: Any) -> Iterator[None]:
-        original, train_plainly = model_class.__init__, model_class.train
 
-        @wraps(original)
-        def init(model: Any, *args: Any, **kwargs: Any) -> None:
-            original(model, *args, **kwargs)
-            if hasattr(model, "conflictopt"):
-                return
-            self._check_backend()
-            from .patch_model import patch
-
-            made = patch(model, **self.patch_options)
-            self.patches.append(made)
-            self._efforts[id(model)] = Effort(made)
-            if self.on_patch is not None:
-                self.on_patch(made)
-
-        @wraps(train_plainly)
-        def train(model: Any, *args: Any, **kwargs: Any) -> Any:
-            effort = self._efforts.get(id(model))
-            with effort.training() if effort is not None else nullcontext():
-                return train_plainly(model, *args, **kwargs)
-
-        model_class.__init__, model_class.train = init, train
-        try:
-            yield
-        finally:
-            model_class.__init__, model_class.train = original, train_plainly
-
-    def _check_backend(self) -> None:
-        for variable in ("DDE_BACKEND", "DDEBACKEND"):
-            asked = os.environ.get(variable)
-            if asked != "pytorch":
-                raise ScriptError(
-                    f"'{self.path}' asks for the backend '{asked}'; conflictopt works with "
-                    "DeepXDE's PyTorch backend only."
-                )
-
-
-def _begin_with(seed: int) -> None:
-    """Seed what DeepXDE draws points and weights with."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  (the generator that DeepXDE and scripts use)
-    torch.manual_seed(seed)
+def _stop(_: Any) -> None:
+    raise ProfileDone
 
 
 def _is_ours(filename: str) -> bool:
     """Whether a traceback line is conflictopt's or runpy's rather than the script's."""
     folders = (Path(conflictopt.__file__).parent, Path(__file__).parent)
     return any(f in Path(filename).parents for f in folders) or "runpy" in filename
-
-
-@contextmanager
-def _as_main(path: Path, arguments: list[str]) -> Iterator[None]:
-    """``sys.argv`` and ``sys.path`` as ``python SCRIPT.py ARGS`` sets them."""
-    argv, search = sys.argv, sys.path[:]
-    sys.argv = [str(path), *arguments]
-    sys.path[0] = str(path.resolve().parent)
-    try:
-        yield
-    finally:
-        sys.argv, sys.path[:] = argv, search
-
-
-@contextmanager
-def _no_windows() -> Iterator[None]:
-    """Figures are drawn and saved as usual, but never shown."""
-    import matplotlib
-    import matplotlib.pyplot as plt
-
-    def nothing(*_args: Any, **_kwargs: Any) -> None:
-        return None
-
-    kept = matplotlib.use, plt.show, plt.switch_backend
-    # pyplot loads its backend when first used, through the function replaced below: load it now
-    plt.switch_backend("Agg")
-    matplotlib.use, plt.show, plt.switch_backend = nothing, nothing, nothing
-    try:
-        yield
-    finally:
-        matplotlib.use, plt.show, plt.switch_backend = kept

@@ -9,6 +9,7 @@ import pytest
 
 from conflictopt import Profile
 from conflictopt._version import __version__
+from conflictopt.methods.expression import MethodExpression
 from conflictopt.methods.registry import METHODS
 from conflictopt.selection.rule import Rule
 
@@ -119,7 +120,7 @@ def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path,
     report = read(tmp_path / "report/report.json")
     outcome = report["outcome"]
     assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT
-    assert outcome["method"] == method
+    assert outcome["method"] == MethodExpression.parse(method).label
     assert outcome["steps"] == 30
     assert list(outcome["train_loss"]) == ["pde", "boundary"]
     assert list(outcome["metrics"]) == list(outcome["best"]["metrics"]) == ["mean_squared_error"]
@@ -142,7 +143,7 @@ def test_options_reach_the_method(script, invoke, tmp_path):
 
 
 def test_methods_joined_by_a_plus_are_a_chain(script, invoke, tmp_path):
-    words = ("--method", "adapters + ntk+pcgrad", "--option", "rank=2", *SHORT)
+    words = ("--method", "adapters:rank=2 + NTK+PCGrad", *SHORT)
     done = invoke("run", script(TRAIN), *words)
     assert done.exit_code == 0, done.stderr
     outcome = read(tmp_path / "report/report.json")["outcome"]
@@ -155,6 +156,28 @@ def test_methods_joined_by_a_plus_are_a_chain(script, invoke, tmp_path):
     narrow = outcome["adapter_parameters"]
     invoke("run", script(TRAIN), "--method", "adapters+ntk+pcgrad", *SHORT)
     assert narrow < read(tmp_path / "report/report.json")["outcome"]["adapter_parameters"]
+
+
+BESIDE = ("GradNormBalance", "--option", "form=one_sided", "--option", "cap=10")
+
+
+@pytest.mark.parametrize("words", [("grad_norm:form=one_sided:cap=10",), BESIDE])
+def test_options_stand_in_the_expression_or_beside_it(script, invoke, tmp_path, words):
+    path = script(TRAIN + "\nprint('METHOD', model.conflictopt.method.fixed)")
+    done = invoke("run", path, "--method", *words, *SHORT)
+    assert done.exit_code == 0, done.stderr
+    assert "cap=10.0, form='one_sided'" in done.stdout
+    outcome = read(tmp_path / "report/report.json")["outcome"]
+    assert outcome["method"] == "grad_norm:cap=10.0:form=one_sided"
+
+
+def test_options_of_auto_stand_in_the_expression(script, invoke, tmp_path):
+    method = "auto:reweighting=grad_norm:profile_steps=20:rank=2"
+    done = invoke("run", script(TRAIN), "--method", method, "--profile-every", 2)
+    assert done.exit_code == 0, done.stderr
+    report = read(tmp_path / "report/report.json")
+    assert report["diagnosis"]["samples"] == 10
+    assert report["outcome"]["method"] == "auto:reweighting=grad_norm:rank=2:profile_steps=20"
 
 
 def test_options_of_auto_choose_the_parts_of_the_plan(script, invoke, tmp_path):
@@ -381,3 +404,38 @@ def test_engine_and_held_coefficients_reach_the_run(script, invoke, tmp_path):
     held = read(tmp_path / "report/report.json")["outcome"]
     assert (held["engine"], held["every"]) == ("auto", 7)
     assert held["train_loss"] != first["train_loss"]
+
+
+# -- newcomers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["", "run", "diagnose", "methods", "calibrate", "suite run"])
+def test_h_is_help(invoke, line):
+    done = invoke(*line.split(), "-h")
+    assert done.exit_code == 0
+    assert "Usage: " in done.stdout
+    assert "--help" in done.stdout
+
+
+def test_without_a_command_there_is_help(invoke):
+    done = invoke()
+    assert "Usage: " in done.output
+    assert "diagnose" in done.output
+
+
+def test_a_folder_with_other_files_is_refused_before_training(script, invoke, tmp_path, verb):
+    path = script(TRAIN, start="open('ran', 'w')\n")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "thesis.tex").write_text("mine")
+    done = invoke(verb, path, *SHORT)
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.split())
+    assert "expected 'report' as a new folder or one with a report of conflictopt" in said
+    assert "'thesis.tex'. Name another one for the report: --out FOLDER." in said
+    assert not (tmp_path / "ran").exists()
+    assert [p.name for p in (tmp_path / "report").iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture(params=["diagnose", "run"])
+def verb(request):
+    return request.param

@@ -1,52 +1,78 @@
-"""``--option key=value``."""
+"""Options of commands, made from those of a run."""
 
-import math
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from conflictopt import MethodError
-from conflictopt.cli.options import parse_options
+from conflictopt.auto.options import TrainingOptions
+from conflictopt.cli.options import PROFILE, STEPS, with_training_options, words
+
+APART = {"record", "reweighting", "adapters", "thresholds"}
+"""Set by the command itself, by the method expression, and by the rule."""
+
+
+def parsed(*line):
+    """The options that a command gets from a line."""
+    got, app = [], typer.Typer()
+
+    @app.command()
+    @with_training_options(*PROFILE, *STEPS)
+    def command(options: TrainingOptions, name: str = "x") -> None:
+        got.append((name, options))
+
+    done = CliRunner().invoke(app, list(line))
+    assert done.exit_code == 0, done.output
+    return got[0]
+
+
+def test_every_option_of_a_run_is_one_of_the_command_or_left_out_knowingly():
+    assert {f.name for f in fields(TrainingOptions)} == {*PROFILE, *STEPS} | APART
+    assert len({*PROFILE, *STEPS}) == len(PROFILE) + len(STEPS)
+
+
+def test_defaults_are_those_of_the_dataclass():
+    assert parsed() == ("x", TrainingOptions(record=True))
+
+
+CHOSEN = {
+    "profile_steps": 7,
+    "profile_every": 2,
+    "engine": "graph",
+    "rule": Path("own.json"),
+    "seed": 3,
+    "every": 4,
+    "update": "check",
+    "on_nonfinite": "skip",
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_words_are_read_as_they_are_written(name):
+    chosen = TrainingOptions(record=True, **{name: CHOSEN[name]})
+    line = words(chosen, (*PROFILE, *STEPS))
+    assert line == (f"--{name.replace('_', '-')}", str(CHOSEN[name]))
+    assert parsed(*line) == ("x", chosen)
+
+
+def test_without_another_choice_there_are_no_words():
+    assert words(TrainingOptions(), (*PROFILE, *STEPS)) == ()
+    assert words(TrainingOptions(**CHOSEN), ("seed",)) == ("--seed", "3")
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    "line",
     [
-        ("momentum=0.5", 0.5),
-        ("refresh=10", 10),
-        ("cap=1e3", 1000.0),
-        ("form=one_sided", "one_sided"),
-        ("form='one_sided'", "one_sided"),
-        ("weights=(1, 2.5)", (1, 2.5)),
-        ("weights=[1,2]", [1, 2]),
-        ("flag=True", True),
-        ("cap=None", None),
-        ("cap=inf", math.inf),
-        ("text=a=b", "a=b"),
-        ("text=", ""),
-        ("text=1 2", "1 2"),
-        ("text=__import__('os')", "__import__('os')"),
+        ("--engine", "fast"),
+        ("--update", "never"),
+        ("--on-nonfinite", "go"),
+        ("--every", "0"),
+        ("--profile-every", "0"),
     ],
 )
-def test_a_value_is_a_python_literal_or_else_a_string(text, value):
-    (found,) = parse_options([text]).values()
-    assert found == value
-    assert type(found) is type(value)
-
-
-def test_several_options():
-    assert parse_options(["a=1", "b=x"]) == {"a": 1, "b": "x"}
-
-
-def test_no_option():
-    assert parse_options([]) == {}
-
-
-@pytest.mark.parametrize("text", ["momentum", "=0.5", "", "="])
-def test_a_malformed_option_is_refused(text):
-    with pytest.raises(MethodError, match=f"expected --option key=value, found '{text}'"):
-        parse_options([text])
-
-
-def test_an_option_given_twice_is_refused():
-    with pytest.raises(MethodError, match="option 'a' is given twice"):
-        parse_options(["a=1", "a=2"])
+def test_a_bad_value_is_refused(line, invoke, script):
+    done = invoke("run", script("model.train(iterations=30)"), *line)
+    assert done.exit_code == 2
+    assert line[0] in done.stderr

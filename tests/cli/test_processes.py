@@ -56,7 +56,18 @@ def test_a_method_is_compared_with_itself_at_its_defaults(command, script, tmp_p
     done = command("run", script(TRAIN), *options, *SHORT)
     assert done.returncode == 0, done.stderr
     comparison = json.loads((tmp_path / "report/comparison.json").read_text())
-    assert list(comparison) == ["grad_norm, defaults", "grad_norm"]
+    assert list(comparison) == ["grad_norm", "grad_norm:form=one_sided"]
+
+
+def test_other_methods_have_options_too(command, script, tmp_path):
+    others = ("--against", "NTK:refresh=10+pcgrad", "--against", "adapters:rank=2+ntk")
+    done = command("run", script(TRAIN), "--method", "none", *others, *SHORT)
+    assert done.returncode == 0, done.stderr
+    comparison = json.loads((tmp_path / "report/comparison.json").read_text())
+    assert list(comparison) == ["ntk:refresh=10+pcgrad", "adapters:rank=2+ntk", "none"]
+    assert [c["adapter_parameters"] > 0 for c in comparison.values()] == [False, True, False]
+    again = command("run", script(TRAIN), "--method", "none", *SHORT)
+    assert again.returncode == 0, again.stderr
 
 
 def test_every_model_is_compared(command, script, tmp_path):

@@ -10,9 +10,12 @@ from rich.console import Console
 
 import conflictopt
 from conflictopt import Plan, Profile, diagnose
-from conflictopt.cli.commands import Profiling
+from conflictopt.auto.options import TrainingOptions
+from conflictopt.auto.script_outcome import ScriptOutcome
+from conflictopt.cli.script_commands import ScriptCall
 from conflictopt.cli.verdict import outcome_table
 from conflictopt.integrations.deepxde import patch
+from conflictopt.methods.expression import MethodExpression
 from conflictopt.report.advice import advise
 from conflictopt.report.script import Script
 
@@ -141,32 +144,63 @@ def test_a_run_restored_after_its_decision_has_an_outcome(script, invoke, tmp_pa
     second = script("model.restore('saved-80.pt')\nmodel.train(iterations=20)", name="second.py")
     done = invoke("run", second, *PROFILE)
     assert done.exit_code == 0, done.output
-    assert "No verdict: the checkpoint brought its plan, adapters + reweighting." in done.stdout
     report = read(tmp_path / "report")
+    assert report["verdict"]["headline"] == "persistent conflict"
     assert report["plan"]["kind"] == "adapters + reweighting"
     assert report["outcome"]["steps"] == 100
 
 
-def test_a_script_remembers_how_it_was_profiled(tmp_path):
-    plain = Profiling(1000, None, "kind", "auto", None, tmp_path)
-    assert plain.script(tmp_path / "a.py", []).options == ()
-    other = Profiling(300, 2, "each", "graph", None, tmp_path).script(tmp_path / "a.py", ["x"])
-    expected = ("--profile-every", "2", "--groups", "each", "--engine", "graph")
+def called(folder, options, arguments=(), method="auto", groups="kind"):
+    expression = MethodExpression.parse(method)
+    return ScriptCall(folder / "a.py", arguments, expression, options, groups, folder).again()
+
+
+def test_a_script_remembers_how_it_was_run(tmp_path):
+    plain = called(tmp_path, TrainingOptions())
+    assert (plain.options, plain.auto, plain.profile_steps) == ((), (), 1000)
+    options = TrainingOptions(profile_steps=300, profile_every=2, engine="graph", every=7, seed=3)
+    other = called(tmp_path, options, ("x",), groups="each")
+    expected = ("--profile-every", "2", "--engine", "graph", "--groups", "each")
     assert (other.options, other.profile_steps, other.arguments) == (expected, 300, ("x",))
+    assert other.auto == ("--seed", "3", "--every", "7")
+
+
+def test_a_script_remembers_the_options_of_auto(tmp_path):
+    options = TrainingOptions(every=7)
+    script = called(tmp_path, options, method="auto:rank=2:profile_steps=200:reweighting=dwa")
+    assert script.auto == ("--option", "reweighting=dwa", "--option", "rank=2", "--every", "7")
+    assert script.profile_steps == 200
+    assert called(tmp_path, options, method="ntk:refresh=10").auto == ("--every", "7")
 
 
 def test_outcomes_from_json_may_be_infinite_or_without_a_best_step():
-    outcome = {
+    content = {
+        "method": "none",
+        "trained_with": [{"from_step": 0, "method": "Sum"}],
+        "plan_applied": False,
+        "decisions": [],
+        "engine": "auto",
+        "every": 1,
         "steps": 3,
+        "skipped_steps": 0,
         "wall_time_s": None,
         "train_loss": {"pde": "inf"},
+        "test_loss": {},
         "metrics": {"error": "nan"},
         "best": None,
         "unknowns": [],
+        "adapter_parameters": 0,
+        "log": [],
     }
     best = {"step": 2, "train_loss": "inf", "metrics": {"error": 0.5}}
+    outcomes = {
+        "none": ScriptOutcome.from_json(content),
+        "auto": ScriptOutcome.from_json({**content, "best": best}),
+    }
+    assert outcomes["auto"].to_json()["best"]["metrics"] == {"error": 0.5}
+    assert outcomes["none"].to_json().keys() == content.keys()
     wide = Console(width=200, record=True, file=io.StringIO())
-    wide.print(outcome_table({"none": outcome, "auto": {**outcome, "best": best}}))
+    wide.print(outcome_table(outcomes))
     rows = [line.split() for line in wide.export_text().splitlines()]
     assert ["train", "loss", "pde", "inf", "inf"] in rows
     assert ["metric", "error", "nan", "nan"] in rows

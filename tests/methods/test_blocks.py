@@ -18,7 +18,7 @@ from conflictopt import (
     attach,
     make,
 )
-from conflictopt.cli.options import parse_options
+from conflictopt.methods.expression_text import key_values
 from conflictopt.methods.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
@@ -421,7 +421,7 @@ def test_resumes_bitwise(name, blocks, mlp):
     ],
 )
 def test_builds_from_the_command_line(name, text, blocks):
-    method = make(name, **parse_options([text, "verify=True"]))
+    method = make(name, **key_values([text, "verify=True"], ""))
     expected = blocks or {"a": ("network", "law"), "b": ("physics",)}
     assert method.blocks == expected
     assert method.verify is True

@@ -91,7 +91,7 @@ from pathlib import Path
 
 from conflictopt.lab.problems import load_suite
 from conflictopt.lab.runs.budget import BUDGETS
-from conflictopt.lab.runs.expression import MethodExpression
+from conflictopt.methods.expression import MethodExpression
 from conflictopt.lab.runs.records import load
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import Task

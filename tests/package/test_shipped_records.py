@@ -12,10 +12,10 @@ from benchmarks.learning_rates import RATES, folder_of, limit_of
 from benchmarks.plan_screen import SCREENS
 from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.identity import check_comparable
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.tasks import Task, plan_study
+from conflictopt.methods.expression import MethodExpression
 
 STUDIES = sorted(p.relative_to(RECORDS) for p in RECORDS.rglob("*.jsonl.gz"))
 MOST_BYTES, MOST_FILES = 20 * 2**20, 1200

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ...diagnosis.thresholds import Thresholds
 from ...selection.rule import SITUATIONS, Rule
 from ..study_report.statistics.ratios import Ratio, ratio_of
+from .calibration_error import CalibrationError
 from .cells import TOO_SHORT
 from .choosing import default_of, divided, fit
-from .errors import CalibrationError
 from .evidence import Evidence
 from .grid import grid
 from .held_out import always, best_setting, grouped, settings

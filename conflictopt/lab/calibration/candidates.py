@@ -6,9 +6,9 @@ from typing import cast
 
 from ...core.aggregator import PointReweighting
 from ...core.errors import MethodError
+from ...methods.expression import MethodExpression
 from ...methods.registry import method_class
 from ...selection.plan_template import PlanKind, PlanTemplate
-from ..runs.expression import MethodExpression
 
 PLAIN = "none"
 """Label of the unmodified run: what ratios are to, and where profiles are from."""

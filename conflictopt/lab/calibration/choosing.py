@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Choice:
+class SituationChoice:
     """What a situation gets.
 
     Attributes:
@@ -85,7 +85,7 @@ def default_of(evidence: Evidence, problems: NDArray[np.int64]) -> int:
 
 def fit(
     evidence: Evidence, parts: Mapping[str, Situation], problems: NDArray[np.int64]
-) -> dict[str, Choice]:
+) -> dict[str, SituationChoice]:
     """A choice for every situation, seeing only some problems.
 
     Every problem with a run in the situation counts once, with the mean over its runs there. The
@@ -109,14 +109,14 @@ def fit(
 
 def _choose(
     evidence: Evidence, situation: Situation, problems: NDArray[np.int64], level: float
-) -> Choice:
+) -> SituationChoice:
     here = situation.among(problems)
     default = default_of(evidence, problems)
     if len(here) == 0:
-        return Choice(default, default, 0)
+        return SituationChoice(default, default, 0)
     found = best(situation.means, evidence.broken, here)
     if found == default or len(here) < ENOUGH_PROBLEMS:
-        return Choice(default, found, len(here))
+        return SituationChoice(default, found, len(here))
     differences = []
     for p in here:
         others = best(situation.means, evidence.broken, here[here != p])
@@ -125,7 +125,7 @@ def _choose(
     logs = student_interval(np.array(differences), level)
     passed = logs.high < 0
     gain, interval = float(np.exp(np.mean(differences))), _exp(logs)
-    return Choice(found if passed else default, found, len(here), gain, interval, level)
+    return SituationChoice(found if passed else default, found, len(here), gain, interval, level)
 
 
 def _exp(logs: Interval) -> Interval:

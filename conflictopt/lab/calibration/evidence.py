@@ -14,8 +14,8 @@ from ...selection.plan_template import PlanTemplate
 from ..problems.halves import Half
 from ..study_report.statistics.pairing import log_ratios, paired
 from ..study_report.study import Study, study_of
+from .calibration_error import CalibrationError
 from .candidates import PLAIN
-from .errors import CalibrationError
 from .sources import Record, candidates, check_complete, early, of_half, profiled
 
 

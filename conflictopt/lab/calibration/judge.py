@@ -11,8 +11,8 @@ import numpy as np
 from ...selection.plan_template import PlanTemplate
 from ...selection.rule import Rule
 from ..study_report.statistics.ratios import Ratio, ratio_of
+from .calibration_error import CalibrationError
 from .cells import TOO_SHORT, situations
-from .errors import CalibrationError
 from .evidence import Evidence
 from .held_out import grouped
 

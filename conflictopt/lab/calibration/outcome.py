@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...selection.rule import Rule
 from ..study_report.statistics.ratios import Ratio
-from .choosing import Choice
+from .choosing import SituationChoice
 from .evidence import Evidence
 
 
@@ -68,7 +68,7 @@ class Calibration:
     rule: Rule
     default: str
     situations: tuple[SituationResult, ...]
-    choices: Mapping[str, Choice]
+    choices: Mapping[str, SituationChoice]
     thresholds: str
     worth: Worth
     verdict: str

@@ -10,8 +10,8 @@ from ...diagnosis.profile import Profile, ProfileError
 from ...selection.plan_template import PlanTemplate
 from ..problems.halves import Half, problems_of
 from ..study_report.study import Study
+from .calibration_error import CalibrationError
 from .candidates import PLAIN, follows, template_of
-from .errors import CalibrationError
 
 Record = Mapping[str, Any]
 FEWEST = 4

@@ -11,7 +11,7 @@ from ...diagnosis.thresholds import Thresholds
 from ...selection.rule import Rule
 from ..study_report.statistics.bootstrap import ENOUGH_PROBLEMS, Interval
 from ..study_report.statistics.ratios import Ratio, ratio_of
-from .choosing import Choice, Situation
+from .choosing import Situation, SituationChoice
 from .evidence import Evidence
 from .grid import VARIED
 from .held_out import Taken
@@ -29,7 +29,7 @@ def bounds(interval: Interval | None) -> str:
 
 
 def situation_result(
-    evidence: Evidence, part: Situation, choice: Choice, default: str
+    evidence: Evidence, part: Situation, choice: SituationChoice, default: str
 ) -> SituationResult:
     """What a situation gets, the candidates there, and why."""
     here = part.among(np.arange(len(evidence.problems)))
@@ -47,7 +47,7 @@ def situation_result(
     return SituationResult(part.name, len(here), ratios, broken, chosen, why)
 
 
-def _why(choice: Choice, best: str, default: str) -> str:
+def _why(choice: SituationChoice, best: str, default: str) -> str:
     if choice.problems == 0:
         return f"no problem was here: {default}, the default"
     if best == default:

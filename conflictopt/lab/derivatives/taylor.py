@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...adapters.bank import AdapterBank
 from .activations import ACTIVATIONS
 from .components import Components, components
-from .errors import DerivativeError
+from .derivative_error import DerivativeError
 from .indices import MultiIndex, Wanted
 from .propagation import propagate
 from .trunk import Trunk, trunk_of

@@ -14,7 +14,7 @@ from ...adapters.attachment import adapters_of
 from ...adapters.bank import AdapterBank
 from ...core.torch_internals import forward_hooks
 from .activations import ACTIVATIONS, Activation
-from .errors import DerivativeError
+from .derivative_error import DerivativeError
 
 _MODULES: dict[type[nn.Module], str] = {nn.Tanh: "tanh"}
 _CALLABLES: dict[Any, str] = {torch.tanh: "tanh", torch.sin: "sin", nn.functional.tanh: "tanh"}

@@ -3,8 +3,8 @@
 Importing this package imports sympy; ``import conflictopt`` does not import it.
 """
 
-from .errors import LanguageError, SpecError
 from .problem import Problem, derivatives_of
+from .specification_errors import LanguageError, SpecError
 from .suite import Suite, load_suite, read_problems
 
 __all__ = [

@@ -14,10 +14,10 @@ from torch import Tensor
 from ..derivatives.indices import MultiIndex, Wanted
 from .functions import Fixed, array_function, tensor_function
 from .geometry import Array
-from .operators import Plan, plan
-from .points import Block
+from .operators import DerivativePlan, plan
+from .points import SharedPoints
 from .solution import Solution
-from .spec import Member, Spec
+from .spec import LossMember, ProblemSpec
 
 Derive = Callable[
     [Tensor, Wanted, Sequence[Tensor]], tuple[dict[MultiIndex, Tensor], tuple[Tensor, ...]]
@@ -26,12 +26,12 @@ Derive = Callable[
 
 
 @dataclass(frozen=True)
-class Task:
+class ResidualTask:
     """A member to evaluate, with the loss it belongs to and its points."""
 
     loss: str
-    member: Member
-    block: Block
+    member: LossMember
+    block: SharedPoints
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,11 @@ class Assembly:
     """
 
     def __init__(
-        self, spec: Spec, solution: Solution, tasks: Sequence[Task], dtype: torch.dtype
+        self,
+        spec: ProblemSpec,
+        solution: Solution,
+        tasks: Sequence[ResidualTask],
+        dtype: torch.dtype,
     ) -> None:
         self._spec, self._solution, self._dtype = spec, solution, dtype
         self.tasks = tuple(tasks)
@@ -108,7 +112,7 @@ class Assembly:
             results.append(values[0] - values[1] if len(values) == 2 else values[0])
         return results
 
-    def _place(self, task: Task, placed: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
+    def _place(self, task: ResidualTask, placed: dict[int, tuple[int, ...]]) -> tuple[int, ...]:
         """The row spans of a task; tasks with the same block share them."""
         key = id(task.block)
         if key not in placed:
@@ -118,7 +122,7 @@ class Assembly:
             self._spans.extend((x, self._opaque(x, task.block)) for x in halves)
         return placed[key]
 
-    def _opaque(self, x: Array, block: Block) -> dict[sp.Symbol, Array]:
+    def _opaque(self, x: Array, block: SharedPoints) -> dict[sp.Symbol, Array]:
         """Values of the symbols that are known by their values alone."""
         known: dict[sp.Symbol, Array] = {}
         for symbol, name in self._spec.jets.opaque.items():
@@ -140,7 +144,7 @@ class Assembly:
         self,
         number: int,
         expressions: Sequence[sp.Expr],
-        planned: Plan,
+        planned: DerivativePlan,
         spans: Sequence[tuple[int, ...]],
     ) -> Tensor:
         """Weights of one operator ``[terms, N]``; 0 on rows where it is not used."""

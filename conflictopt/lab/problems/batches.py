@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..derivatives.components import components
-from .assembly import Assembly, Derive, Task
+from .assembly import Assembly, Derive, ResidualTask
 from .operators import plan
 from .solution import Solution
-from .spec import Spec
+from .spec import ProblemSpec
 
 WORTHWHILE = 2048
 """Rows times components from which sparing them pays for another pass through the network."""
@@ -32,9 +32,13 @@ class Batches:
     """
 
     def __init__(
-        self, spec: Spec, solution: Solution, tasks: Sequence[Task], dtype: torch.dtype
+        self,
+        spec: ProblemSpec,
+        solution: Solution,
+        tasks: Sequence[ResidualTask],
+        dtype: torch.dtype,
     ) -> None:
-        def values_only(task: Task) -> bool:
+        def values_only(task: ResidualTask) -> bool:
             keys = map(spec.jets.key, task.member.expression.free_symbols)
             return all(key is None or not key[1] for key in keys)
 
@@ -52,7 +56,9 @@ class Batches:
         return [found[g][k] for _, (g, k) in sorted(self._places.items())]
 
 
-def _pays(spec: Spec, derived: Sequence[Task], valued: Sequence[Task]) -> bool:
+def _pays(
+    spec: ProblemSpec, derived: Sequence[ResidualTask], valued: Sequence[ResidualTask]
+) -> bool:
     """Whether rows on which values are enough should be spared the derivatives of the others."""
     blocks = {id(t.block): t.block for t in valued}.values()
     rows = sum(b.count * (1 if b.points.partner is None else 2) for b in blocks)
@@ -60,7 +66,7 @@ def _pays(spec: Spec, derived: Sequence[Task], valued: Sequence[Task]) -> bool:
     return bool(derived and valued) and rows * (carried - 1) >= WORTHWHILE
 
 
-def carried_by(spec: Spec, expressions: Sequence[sp.Expr]) -> int:
+def carried_by(spec: ProblemSpec, expressions: Sequence[sp.Expr]) -> int:
     """How many components travel through the network to evaluate some expressions."""
     known = frozenset(spec.jets.coordinates) | frozenset(spec.jets.opaque)
     return components(plan(spec.jets, expressions, known).wanted).count

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .entry import Entry
-from .spec import Spec
+from .spec import ProblemSpec
 
 
-def check_redundant(entry: Entry, spec: Spec) -> None:
+def check_redundant(entry: Entry, spec: ProblemSpec) -> None:
     """Check the fields that follow from others.
 
     Raises:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .spec import Spec
+from .spec import ProblemSpec
 
 
-def describe(spec: Spec) -> str:
+def describe(spec: ProblemSpec) -> str:
     """Domain, losses with their equations and conditions, solution, unknowns, points, network."""
     return "\n".join(_lines(spec))
 
 
-def _lines(spec: Spec) -> Iterator[str]:
+def _lines(spec: ProblemSpec) -> Iterator[str]:
     yield f"{spec.id}: {spec.title}"
     yield f"  family: {spec.family}, K={len(spec.losses)}, outputs {', '.join(spec.outputs)}"
     yield f"  domain: {_domain(spec)}"
@@ -37,7 +37,7 @@ def _lines(spec: Spec) -> Iterator[str]:
         yield f"  note: {spec.notes}"
 
 
-def _domain(spec: Spec) -> str:
+def _domain(spec: ProblemSpec) -> str:
     g = spec.geometry
     sides = zip(g.names, g.lower, g.upper, strict=True)
     intervals = [f"{n} in [{a:.6g}, {b:.6g}]" for n, a, b in sides]
@@ -52,7 +52,7 @@ def _named(what: str, values: object) -> Iterator[str]:
         yield f"  {what}: " + ", ".join(f"{n} = {v}" for n, v in values.items())
 
 
-def _solution(spec: Spec) -> Iterator[str]:
+def _solution(spec: ProblemSpec) -> Iterator[str]:
     if spec.reference is not None:
         yield f"  reference: {spec.reference.get('resolution', spec.reference['method'])}"
         return

@@ -14,9 +14,9 @@ from typing import Any, NoReturn, TypeVar
 import sympy as sp
 
 from ...core.errors import ConflictOptWarning
-from .errors import LanguageError, SpecError
 from .language import FUNCTIONS, Reader
 from .scope import OPERATORS
+from .specification_errors import LanguageError, SpecError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Literal, get_args
 
-from .errors import SpecError
+from .specification_errors import SpecError
 
 Half = Literal["calibration", "reporting"]
 HALVES: tuple[Half, ...] = get_args(Half)

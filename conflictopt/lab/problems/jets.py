@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from ..derivatives.indices import MultiIndex
-from .errors import LanguageError
+from .specification_errors import LanguageError
 
 MAX_ORDER = 8
 """Of derivatives: their terms grow faster than any power of the order."""

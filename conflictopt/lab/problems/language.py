@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from .errors import LanguageError
+from .specification_errors import LanguageError
 
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     name: getattr(sp, name)

@@ -14,7 +14,7 @@ from .jets import Jets
 from .names import Names
 from .regions import Place
 from .scope import Scope
-from .spec import LossSpec, Member
+from .spec import LossMember, LossSpec
 
 _PLACES = {
     "pde": ("interior",),
@@ -72,7 +72,7 @@ def _point_counts(entry: Entry, name: str, described: Any, path: str) -> tuple[i
 
 def _member(
     entry: Entry, described: Any, path: str, jets: Jets, geometry: Geometry, names: Names
-) -> Member:
+) -> LossMember:
     kind = entry.item(described, "type", f"{path}.type", str)
     entry.check_keys(described, ("type", "at", "expr"), path)
     if kind not in _PLACES:
@@ -91,7 +91,7 @@ def _member(
     used = [jets.opaque[s] for s in expression.free_symbols if s in jets.opaque]
     if place.kind != "sensors" and any(n.startswith("data_") for n in used):
         entry.fail(f"{path}.expr", f"sensor data away from the sensors in '{text}'.")
-    return Member(kind, place, text, expression)  # type: ignore[arg-type]
+    return LossMember(kind, place, text, expression)  # type: ignore[arg-type]
 
 
 def _check_expression(

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ...core.losses import Losses
 from ...core.objective import Objective
-from .assembly import Assembly, Derive, Task
+from .assembly import Assembly, Derive, ResidualTask
 from .batches import Batches
-from .points import PointSet
+from .points import RunPoints
 from .solution import Solution
-from .spec import Spec
+from .spec import ProblemSpec
 
 
 class Equations:
@@ -30,11 +30,11 @@ class Equations:
     """
 
     def __init__(
-        self, spec: Spec, solution: Solution, points: PointSet, dtype: torch.dtype
+        self, spec: ProblemSpec, solution: Solution, points: RunPoints, dtype: torch.dtype
     ) -> None:
         self.names = tuple(loss.name for loss in spec.losses)
         tasks = [
-            [Task(loss.name, m, points.blocks[loss.name, m.place]) for m in loss.members]
+            [ResidualTask(loss.name, m, points.blocks[loss.name, m.place]) for m in loss.members]
             for loss in spec.losses
         ]
         self._groups = tuple(k for k, own in enumerate(tasks) for _ in own)

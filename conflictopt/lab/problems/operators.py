@@ -24,7 +24,7 @@ class WeightedOperator:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DerivativePlan:
     """What to compute for a set of expressions, and the expressions in terms of it.
 
     Attributes:
@@ -50,7 +50,7 @@ class _Found:
     firsts: dict[int, sp.Expr]
 
 
-def plan(jets: Jets, expressions: Sequence[sp.Expr], fixed: frozenset[sp.Symbol]) -> Plan:
+def plan(jets: Jets, expressions: Sequence[sp.Expr], fixed: frozenset[sp.Symbol]) -> DerivativePlan:
     """Decide what to compute: operators where they make the components fewer.
 
     Args:
@@ -145,7 +145,7 @@ def _rewrite(
     expressions: Sequence[sp.Expr],
     found: Sequence[Sequence[_Found]],
     absorbable: frozenset[int],
-) -> Plan:
+) -> DerivativePlan:
     operators: dict[WeightedOperator, int] = {}
     symbols: dict[sp.Symbol, tuple[str, MultiIndex | int]] = {}
     made: dict[tuple[str, int], sp.Symbol] = {}
@@ -168,7 +168,7 @@ def _rewrite(
         symbols.update(_jets_of(jets, result))
     partials = _sorted({index for _, index in symbols.values() if isinstance(index, tuple)})
     wanted = Wanted(partials, tuple(k.operator for k in operators))
-    return Plan(wanted, tuple(k.weights for k in operators), tuple(rewritten), symbols)
+    return DerivativePlan(wanted, tuple(k.weights for k in operators), tuple(rewritten), symbols)
 
 
 def _sorted(indices: Iterable[MultiIndex]) -> tuple[MultiIndex, ...]:

@@ -11,11 +11,11 @@ import numpy as np
 from .geometry import Array
 from .regions import Place, Points, even_counts, sample
 from .solution import Solution
-from .spec import Spec
+from .spec import ProblemSpec
 
 
 @dataclass(frozen=True)
-class Block:
+class SharedPoints:
     """Points that members share.
 
     Attributes:
@@ -33,7 +33,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class PointSet:
+class RunPoints:
     """All points of a run.
 
     Attributes:
@@ -41,7 +41,7 @@ class PointSet:
             points has the first ones.
     """
 
-    blocks: Mapping[tuple[str, Place], Block]
+    blocks: Mapping[tuple[str, Place], SharedPoints]
 
     def counts(self) -> dict[str, int]:
         """Number of points per loss."""
@@ -51,7 +51,7 @@ class PointSet:
         return found
 
 
-def draw(spec: Spec, solution: Solution, counts: Mapping[str, int], seed: int) -> PointSet:
+def draw(spec: ProblemSpec, solution: Solution, counts: Mapping[str, int], seed: int) -> RunPoints:
     """Draw the points of a run.
 
     Args:
@@ -69,19 +69,19 @@ def draw(spec: Spec, solution: Solution, counts: Mapping[str, int], seed: int) -
     ]
     inside = max((n for _, place, n in located if place.kind == "interior"), default=0)
     interior = spec.geometry.interior(inside, rng) if inside else None
-    shared: dict[int, Block] = {}
-    blocks: dict[tuple[str, Place], Block] = {}
+    shared: dict[int, SharedPoints] = {}
+    blocks: dict[tuple[str, Place], SharedPoints] = {}
     for loss, place, n in located:
         if place.kind == "interior" and interior is not None:
-            blocks[loss, place] = shared.setdefault(n, Block(Points(interior[:n]), {}))
+            blocks[loss, place] = shared.setdefault(n, SharedPoints(Points(interior[:n]), {}))
         elif place.kind == "sensors":
             blocks[loss, place] = _measured(spec, solution, n)
         else:
-            blocks[loss, place] = Block(sample(place, spec.geometry, n, rng), {})
-    return PointSet(blocks)
+            blocks[loss, place] = SharedPoints(sample(place, spec.geometry, n, rng), {})
+    return RunPoints(blocks)
 
 
-def _measured(spec: Spec, solution: Solution, n: int) -> Block:
+def _measured(spec: ProblemSpec, solution: Solution, n: int) -> SharedPoints:
     """Sensors, uniform in the domain, and the exact values there with Gaussian noise."""
     sensors = spec.sensors
     assert sensors is not None
@@ -92,4 +92,4 @@ def _measured(spec: Spec, solution: Solution, n: int) -> Block:
     for output in sensors.observed:
         spread = sensors.noise * float(np.std(exact[output]))
         data[output] = exact[output] + spread * rng.standard_normal(n)
-    return Block(Points(x), data)
+    return SharedPoints(Points(x), data)

@@ -18,15 +18,15 @@ from ..derivatives import nested, taylor
 from .assembly import Derive
 from .batches import carried_by
 from .description import describe
-from .errors import SpecError
 from .network import FullyConnected, widened
 from .objective import Equations
-from .points import PointSet, draw
+from .points import RunPoints, draw
 from .reading import read_entry, read_file
 from .regions import even_counts
 from .selfcheck import prove
 from .solution import Solution
-from .spec import Spec
+from .spec import ProblemSpec
+from .specification_errors import SpecError
 
 Mode = Literal["taylor", "nested"]
 
@@ -42,7 +42,7 @@ class Problem:
         solution: exact values; a numerical reference is solved when first asked for.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ProblemSpec) -> None:
         self.spec = spec
         self.solution = Solution(spec)
 
@@ -210,7 +210,7 @@ class Problem:
         rows = carried * (max(counts[ls.name] for ls in inside) + 64 if inside else 64)
         return float(budget.steps * network.hidden_layers * (2e4 + rows * width * (width + 30)))
 
-    def draw(self, counts: Mapping[str, int], seed: int) -> PointSet:
+    def draw(self, counts: Mapping[str, int], seed: int) -> RunPoints:
         """The points of a run: the same for every method.
 
         Args:
@@ -225,7 +225,7 @@ class Problem:
             raise ValueError(f"expected a number of points per loss, found none for {missing}.")
         return draw(self.spec, self.solution, counts, seed)
 
-    def losses(self, points: PointSet, dtype: torch.dtype = torch.float32) -> Equations:
+    def losses(self, points: RunPoints, dtype: torch.dtype = torch.float32) -> Equations:
         """The K losses at the points of a run."""
         return Equations(self.spec, self.solution, points, dtype)
 

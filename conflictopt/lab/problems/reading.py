@@ -11,13 +11,13 @@ from typing import Any
 from .consistency import check_redundant
 from .domain import read_geometry
 from .entry import Entry
-from .errors import SpecError
 from .jets import Jets
 from .loss_entries import read_losses
 from .names import Names, read_names
 from .scope import derivative_of
 from .sensors import read_sensors
-from .spec import NetworkSpec, Spec
+from .spec import NetworkSpec, ProblemSpec
+from .specification_errors import SpecError
 
 _NETWORK = (
     *("type", "in", "hidden_layers", "width", "out", "activation", "initializer"),
@@ -33,7 +33,7 @@ _REFERENCE = (
 _SOLVER = ("N", "dt", "linear_symbol", "nonlinear_symbol", "pointwise", "oversample")
 
 
-def read_file(path: str | Path) -> list[Spec]:
+def read_file(path: str | Path) -> list[ProblemSpec]:
     """All entries of a specification file.
 
     Args:
@@ -58,7 +58,7 @@ def read_file(path: str | Path) -> list[Spec]:
         raise SpecError(
             None, f"file '{path}'", "expected a list 'configs' with at least one entry."
         )
-    found: dict[str, Spec] = {}
+    found: dict[str, ProblemSpec] = {}
     for number, item in enumerate(content):
         spec = read_entry(item, f"configs[{number}]")
         if spec.id in found:
@@ -67,7 +67,7 @@ def read_file(path: str | Path) -> list[Spec]:
     return list(found.values())
 
 
-def read_entry(content: Any, position: str = "configs[0]") -> Spec:
+def read_entry(content: Any, position: str = "configs[0]") -> ProblemSpec:
     """One entry.
 
     Args:
@@ -88,7 +88,7 @@ def read_entry(content: Any, position: str = "configs[0]") -> Spec:
     losses = read_losses(entry, jets, geometry, names)
     test = entry.get("test", dict, {})
     entry.check_keys(test, ("sampling", "n", "seed"), "test")
-    spec = Spec(
+    spec = ProblemSpec(
         id=entry.id,
         title=entry.get("title", str, entry.id),
         family=entry.get("family", str, "user"),

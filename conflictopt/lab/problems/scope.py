@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import sympy as sp
 
-from .errors import LanguageError
 from .jets import Jets
 from .language import FUNCTIONS, Reader
+from .specification_errors import LanguageError
 
 OPERATORS = ("d", "lap", "gradsq", "dn", "sumi")
 _ANY = "xi"  # inside sumi: the i-th space input

@@ -16,15 +16,15 @@ from torch import Tensor
 from ...core.errors import ConflictOptWarning
 from ..derivatives import nested
 from ..derivatives.indices import MultiIndex, Wanted
-from .assembly import Assembly, Task
-from .errors import SpecError
+from .assembly import Assembly, ResidualTask
 from .functions import tensor_function
 from .geometry import Array
-from .points import Block, draw
+from .points import SharedPoints, draw
 from .references.table import check_table
 from .regions import Points
 from .solution import Solution
-from .spec import Member, Spec
+from .spec import LossMember, ProblemSpec
+from .specification_errors import SpecError
 
 WRONG = 1e-3
 """A residual above it is no rounding: the specification contradicts itself."""
@@ -35,7 +35,7 @@ DOUBTFUL = 1e-6
 class Solved(Protocol):
     """What is checked: the parts of a ``Problem`` that say what it is and what solves it."""
 
-    spec: Spec
+    spec: ProblemSpec
     solution: Solution
 
     @property
@@ -109,14 +109,16 @@ def prove(problem: Solved) -> None:
 
 
 def _check_closed_form(
-    spec: Spec, points: int, seed: int, unknowns: Mapping[str, Tensor]
+    spec: ProblemSpec, points: int, seed: int, unknowns: Mapping[str, Tensor]
 ) -> list[MemberCheck]:
     # without noise, or the data would not fit
     quiet = replace(spec, sensors=replace(spec.sensors, noise=0.0)) if spec.sensors else spec
     solution = Solution(quiet)
     drawn = draw(quiet, solution, {ls.name: points for ls in spec.losses}, seed)
     tasks = [
-        Task(ls.name, m, drawn.blocks[ls.name, m.place]) for ls in spec.losses for m in ls.members
+        ResidualTask(ls.name, m, drawn.blocks[ls.name, m.place])
+        for ls in spec.losses
+        for m in ls.members
     ]
     functions = [tensor_function(spec.jets.coordinates, e) for e in spec.exact.values()]
 
@@ -142,7 +144,7 @@ def _check_numerical(
     rows = rng.choice(len(table.points), points, replace=False)
     main = problem.solution.reference.main
     rate = max(1.0, float(np.abs(table.values[main, ("t",)]).max()))
-    inside = Block(Points(table.points[rows]), {})
+    inside = SharedPoints(Points(table.points[rows]), {})
     quiet = replace(spec, sensors=replace(spec.sensors, noise=0.0)) if spec.sensors else spec
     drawn = draw(quiet, problem.solution, {ls.name: points for ls in spec.losses}, seed)
     found = []
@@ -157,15 +159,15 @@ def _check_numerical(
 
 
 def _one(
-    spec: Spec,
+    spec: ProblemSpec,
     solution: Solution,
-    member: Member,
+    member: LossMember,
     loss: str,
-    block: Block,
+    block: SharedPoints,
     source: _Table | _Values,
     unknowns: Mapping[str, Tensor],
 ) -> float:
-    assembly = Assembly(spec, solution, [Task(loss, member, block)], torch.float64)
+    assembly = Assembly(spec, solution, [ResidualTask(loss, member, block)], torch.float64)
     (residual,) = assembly.residuals(source, unknowns)
     return float(residual.abs().max())
 
@@ -194,7 +196,7 @@ class _Table(_Derived):
 
     def __init__(
         self,
-        spec: Spec,
+        spec: ProblemSpec,
         values: Mapping[tuple[str, tuple[str, ...]], Array],
         rows: NDArray[np.int64],
     ) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import SpecError
 from .functions import array_function
 from .geometry import Array
-from .spec import Spec
+from .spec import ProblemSpec
+from .specification_errors import SpecError
 
 
 class Solution:
@@ -20,7 +20,7 @@ class Solution:
         spec: of the problem. A numerical reference is computed when it is first asked for.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: ProblemSpec) -> None:
         self._spec = spec
 
     def values(self, points: Array) -> dict[str, Array]:

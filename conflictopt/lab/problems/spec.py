@@ -18,7 +18,7 @@ MemberType = Literal[
 
 
 @dataclass(frozen=True)
-class Member:
+class LossMember:
     """One equation or condition: an expression that vanishes at a place.
 
     Attributes:
@@ -45,7 +45,7 @@ class LossSpec:
     """
 
     name: str
-    members: tuple[Member, ...]
+    members: tuple[LossMember, ...]
     points: int
     points_small: int
 
@@ -94,7 +94,7 @@ class SensorSpec:
 
 
 @dataclass(frozen=True)
-class Spec:
+class ProblemSpec:
     """One entry.
 
     Attributes:

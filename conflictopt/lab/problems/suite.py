@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .errors import SpecError
 from .problem import Problem
 from .reading import read_entry, read_file
+from .specification_errors import SpecError
 
 
 class Suite(Mapping[str, Problem]):

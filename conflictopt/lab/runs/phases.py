@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...auto.asked_for import with_those_of
 from ...auto.controller import Controller
 from ...auto.host import Host
 from ...auto.options import TrainingOptions
 from ...core.aggregator import Aggregator, members
 from ...core.chain import Chain
+from ...methods.expression import MethodExpression
+from ...methods.expression_parts import AdapterSettings
 from ...methods.registry import make
 from .budget import Budget
-from .expression import MethodExpression
-from .expression_parts import AdapterSettings
 from .loop import RunLoop
 
 
@@ -70,7 +71,7 @@ class Phases:
 
 def options_of(method: MethodExpression, budget: Budget, seed: int) -> TrainingOptions:
     """Those of ``auto`` in the expression, or none; the profile is the budget's unless it says."""
-    chosen = method.auto.training if method.auto is not None else TrainingOptions()
+    chosen = TrainingOptions() if method.auto is None else with_those_of(method, TrainingOptions())
     if method.auto is None or method.auto.profile_steps is None:
         chosen = replace(
             chosen, profile_steps=budget.profile_steps, profile_every=budget.profile_every

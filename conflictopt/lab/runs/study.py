@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 
 from ...core.errors import ConflictOptError
-from .tasks import Identify, Planned, Result, Task, plan_study
+from .tasks import Identify, Planned, Result, StudyTask, plan_study
 from .watch import RecordWatch
 from .worker import Train, work
 
@@ -21,7 +21,7 @@ class StudyError(ConflictOptError, RuntimeError):
 
 
 def run_study(
-    tasks: Iterable[Task],
+    tasks: Iterable[StudyTask],
     folder: Path,
     *,
     workers: int,

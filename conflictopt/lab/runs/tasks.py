@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .expression import MethodExpression
-from .expression_parts import completed
+from ...methods.expression import MethodExpression
+from ...methods.expression_parts import completed
 from .identity import differences
 from .packs import folder_of, packed_records
 from .place import record_path
@@ -19,7 +19,7 @@ from .stored import alike
 _SHOWN = 5
 
 
-class Problem(Protocol):
+class StudyProblem(Protocol):
     """What a study asks of a problem; it must be picklable."""
 
     @property
@@ -32,7 +32,7 @@ class Problem(Protocol):
         """Relative estimate of the time of a run."""
 
 
-class Budget(Protocol):
+class StudyBudget(Protocol):
     """What a study asks of a budget; it must be picklable."""
 
     @property
@@ -40,13 +40,13 @@ class Budget(Protocol):
 
 
 @dataclass(frozen=True)
-class Task:
+class StudyTask:
     """One run to make."""
 
-    problem: Problem
+    problem: StudyProblem
     method: MethodExpression
     seed: int
-    budget: Budget
+    budget: StudyBudget
 
     @property
     def label(self) -> str:
@@ -68,13 +68,13 @@ class Result:
         error: of the record; ``None`` where there is none.
     """
 
-    task: Task
+    task: StudyTask
     status: str
     message: str | None
     error: float | None
 
     @classmethod
-    def of(cls, task: Task, record: dict[str, Any]) -> Result:
+    def of(cls, task: StudyTask, record: dict[str, Any]) -> Result:
         """From the record of a task."""
         return cls(task, record["status"], record.get("message"), record.get("error"))
 
@@ -90,7 +90,7 @@ class Planned:
         kept: the run that is done already; ``None`` for one to be done.
     """
 
-    task: Task
+    task: StudyTask
     identity: dict[str, Any]
     path: Path
     cost: float
@@ -98,7 +98,7 @@ class Planned:
 
 
 def plan_study(
-    tasks: Iterable[Task],
+    tasks: Iterable[StudyTask],
     folder: Path,
     *,
     identify: Identify | None = None,

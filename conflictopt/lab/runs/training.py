@@ -12,12 +12,12 @@ import torch
 from ...adapters import AdapterDesign, attach
 from ...auto.host import LoopHost
 from ...core.errors import ConflictOptWarning, LayoutError, MethodError, NonFiniteError
+from ...methods.expression import MethodExpression
 from ...optim.optimizer import MultiLossOptimizer
 from ..problems.network import parameter_count
 from ..problems.problem import Problem
 from .budget import Budget
 from .curve import Curve, Stopwatch, noted_steps
-from .expression import MethodExpression
 from .loop import RunLoop
 from .phases import Phases, options_of
 from .provenance import machine, source_digest, versions

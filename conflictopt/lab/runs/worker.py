@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from .expression import MethodExpression
+from ...methods.expression import MethodExpression
 from .identity import differences
 from .provenance import machine
 from .records import RecordError, write

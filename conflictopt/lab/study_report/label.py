@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runs.expression_text import split
+from ...methods.expression_text import split
 
 
 def members(label: str) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.expression import Member
-from ..runs.expression_parts import AdapterSettings
+from ...methods.expression import ExpressionMember
+from ...methods.expression_parts import AdapterSettings
 from ..runs.records import RecordError
 
 Record = Mapping[str, Any]
@@ -180,7 +180,7 @@ def _choice(record: Record) -> str | None:
     given = (record.get("options") or {}).get("auto") or {}
     usual = asdict(AdapterSettings())
     other = {k: given[k] for k in usual if k in given and given[k] != usual[k]}
-    return f"{Member('adapters', other).text}+{method}"
+    return f"{ExpressionMember('adapters', other).text}+{method}"
 
 
 def _where(record: Record) -> str:

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ...core.aggregator import Needs, State, Surgery
 from ...core.errors import MethodError
-from ...core.layout import Block, ParameterLayout
+from ...core.layout import ParameterBlock, ParameterLayout
 from ...core.step import Spec, StepView
-from ._problem import Claim, Problem, gramian_of, normal_form
+from ._normal_form import Claim, NormalForm, gramian_of, normal_form
 from ._verify import verified
 
-__all__ = ["Blocks", "Claim", "GramianSurgery", "Problem"]
+__all__ = ["Blocks", "Claim", "GramianSurgery", "NormalForm"]
 
 Blocks = Literal["physics", "global", "layer"] | Mapping[str, Sequence[str]]
 
@@ -28,7 +28,7 @@ _NOTHING = torch.zeros(0, dtype=torch.float64, device="cpu")
 @lru_cache
 def _trunk(names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the blocks that are in the trunk."""
-    return tuple(n for n in names if Block(n, slice(0)).in_trunk)
+    return tuple(n for n in names if ParameterBlock(n, slice(0)).in_trunk)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class GramianSurgery(Surgery):
         return not self.signed and len(self.groups(layout.names)[0]) == len(layout.blocks)
 
     @abstractmethod
-    def solve(self, problem: Problem, memory: Tensor) -> Sequence[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> Sequence[float]:
         """Coefficients ``[k]`` of the original gradients; may write to ``memory``.
 
         Args:
@@ -148,7 +148,7 @@ class GramianSurgery(Surgery):
         unit, norms, active = normal_form(gramian_of(view, group))
         c = [1.0] * view.count
         if len(active) > 1:
-            problem = Problem(unit, norms, active, view)
+            problem = NormalForm(unit, norms, active, view)
             solved = self.solve(problem, memory)
             if self.verify:
                 solved = verified(problem, solved, self.claims, self.label)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ._problem import Claim, Problem
+from ._normal_form import Claim, NormalForm
 
 _COSINE = 1e-6
 """Cosines that differ by less are the same to the accuracy of float32 gradients."""
 
 
 def verified(
-    problem: Problem, coefficients: Sequence[float], claims: Claim, label: str
+    problem: NormalForm, coefficients: Sequence[float], claims: Claim, label: str
 ) -> Sequence[float]:
     """Coefficients as they are, or those of the nearest update without conflict.
 

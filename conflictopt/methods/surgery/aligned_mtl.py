@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ...core.errors import MethodError
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class AlignedMTL(GramianSurgery):
         if self.scale not in ("min", "median", "rmse"):
             raise MethodError(f"expected scale='min', 'median' or 'rmse', found {self.scale!r}.")
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         from scipy.linalg.lapack import dgejsv
 
         from ..cone import factor

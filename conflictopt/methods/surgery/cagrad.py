@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.errors import MethodError
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 Vector = NDArray[np.floating[Any]]
 _OUT_OF_REACH = 1e6
@@ -58,7 +58,7 @@ class CAGrad(GramianSurgery):
         if not (self.c >= 0 and math.isfinite(self.c)):
             raise MethodError(f"expected a finite c >= 0, found {self.c}.")
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         unit, norms = problem.gramian, problem.sizes
         along = unit @ norms
         radius = self.c * math.sqrt(max(0.0, float(norms @ along)))

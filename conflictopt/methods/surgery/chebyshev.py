@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ChebyshevCentre(GramianSurgery):
     source = "arXiv 2605.09975, abstract"
     claim = "no conflict, with the largest smallest cosine; 0 only where no direction has one"
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         from ..cone import least
 
         unit, norms = problem.gramian, problem.sizes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..small_linalg import equal_cosines
-from ._base import Claim, GramianSurgery, Problem
+from ._base import Claim, GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -43,5 +43,5 @@ class ConFIG(GramianSurgery):
     claims = Claim.EQUAL_COSINES
     signed = True
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         return equal_cosines(problem.unit, problem.norms) or problem.stationary()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...core.errors import MethodError
 from ..small_linalg import sumprod
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 _OPPOSED = 1e-12
 
@@ -57,7 +57,7 @@ class DCGD(GramianSurgery):
                 f"expected variant='center', 'average' or 'projection', found {self.variant!r}."
             )
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         equations = problem.equations
         # a group is the sum of n_k u_k over its losses
         groups = [

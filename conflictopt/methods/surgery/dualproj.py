@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class DualProj(GramianSurgery):
     source = "Lopez-Paz, Ranzato 2017 (arXiv 1706.08840), eq. 11; Quinton, Rey 2024"
     claim = "no conflict; the plain sum where that does not conflict"
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         if problem.agrees:
             return [1.0] * len(problem.norms)
         from ..cone import nearest

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...core.errors import MethodError
 from ..small_linalg import sumprod
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 _LARGEST = 1 - 1e-6
 """Targets nearer to +-1 would ask for infinitely much of the other gradient."""
@@ -57,7 +57,7 @@ class GradVac(GramianSurgery):
     def memory_shape(self, count: int) -> tuple[int, ...]:
         return (count, count)
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         unit, norms, losses = problem.unit, problem.norms, problem.active
         count = len(norms)
         total = [0.0] * count

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..small_linalg import NO_DIRECTION, solve_for_ones, sumprod
-from ._base import Claim, GramianSurgery, Problem
+from ._base import Claim, GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class IMTLG(GramianSurgery):
     claims = Claim.EQUAL_COSINES
     signed = True
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         norms = problem.norms
         beta = solve_for_ones(problem.unit)
         along = [sumprod(row, beta) for row in problem.unit]

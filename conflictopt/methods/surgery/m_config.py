@@ -14,7 +14,7 @@ from ...core.layout import TRUNK
 from ...core.step import Spec, StepView
 from ..moments import check_betas
 from ..small_linalg import equal_cosines
-from ._problem import Problem, normal_form
+from ._normal_form import NormalForm, normal_form
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MConFIG(RowTransform):
         trunk = view.layout.columns(TRUNK)
         factors = torch.tensor(scale, dtype=torch.float64, device="cpu")
         gram = factors[:, None] * gramian(first[:, trunk]) * factors
-        problem = Problem(*normal_form(gram), view)
+        problem = NormalForm(*normal_form(gram), view)
         if len(problem.active) < 2:
             return d
         c = equal_cosines(problem.unit, problem.norms) or problem.stationary()

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from ...core.errors import MethodError
-from ._base import Claim, GramianSurgery, Problem
+from ._base import Claim, GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MGDA(GramianSurgery):
     def claims(self) -> Claim:  # type: ignore[override]
         return Claim.MINIMUM_NORM if self.normalize == "none" else Claim.NOTHING
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         from ..cone import least
 
         norms = problem.norms
@@ -72,7 +72,7 @@ class MGDA(GramianSurgery):
         total = sum(a)
         return [x / total / s for x, s in zip(a, scales, strict=True)]
 
-    def _scales(self, problem: Problem) -> list[float]:
+    def _scales(self, problem: NormalForm) -> list[float]:
         scales = [1.0] * len(problem.norms)
         if "loss" in self.normalize:
             scales = problem.losses

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.errors import MethodError
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 _STEPS = 200
 _CONVERGED = 1e-12
@@ -56,7 +56,7 @@ class NashMTL(GramianSurgery):
         if not self.max_norm > 0:
             raise MethodError(f"expected max_norm > 0, found {self.max_norm}.")
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         from ..cone import least
 
         unit, norms = problem.gramian, problem.sizes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class PCGrad(GramianSurgery):
     source = "Yu et al. 2020 (arXiv 2001.06782), algorithm 1"
     claim = "the plain sum without conflict; no conflict for K = 2, not for K >= 3"
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         unit, norms = problem.unit, problem.norms
         count = len(norms)
         total = [1.0] * count

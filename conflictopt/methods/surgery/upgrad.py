@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ._base import GramianSurgery, Problem
+from ._base import GramianSurgery, NormalForm
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class UPGrad(GramianSurgery):
     source = "Quinton, Rey 2024 (arXiv 2406.16232), eq. 3"
     claim = "no conflict; the plain sum without conflict; linear in the scale of each loss"
 
-    def solve(self, problem: Problem, memory: Tensor) -> list[float]:
+    def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         if problem.agrees:
             return [1.0] * len(problem.norms)
         from ..cone import nearest_to_rows

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from conflictopt.lab.derivatives.trunk import AffineInputs
-from conflictopt.lab.problems.points import Block, PointSet
+from conflictopt.lab.problems.points import RunPoints, SharedPoints
 from conflictopt.lab.problems.problem import Problem
 from conflictopt.lab.problems.regions import Points
-from conflictopt.lab.problems.spec import Member
+from conflictopt.lab.problems.spec import LossMember
 
 from ..patch_errors import PatchError
 from .geometry import geometry_of
@@ -41,7 +41,7 @@ class ProblemModel:
 def model_of(
     problem: Problem,
     *,
-    points: PointSet | None = None,
+    points: RunPoints | None = None,
     sizes: list[int] | None = None,
     seed: int = 0,
 ) -> ProblemModel:
@@ -67,7 +67,7 @@ def model_of(
     unknowns = {n: dde.Variable(u.start) for n, u in problem.spec.unknowns.items()}
     equations: list[tuple[str, Residual]] = []
     conditions: list[tuple[str, Any]] = []
-    interior: Block | None = None
+    interior: SharedPoints | None = None
     for loss in problem.spec.losses:
         for member in loss.members:
             block = points.blocks[loss.name, member.place]
@@ -91,7 +91,7 @@ def _data(
     geometry: Any,
     equations: list[Residual],
     conditions: list[Any],
-    interior: Block | None,
+    interior: SharedPoints | None,
 ) -> Any:
     anchors = interior.points.x if interior is not None else np.empty((0, len(problem.inputs)))
 
@@ -103,7 +103,11 @@ def _data(
 
 
 def _condition(
-    problem: Problem, member: Member, block: Block, geometry: Any, unknowns: dict[str, Tensor]
+    problem: Problem,
+    member: LossMember,
+    block: SharedPoints,
+    geometry: Any,
+    unknowns: dict[str, Tensor],
 ) -> Any:
     if member.place.kind == "pair":
         return _periodic(problem, member, block.points, geometry)
@@ -137,7 +141,7 @@ class _PeriodicAt(dde.icbc.PeriodicBC):  # type: ignore[misc]
         return self._pairs
 
 
-def _periodic(problem: Problem, member: Member, points: Points, geometry: Any) -> Any:
+def _periodic(problem: Problem, member: LossMember, points: Points, geometry: Any) -> Any:
     axis = member.place.faces[0][0]
     key = problem.spec.jets.key(member.expression)
     if key is None or key[1] not in ((), (axis,)):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from conflictopt.lab.calibration import calibrate, gather
+from conflictopt.lab.calibration.calibration_error import CalibrationError
 from conflictopt.lab.calibration.candidates import template_of
-from conflictopt.lab.calibration.errors import CalibrationError
 from conflictopt.lab.problems.halves import problems_of
 from conflictopt.lab.runs.records import RecordError
 from conflictopt.selection.plan_template import PlanTemplate

@@ -10,7 +10,7 @@ import pytest
 
 from conflictopt import Thresholds
 from conflictopt.lab.calibration import gather, judge
-from conflictopt.lab.calibration.errors import CalibrationError
+from conflictopt.lab.calibration.calibration_error import CalibrationError
 from conflictopt.selection.plan_template import PlanTemplate
 from conflictopt.selection.rule import Rule
 

@@ -16,7 +16,7 @@ from torch import nn
 import conflictopt
 from conflictopt.core.errors import ConflictOptError
 from conflictopt.lab.derivatives import nested, taylor
-from conflictopt.lab.derivatives.errors import DerivativeError
+from conflictopt.lab.derivatives.derivative_error import DerivativeError
 from conflictopt.lab.derivatives.indices import Operator, Wanted
 from conflictopt.lab.derivatives.trunk import trunk_of
 from conflictopt.lab.problems import derivatives_of

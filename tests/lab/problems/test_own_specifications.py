@@ -11,8 +11,8 @@ from conflictopt.core.errors import ConflictOptWarning
 from conflictopt.lab.problems import Problem, SpecError, derivatives_of, read_problems
 from conflictopt.lab.problems.selfcheck import prove
 from conflictopt.lab.runs.budget import BUDGETS
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.training import train
+from conflictopt.methods.expression import MethodExpression
 
 FILES = sorted((Path(__file__).parent / "specifications").glob("*.json"))
 TELEGRAPH = Path(__file__).parents[3] / "examples" / "telegraph.json"

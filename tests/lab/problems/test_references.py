@@ -18,11 +18,11 @@ from conflictopt.lab.problems.language import parse
 from conflictopt.lab.problems.references import etdrk4
 from conflictopt.lab.problems.references.cache import stored
 from conflictopt.lab.problems.references.cole_hopf import cole_hopf
-from conflictopt.lab.problems.references.errors import ReferenceSolutionError
 from conflictopt.lab.problems.references.etdrk4 import Equation, solve
 from conflictopt.lab.problems.references.evolution import Evolution
 from conflictopt.lab.problems.references.fourier import Modes
 from conflictopt.lab.problems.references.from_specification import periodic_of, reference_of
+from conflictopt.lab.problems.references.reference_error import ReferenceSolutionError
 from conflictopt.lab.problems.references.table import check_table
 
 SUITE = json.loads((Path(references.__file__).parents[1] / "suite.json").read_text("utf-8"))

@@ -15,7 +15,7 @@ import torch
 
 from conflictopt.lab.derivatives import nested
 from conflictopt.lab.problems import Problem, SpecError, Suite, load_suite, problem, read_problems
-from conflictopt.lab.problems.assembly import Assembly, Task
+from conflictopt.lab.problems.assembly import Assembly, ResidualTask
 from conflictopt.lab.problems.functions import tensor_function
 from conflictopt.lab.problems.points import draw
 from conflictopt.lab.problems.selfcheck import check
@@ -166,7 +166,7 @@ def residuals(found, amplitude):
     spec = replace(found.spec, sensors=sensors and replace(sensors, noise=0.0))
     drawn = draw(spec, found.solution, {loss.name: 40 for loss in spec.losses}, 1)
     tasks = [
-        Task(loss.name, m, drawn.blocks[loss.name, m.place])
+        ResidualTask(loss.name, m, drawn.blocks[loss.name, m.place])
         for loss in spec.losses
         for m in loss.members
     ]

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from conflictopt import ConflictOptError
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.records import SCHEMA
-from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.runs.tasks import StudyTask
+from conflictopt.methods.expression import MethodExpression
 
 VERSIONS = {"conflictopt": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6", "python": "3.11.4"}
 
@@ -144,23 +144,25 @@ class Training:
         return [line.split() for line in text.splitlines()]
 
 
-def tasks(problems=("heat", "wave"), methods=("none", "ntk"), seeds=2, **settings) -> list[Task]:
+def tasks(
+    problems=("heat", "wave"), methods=("none", "ntk"), seeds=2, **settings
+) -> list[StudyTask]:
     """All runs of some problems, methods and seeds."""
     made = [p if isinstance(p, Problem) else Problem(p) for p in problems]
     found = [MethodExpression.parse(m) for m in methods]
     numbers = range(seeds)
-    return [Task(p, m, s, Budget(**settings)) for p in made for m in found for s in numbers]
+    return [StudyTask(p, m, s, Budget(**settings)) for p in made for m in found for s in numbers]
 
 
 def inject(training, put=sys.modules.__setitem__) -> None:
     """The command line in this process finds stand-ins."""
     made = {
-        "problems": {
+        "lab.problems": {
             "load_suite": lambda: SUITE,
             "read_problems": lambda path: [Problem(path.stem, "own")],
         },
-        "experiment.budget": {"budget": budget},
-        "experiment.training": {"train": training, "plan_identity": identify},
+        "lab.runs.budget": {"budget": budget},
+        "lab.runs.training": {"train": training, "plan_identity": identify},
     }
     for name, members in made.items():
         module = types.ModuleType(f"conflictopt.{name}")
@@ -171,7 +173,7 @@ def inject(training, put=sys.modules.__setitem__) -> None:
 def command(notes, *words, seconds=0.0, fails=()) -> list[str]:
     """The command line of a process that runs the study with stand-ins."""
     code = (
-        "import sys, standin; from pathlib import Path; from conflictopt.cli import main\n"
+        "import sys, standin; from pathlib import Path; from conflictopt.cli.app import main\n"
         f"standin.inject(standin.Training(Path({str(notes)!r}), {seconds!r}, {fails!r}))\n"
         "main()"
     )

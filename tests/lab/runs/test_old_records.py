@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from conflictopt import __version__
-from conflictopt.lab.runs.expression_parts import completed, settings_class
 from conflictopt.lab.runs.generations import ALIKE, generation
 from conflictopt.lab.runs.identity import check_comparable, differences, version
 from conflictopt.lab.runs.provenance import TRAINING
+from conflictopt.methods.expression_parts import completed, settings_class
 
 OLD_AUTO = {
     "reweighting": None,

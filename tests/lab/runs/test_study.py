@@ -187,7 +187,7 @@ OTHER_VERSION = {"conflictopt": "0.0.9", "torch": "2.13.0"}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"versions": OTHER_VERSION}, 'conflictopt "0.0.9" instead of "0.1.0"'),
+        ({"versions": OTHER_VERSION}, 'conflictopt "0.0.9" instead of "0.1.0 to 0.2.0"'),
         ({"digest": {"problem": "ff"}}, 'specification "ff" instead of "0123456789abcdef"'),
         ({"schema": 0}, "schema 0 instead of 1"),
         ({"settings": {"steps": 99, "points": {"pde": 8}}}, "settings.steps 99 instead of 10"),

@@ -11,8 +11,8 @@ from conflictopt.core.errors import MethodError
 from conflictopt.core.plain_data import plain_data
 from conflictopt.lab.problems import derivatives_of, load_suite
 from conflictopt.lab.runs.budget import BUDGETS, BudgetError, budget
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.training import _Run, plan_identity, train
+from conflictopt.methods.expression import MethodExpression
 
 SMOKE = BUDGETS["smoke"]
 SHORT = replace(SMOKE, steps=24, profile_steps=12, curve_points=24)

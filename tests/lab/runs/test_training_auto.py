@@ -1,4 +1,4 @@
-"""``auto`` in a study, at equal points, schedule and steps."""
+"""``auto`` in a study: profile, verdict and plan, at equal points, schedule and steps."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ import torch
 from conflictopt.core.errors import MethodError
 from conflictopt.lab.problems import load_suite
 from conflictopt.lab.runs.budget import BUDGETS
-from conflictopt.lab.runs.expression import MethodExpression
 from conflictopt.lab.runs.training import _Run, plan_identity
+from conflictopt.methods.expression import MethodExpression
 
 pytestmark = pytest.mark.usefixtures("papers_rule")
 
@@ -39,16 +39,18 @@ def ends(made):
     return [p.detach() for p in (*made._net.parameters(), *made._unknowns.values())]
 
 
-def test_it_is_what_its_plan_says_bitwise():
-    auto = trained("auto")
+def test_a_plan_begins_after_the_profile_and_is_the_method_that_says_so():
+    planned = trained("auto:reweighting=ntk:rank=4")
+    (decision,) = decisions_of(planned)
+    assert decision["step"] == 50
     expression = {
         "none": "none",
         "reweighting": "ntk+after:steps=50",
         "adapters + reweighting": "adapters:attach=50+ntk+after:steps=50",
-    }[auto._phases.controller.plan.kind]
-    plain = trained(expression)
-    assert len(ends(auto)) == len(ends(plain))
-    assert all(map(torch.equal, ends(auto), ends(plain)))
+    }[planned._phases.controller.plan.kind]
+    said = trained(expression)
+    assert len(ends(planned)) == len(ends(said))
+    assert all(map(torch.equal, ends(planned), ends(said)))
 
 
 def test_the_length_of_the_profile_is_an_option():
@@ -64,7 +66,7 @@ def test_the_length_of_the_profile_is_an_option():
     [
         ("auto:profile_steps=0", "profile_steps as a positive integer"),
         ("auto:profile_steps=130", "profile_steps below the run's 130 steps, found 130"),
-        ("auto:look=race", "no option \\['look'\\]"),
+        ("auto:look=race", "method 'auto' has no option"),
     ],
 )
 def test_what_cannot_be(method, message):

@@ -12,7 +12,7 @@ import platformdirs
 from joblib import Memory
 from numpy.typing import NDArray
 
-from .errors import ReferenceSolutionError
+from .reference_error import ReferenceSolutionError
 
 VARIABLE = "CONFLICTOPT_CACHE"
 

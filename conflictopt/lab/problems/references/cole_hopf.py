@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ReferenceSolutionError
+from .reference_error import ReferenceSolutionError
 
 _CHUNK = 32  # points at a time: arrays of 32 * 1200 nodes, 0.3 MB each, stay in cache
 _CUT = 45.0  # exp(-45) = 3e-20, the weight at the ends of the quadrature

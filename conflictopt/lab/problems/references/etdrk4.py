@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ReferenceSolutionError
 from .fourier import Complex, Modes
+from .reference_error import ReferenceSolutionError
 
 Function = Callable[[NDArray[np.float64]], Any]  # an array of the argument's shape, or a number
 

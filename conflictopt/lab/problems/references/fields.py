@@ -11,8 +11,8 @@ import numpy as np
 import sympy as sp
 
 from .auxiliary import Auxiliary, Index
-from .errors import ReferenceSolutionError
 from .fourier import Array
+from .reference_error import ReferenceSolutionError
 from .strip import Strip
 
 Parse = Callable[[Any, Mapping[str, sp.Expr]], sp.Expr]

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ReferenceSolutionError
+from .reference_error import ReferenceSolutionError
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]

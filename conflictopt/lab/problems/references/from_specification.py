@@ -9,11 +9,11 @@ from typing import Any
 import sympy as sp
 
 from .burgers import BurgersReference
-from .errors import ReferenceSolutionError
 from .etdrk4 import Equation
 from .fields import Fields, Parse
 from .fourier import Modes
 from .periodic import PeriodicReference
+from .reference_error import ReferenceSolutionError
 from .solution import Reference
 
 MOST_POINTS, MOST_STEPS = 2**17, 10**7

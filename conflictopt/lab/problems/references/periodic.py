@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 
 from . import etdrk4, fourier
 from .cache import stored
-from .errors import ReferenceSolutionError
 from .etdrk4 import Equation, symbol_values
 from .evolution import Evolution
 from .fourier import Array, Complex
+from .reference_error import ReferenceSolutionError
 from .solution import GRID_POSITIONS, GRID_TIMES, Reference
 
 FRAMES_PER_INTERVAL = 4  # stored frames per interval of the test grid's times; see Evolution

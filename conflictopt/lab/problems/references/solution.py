@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .auxiliary import Auxiliary
-from .errors import ReferenceSolutionError
 from .fourier import Array, Complex, Modes
+from .reference_error import ReferenceSolutionError
 from .strip import Strip
 
 GRID_POSITIONS = 256

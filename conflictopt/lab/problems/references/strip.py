@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ReferenceSolutionError
+from .reference_error import ReferenceSolutionError
 
 Array = NDArray[np.float64]
 _SLACK = 1e-6  # of an interval: points that float32 rounded across an end still count as inside

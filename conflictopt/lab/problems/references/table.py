@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .auxiliary import Index
-from .errors import ReferenceSolutionError
 from .fourier import Array
+from .reference_error import ReferenceSolutionError
 from .solution import Reference
 
 MAIN_ORDER = 4  # highest x-derivative of the main output

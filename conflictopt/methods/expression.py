@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ...core.aggregator import Aggregator
-from ...core.aggregator import members as parts_of
-from ...core.chain import Chain
-from ...core.errors import MethodError
-from ...methods.registry import make
+from ..adapters.design import AdapterDesign
+from ..core.aggregator import Aggregator
+from ..core.aggregator import members as parts_of
+from ..core.chain import Chain
+from ..core.errors import MethodError
 from .expression_parts import (
     AdapterSettings,
     AfterSettings,
@@ -18,36 +19,47 @@ from .expression_parts import (
     all_options,
     build,
     in_order,
+    member_name,
 )
 from .expression_text import key_values, split, value_text
+from .registry import make
 
 _BODIES = ("adapters", "wide")
+_OF_DESIGNS = {f.name for f in fields(AdapterDesign)}
 
 
 @dataclass(frozen=True)
-class Member:
+class ExpressionMember:
     """One name of an expression, with the options that were given."""
 
     name: str
     given: dict[str, Any]
 
     @property
+    def options_text(self) -> list[str]:
+        """The options as the user would write them."""
+        return [f"{k}={value_text(v)}" for k, v in self.given.items()]
+
+    @property
     def text(self) -> str:
         """As the user would write it."""
-        return ":".join([self.name, *(f"{k}={value_text(v)}" for k, v in self.given.items())])
+        return ":".join([self.name, *self.options_text])
 
 
 @dataclass(frozen=True)
 class MethodExpression:
     """What a run trains with: ``NAME[:KEY=VALUE]...``, several joined by ``+``.
 
+    The one language for methods: of ``patch``, ``MultiLossOptimizer`` and all commands.
+
     Names are those of the registry, in the order of a ``Chain``, and: ``none`` (or ``sum``), plain
     training, which stands alone; ``adapters`` (options: the fields of ``AdapterDesign``, and
-    attach), low-rank adapters, one per loss; ``wide`` (options placement, rank), the network
-    widened to as many parameters as it has with such adapters; ``after`` (option steps), plain
-    training before the methods begin; ``auto`` (options reweighting, routing, rank), what the
-    diagnosis recommends, which stands alone. ``adapters``, ``wide`` and ``after`` stand before or
-    after the others; without any, ``none`` is meant.
+    attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps, the
+    fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone. In studies
+    alone: ``wide`` (options placement, rank), the network widened to as many parameters as it has
+    with such adapters; ``after`` (option steps), plain training before the methods begin.
+    ``adapters``, ``wide`` and ``after`` stand before or after the others; without any, ``none`` is
+    meant. Case and hyphens of names do not count.
 
     Made by ``parse``. Equal if the labels are.
 
@@ -61,22 +73,30 @@ class MethodExpression:
     """
 
     label: str
-    members: tuple[Member, ...] = field(compare=False, repr=False)
+    members: tuple[ExpressionMember, ...] = field(compare=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> MethodExpression:
+    def parse(cls, text: str, options: Sequence[str] = ()) -> MethodExpression:
         """Read an expression, and build everything in it once to see that it can be.
+
+        Args:
+            text: the expression.
+            options: further ones of its only member, each ``key=value``.
 
         Raises:
             MethodError: text that is no expression, an unknown method or option, a value that a
                 method refuses, or members that do not go together.
         """
-        arranged = _arranged([_member(part) for part in split(text, "+")], text)
+        parts = split(text, "+")
+        if options and len(parts) > 1:
+            raise MethodError(
+                f"expected options beside one method alone, found {', '.join(options)} with "
+                f"'{text}': several methods have theirs after their names, ntk:cap=10+pcgrad."
+            )
+        arranged = _arranged([_member(part, options) for part in parts], text)
         made = cls("+".join(m.text for m in arranged), tuple(arranged))
         try:
-            parts = made._built()
-            routes = [part.route() for part in parts if isinstance(part, AdapterSettings)]
-            whole = Chain(*parts_of(made.aggregator()), *routes)
+            whole = made.method()
         except MethodError as error:
             raise MethodError(f"'{text}': {error}") from None
         if made.after and whole.steps_itself:
@@ -94,12 +114,46 @@ class MethodExpression:
     def aggregator(self) -> Aggregator:
         """The members that are aggregators: one, a ``Chain``, or else ``sum``.
 
-        The routing of adapters is not among them: see ``adapters``.
+        The routing of adapters is not among them: see ``method``.
         """
-        parts = [part for part in self._built() if isinstance(part, Aggregator)]
-        if not parts:
-            return make("sum")
-        return parts[0] if len(parts) == 1 else Chain(*parts)
+        return _joined([part for part in self._built() if isinstance(part, Aggregator)])
+
+    def method(self, design: AdapterDesign | None = None) -> Aggregator:
+        """All of it: the aggregators, and the routing of the adapters if there are any.
+
+        Args:
+            design: of the adapters, where it is not the expression's own.
+        """
+        own = self.adapters
+        if own is None:
+            return self.aggregator()
+        routed = make("adapters", **(design or own).routing_options)
+        if not any(isinstance(part, Aggregator) for part in self._built()):
+            return routed
+        return Chain(*parts_of(self.aggregator()), routed)
+
+    @property
+    def design(self) -> AdapterDesign | None:
+        """Of adapters, of ``auto`` too; ``None`` if no option of it was given."""
+        settings = self.adapters or self.auto
+        given = {
+            option for m in self.members if m.name in ("adapters", "auto") for option in m.given
+        }
+        return settings.design if settings is not None and given & _OF_DESIGNS else None
+
+    def check_of_a_run(self) -> MethodExpression:
+        """The expression, for a run of the user's own.
+
+        Raises:
+            MethodError: it has what only studies do.
+        """
+        for member in self.members:
+            if member.name in ("wide", "after") or "attach" in member.given:
+                raise MethodError(
+                    f"expected a method of a run, found '{member.text}' in '{self.label}', which "
+                    "only studies have: conflictopt suite run."
+                )
+        return self
 
     @property
     def adapters(self) -> AdapterSettings | None:
@@ -143,18 +197,47 @@ def parse_methods(text: str) -> list[MethodExpression]:
     return expressions
 
 
-def _member(text: str) -> Member:
+def fixed_method(text: str) -> Aggregator:
+    """The method of an expression, for a run that has no network to attach adapters to.
+
+    Raises:
+        MethodError: also of ``auto``, of what only studies have, and of options of adapters beyond
+            their routing, which are attached apart.
+    """
+    found = MethodExpression.parse(text).check_of_a_run()
+    if found.auto is not None:
+        raise MethodError(
+            f"expected a method to go on with, found '{text}', which chooses one: "
+            "MultiLossOptimizer(optimizer, 'auto') does from its first step on."
+        )
+    design = found.design
+    beyond = set(design.changes) - {"routing", "share"} if design is not None else None
+    if beyond:
+        raise MethodError(
+            f"expected the routing of adapters alone in '{text}', found {sorted(beyond)}: attach "
+            "them with optimizer.add_adapters(attach(network, losses, AdapterDesign(...)))."
+        )
+    return found.method()
+
+
+def _joined(parts: Sequence[Aggregator]) -> Aggregator:
+    if not parts:
+        return make("sum")
+    return parts[0] if len(parts) == 1 else Chain(*parts)
+
+
+def _member(text: str, options: Sequence[str]) -> ExpressionMember:
     name, *pairs = split(text, ":")
     if not name:
         raise MethodError(
             f"expected NAME or NAME:KEY=VALUE, several joined by '+', found '{text}'."
         )
-    given = key_values(pairs, f"{name}:KEY=VALUE")
-    name = "none" if name == "sum" else name
-    return Member(name, in_order(name, given))
+    given = key_values([*pairs, *options], "KEY=VALUE" if options else f"{name}:KEY=VALUE")
+    name = member_name(name)
+    return ExpressionMember(name, in_order(name, given))
 
 
-def _arranged(members: list[Member], text: str) -> list[Member]:
+def _arranged(members: list[ExpressionMember], text: str) -> list[ExpressionMember]:
     """Members in the order of the label.
 
     Raises:
@@ -175,4 +258,4 @@ def _arranged(members: list[Member], text: str) -> list[Member]:
         raise MethodError(f"expected none alone or with adapters or wide, found '{text}'.")
     if late and (not rest or "none" in names):
         raise MethodError(f"expected a method that begins after plain steps, found '{text}'.")
-    return [*body, *(rest or [Member("none", {})]), *late]
+    return [*body, *(rest or [ExpressionMember("none", {})]), *late]

@@ -31,7 +31,7 @@ Numbers = list[list[float]]
 
 
 @dataclass(frozen=True)
-class Problem:
+class NormalForm:
     """The gradients of one block in normal form; zero gradients are left out.
 
     Both forms of the numbers are there, made from each other when first asked for: Python is

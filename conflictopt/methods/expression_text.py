@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ...core.errors import MethodError
+from ..core.errors import MethodError
 
 _TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\+\d|.""", re.DOTALL)
 """A quoted text, a sign before a digit with it, or a character; a quote alone never closes."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ...adapters.design import AdapterDesign, Placement
-from ...auto.options import TrainingOptions
-from ...core.aggregator import Aggregator
-from ...core.errors import MethodError
-from ...core.plain_data import plain_data
-from ...core.routed import RoutingName
-from ...methods.registry import METHODS, make, method_class, unknown_method
+from ..adapters.design import Activation, AdapterDesign, Placement, Scale
+from ..core.aggregator import Aggregator
+from ..core.checks import check_count
+from ..core.errors import MethodError
+from ..core.plain_data import plain_data
+from ..core.routed import RoutingName
+from .registry import make, method_class, registered
 
 
 @dataclass(frozen=True)
@@ -49,36 +49,42 @@ class AutoSettings:
 
     Args:
         reweighting: name of a reweighting method, at its defaults; that of the rule unless given.
-        routing, rank: of the adapters, see ``AdapterDesign``; with one of them every plan has some.
-        profile_steps: length of the profile, of 100 samples; the budget's unless given.
+        profile_steps: length of the profile, of 100 samples; the run's own unless given.
+        routing, rank, placement, layers, activation, scale, orthogonal, share, learning_rate: of
+            the adapters, see ``AdapterDesign``; with one of them every plan has some.
 
     Raises:
         MethodError: a bad value.
     """
 
     reweighting: str | None = None
-    routing: RoutingName = "shared"
-    rank: int = 4
+    routing: RoutingName = AdapterDesign.routing
+    rank: int = AdapterDesign.rank
     profile_steps: int | None = None
+    placement: Placement = AdapterDesign.placement
+    layers: tuple[str, ...] = AdapterDesign.layers
+    activation: Activation = AdapterDesign.activation
+    scale: Scale = AdapterDesign.scale
+    orthogonal: bool = AdapterDesign.orthogonal
+    share: float = AdapterDesign.share
+    learning_rate: float = AdapterDesign.learning_rate
 
     def __post_init__(self) -> None:
-        if self.reweighting is not None and not isinstance(self.reweighting, str):
-            raise MethodError(f"expected reweighting as a name, found {self.reweighting!r}.")
-        _ = self.training.policy
+        given = self.reweighting
+        if given is not None and not isinstance(given, str):
+            raise MethodError(f"expected reweighting as a name, found {given!r}.")
+        if given is not None and method_class(given).family != "reweighting":
+            raise MethodError(f"expected a reweighting method, found '{given}'.")
+        if given is not None:
+            make(given)  # one that has options without a default cannot be named alone
+        if self.profile_steps is not None:
+            check_count("profile_steps", self.profile_steps)
+        object.__setattr__(self, "layers", self.design.layers)
 
     @property
-    def training(self) -> TrainingOptions:
-        """How plans are reached and carried out."""
-        chosen = self.adapters.design
-        design = chosen if chosen != AdapterDesign() else None
-        made = TrainingOptions(reweighting=self.reweighting, adapters=design)
-        steps = self.profile_steps
-        return made if steps is None else dataclasses.replace(made, profile_steps=steps)
-
-    @property
-    def adapters(self) -> AdapterSettings:
-        """The adapters of a plan that has them."""
-        return AdapterSettings(rank=self.rank, routing=self.routing)
+    def design(self) -> AdapterDesign:
+        """Of the adapters of a plan that has them."""
+        return AdapterDesign(**{f.name: getattr(self, f.name) for f in fields(AdapterDesign)})
 
 
 @dataclass(frozen=True)
@@ -135,15 +141,22 @@ _SPECIAL: dict[str, type[Any]] = {
 }
 
 
+def member_name(name: str) -> str:
+    """The name of a member as labels have it: ``none`` for ``sum``, ``ntk`` for ``NTK``.
+
+    Raises:
+        MethodError: unknown name; the message lists what there is.
+    """
+    found = registered(name, _SPECIAL)
+    return "none" if found == "sum" else found
+
+
 def settings_class(name: str) -> type[Any]:
     """The dataclass whose fields are the options of a member.
 
     Raises:
         MethodError: unknown name; the message lists what there is.
     """
-    known = dict.fromkeys([*_SPECIAL, *METHODS])
-    if name not in known:
-        raise unknown_method(name, known)
     return _SPECIAL[name] if name in _SPECIAL else method_class(name)
 
 
@@ -165,16 +178,21 @@ def build(name: str, options: Mapping[str, Any]) -> Any:
 
 
 def in_order(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in the order of the member's fields; whole numbers as floats where one is meant.
+    """The options in the order of the member's fields, in one form.
 
-    Unknown options come last, for ``build`` to refuse.
+    Whole numbers are floats where one is meant, names of methods those of the registry. Unknown
+    options come last, for ``build`` to refuse.
     """
     fields = {f.name: f for f in dataclasses.fields(settings_class(name))}
     ordered = {k: options[k] for k in [*fields, *options] if k in options}
-    return {
-        k: float(v) if k in fields and type(v) is int and type(fields[k].default) is float else v
-        for k, v in ordered.items()
-    }
+    return {k: _in_form(k, v, fields.get(k)) for k, v in ordered.items()}
+
+
+def _in_form(key: str, value: Any, field: dataclasses.Field[Any] | None) -> Any:
+    if key == "reweighting" and isinstance(value, str):
+        return registered(value)
+    meant = field is not None and type(value) is int and type(field.default) is float
+    return float(value) if meant else value
 
 
 def all_options(made: Any) -> dict[str, Any]:

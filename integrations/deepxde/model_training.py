@@ -1,45 +1,65 @@
-"""What a script spends on one of its models."""
+"""How a script trains one of its models."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from conflictopt.auto.script_outcome import ScriptOutcome
 from conflictopt.core.errors import NonFiniteError
+
+from .model_outcome import outcome_of
+
+if TYPE_CHECKING:
+    from .patched_model import Patch
 
 _SKIP = " Or leave such steps out, where they are rare: conflictopt run --on-nonfinite skip."
 
 
-class Effort:
-    """Steps and time of a model's own training.
+class ModelTraining:
+    """The training of one model of a script: what it spends, and what it comes to.
 
     Args:
-        patch: of the model.
+        run: the patch of the model.
 
     Attributes:
-        patch: of the model.
+        run: the patch of the model.
         steps: that were taken; those that a restored checkpoint brings are not among them.
         seconds: within calls of ``train``.
     """
 
-    def __init__(self, patch: Any) -> None:
-        self.patch = patch
+    def __init__(self, run: Patch) -> None:
+        self.run = run
         self.steps = 0
         self.seconds = 0.0
-        patch.on_step.append(self._stepped)
+        self._diagnosed = False
+        run.on_step.append(self._stepped)
+        # first: another listener may end the script
+        run.on_diagnosis.insert(0, self._at_diagnosis)
 
     def _stepped(self, _: Any) -> None:
         self.steps += 1
 
+    def _at_diagnosis(self, _: Any) -> None:
+        self._diagnosed = True
+
     @property
     def trained(self) -> bool:
         """Whether there was a step; the one that ends a profile may end the script with it."""
-        return self.steps > 0 or self.patch.diagnosis is not None
+        return self.steps > 0 or self._diagnosed
+
+    def outcome(self, method: str) -> ScriptOutcome:
+        """What the model came to.
+
+        Args:
+            method: that was asked for.
+        """
+        return outcome_of(self.run, method, self.seconds)
 
     @contextmanager
-    def training(self) -> Iterator[None]:
+    def call(self) -> Iterator[None]:
         """A call of ``train``; if it diverges, the error says when and what to do.
 
         Raises:
@@ -54,9 +74,10 @@ class Effort:
             self.seconds += time.perf_counter() - began
 
     def _diverged(self, error: NonFiniteError) -> str:
-        skips = self.patch.optimizer.on_nonfinite == "skip"
+        optimizer = self.run.optimizer
+        skips = optimizer is not None and optimizer.on_nonfinite == "skip"
         return (
-            f"{error} It happened at step {self.patch.steps}, counted from 0. Lower the learning "
+            f"{error} It happened at step {self.run.steps}, counted from 0. Lower the learning "
             "rate, or look in the equation for what overflows or divides by 0."
             f"{'' if skips else _SKIP}"
         )

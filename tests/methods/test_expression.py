@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conflictopt import AdapterDesign, Chain, MethodError, make
-from conflictopt.lab.runs.expression import MethodExpression, parse_methods
-from conflictopt.lab.runs.expression_parts import AdapterSettings, AutoSettings, WideSettings
-from conflictopt.lab.runs.expression_text import parse_value, split, value_text
+from conflictopt.methods.expression import MethodExpression, fixed_method, parse_methods
+from conflictopt.methods.expression_parts import AdapterSettings, AutoSettings, WideSettings
+from conflictopt.methods.expression_text import parse_value, split, value_text
 from conflictopt.methods.registry import METHODS
 
 parse = MethodExpression.parse
@@ -44,6 +44,13 @@ parse = MethodExpression.parse
         (r"""constant:weights={'a\\':1,"',+:":2}""", r"""constant:weights={'a\\': 1, "',+:": 2}"""),
         ("m_config:betas=(0.9,0.99)", "m_config:betas=(0.9, 0.99)"),
         ("auto:routing=exclusive:reweighting=dwa", "auto:reweighting=dwa:routing=exclusive"),
+        ("auto:placement=head:profile_steps=500", "auto:profile_steps=500:placement=head"),
+        ("PCGrad", "pcgrad"),
+        ("NTK:refresh=10+AlignedMTL", "ntk:refresh=10+aligned_mtl"),
+        ("lr-annealing+ConFIG", "lr_annealing+config"),
+        ("Auto:reweighting=LR-Annealing", "auto:reweighting=lr_annealing"),
+        ("Adapters+None", "adapters+none"),
+        ("Sum", "none"),
     ],
 )
 def test_the_label_is_a_normal_form(text, label):
@@ -86,10 +93,14 @@ def test_options_are_those_given_and_the_defaults():
             "reweighting": None,
             "routing": "shared",
             "rank": 4,
-            "look": None,
-            "race_steps": 250,
-            "rediagnose_every": None,
             "profile_steps": None,
+            "placement": "last",
+            "layers": [],
+            "activation": "tanh",
+            "scale": "mean",
+            "orthogonal": False,
+            "share": 0.3,
+            "learning_rate": 1.0,
         },
     }
     assert parse("constant:weights=[1,2]").options == {"constant": {"weights": [1, 2]}}
@@ -127,6 +138,8 @@ def test_expressions_can_be_keys_and_travel_to_workers():
         ("+ntk", "expected NAME or NAME:KEY=VALUE"),
         (":rank=3", "expected NAME or NAME:KEY=VALUE"),
         ("pcgard", "unknown method 'pcgard'. Did you mean 'pcgrad' or 'upgrad'? Known: none, auto"),
+        ("GradNorm", "unknown method 'GradNorm'. Did you mean 'grad_norm' or 'gradnorm_chen'?"),
+        ("PCGard", "unknown method 'PCGard'. Did you mean 'pcgrad'"),
         ("widee", "unknown method 'widee'. Did you mean 'wide'?"),
         ("ntk+3", "unknown method 'ntk+3'"),
         ("ntk:refresh", "expected ntk:KEY=VALUE, found 'refresh'"),
@@ -163,7 +176,7 @@ def test_expressions_can_be_keys_and_travel_to_workers():
         ("auto+adapters", "expected auto alone"),
         ("auto:reweighting=ntkk", "unknown method 'ntkk'. Did you mean 'ntk'"),
         ("auto:reweighting=pcgrad", "expected a reweighting method, found 'pcgrad'"),
-        ("auto:reweighting=3", "expected reweighting as a name or a method, found 3"),
+        ("auto:reweighting=3", "expected reweighting as a name, found 3"),
         ("auto:rank=0", "expected rank as a whole number >= 1, found 0"),
         ("auto:routing=mine", "expected routing='shared', 'exclusive' or 'mixed', found"),
         ("pcgrad+ntk", "'pcgrad+ntk': expected reweighting methods, those of points first, then"),
@@ -218,3 +231,87 @@ def test_a_value_survives_its_text(value):
     assert parse_value(text) == value
     for separator in ",+:":
         assert split(text, separator) == [text.strip()]
+
+
+# -- runs of one's own ------------------------------------------------------------------------
+
+
+def test_options_beside_the_text_are_those_of_its_member():
+    assert parse("grad_norm", ["cap=10"]) == parse("grad_norm:cap=10")
+    assert parse("auto", ["reweighting=dwa"]) == parse("auto:reweighting=dwa")
+    both = parse("grad_norm:form=one_sided", ["cap=10"])
+    assert both.label == "grad_norm:cap=10.0:form=one_sided"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("ntk+pcgrad", ["cap=1"], "expected options beside one method alone, found cap=1 with"),
+        ("grad_norm:cap=1", ["cap=1"], "option 'cap' is given twice"),
+        ("grad_norm", ["cap"], "expected KEY=VALUE, found 'cap'"),
+        ("grad_norm", ["=3"], "expected KEY=VALUE, found '=3'"),
+        ("grad_norm", ["capp=3"], "method 'grad_norm' has no option ['capp']"),
+    ],
+)
+def test_bad_options_beside_the_text(text, options, message):
+    with pytest.raises(MethodError) as error:
+        parse(text, options)
+    assert message in str(error.value)
+
+
+def test_the_whole_method_routes_to_its_adapters():
+    assert parse("ntk").method() == make("ntk")
+    assert parse("adapters").method() == make("adapters")
+    chain = parse("adapters:routing=exclusive+ntk").method()
+    assert chain == Chain(make("ntk"), make("adapters", routing="exclusive"))
+    other = parse("adapters+ntk").method(AdapterDesign(routing="exclusive"))
+    assert other == chain
+
+
+def test_a_design_is_there_if_an_option_of_it_was_given():
+    assert parse("auto").design is None
+    assert parse("adapters:attach=3").design is None
+    assert parse("auto:profile_steps=500:reweighting=dwa").design is None
+    assert parse("auto:rank=4").design == AdapterDesign()
+    assert parse("auto:placement=head:layers=('a',)").design == AdapterDesign(
+        placement="head", layers=("a",)
+    )
+    assert parse("adapters:rank=2:attach=3").design == AdapterDesign(rank=2)
+
+
+@pytest.mark.parametrize("text", ["wide+ntk", "ntk+after:steps=5", "adapters:attach=10+ntk"])
+def test_what_only_studies_have(text):
+    for read in (lambda: parse(text).check_of_a_run(), lambda: fixed_method(text)):
+        with pytest.raises(MethodError, match="which only studies have: conflictopt suite run"):
+            read()
+
+
+def test_a_method_without_a_network_for_adapters():
+    assert fixed_method("NTK:refresh=10+pcgrad") == parse("ntk:refresh=10+pcgrad").aggregator()
+    assert fixed_method("adapters:routing=exclusive").routing == "exclusive"
+    with pytest.raises(MethodError, match="which chooses one: MultiLossOptimizer"):
+        fixed_method("auto:reweighting=ntk")
+    with pytest.raises(MethodError, match=r"found \['rank'\]: attach them with"):
+        fixed_method("adapters:rank=8+ntk")
+
+
+RECORDED = [
+    "adapters:attach=1000+ntk",
+    "auto",
+    "auto:profile_steps=300",
+    "config",
+    "config:blocks=global",
+    "grad_norm:form=one_sided",
+    "lr_annealing",
+    "none",
+    "ntk",
+    "ntk+pcgrad+after",
+    "pcgrad",
+    "pcgrad:blocks=global",
+    "wide+ntk",
+]
+
+
+@pytest.mark.parametrize("label", RECORDED)
+def test_labels_of_the_studies_that_there_are_stay(label):
+    assert parse(label).label == label
