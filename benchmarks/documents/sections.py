@@ -1,7 +1,8 @@
 """Parts of documents that a script makes from records: tables, single numbers, figures, files.
 
 A table stands between ``<!-- NAME: made by SCRIPT -->`` and ``<!-- end -->``; a number within a
-sentence between ``<!--=NAME-->`` and ``<!--/-->``. Files that are made as a whole have ``{=NAME}``.
+sentence between ``<!--=NAME-->`` and ``<!--/-->``. Tables, and files that are made as a whole, may
+have numbers in places ``{=NAME}``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _NUMBER = re.compile(r"<!--=([\w ,.:=+-]+)-->(.*?)<!--/-->", re.DOTALL)
 
 @dataclass(frozen=True)
 class DocumentSection:
-    """A table of a document; its path is relative to the repository."""
+    """A table of a document, whose path is relative to the repository; numbers take the places
+    ``{=NAME}`` in its text.
+    """
 
     document: str
     name: str
@@ -116,11 +119,12 @@ class Documents:
             self._texts[part.document] = _replaced(*args)
 
     def write(self) -> int:
-        """Write every text and figure."""
+        """Write every text, and the figures that show something else than before."""
         for name, text in self._filled().items():
             (self._root / name).write_text(text, encoding="utf-8")
         for picture in self._pictures:
-            save(picture.figure, self._root / picture.path)
+            if not shows(self._root / picture.path, picture.figure):
+                save(picture.figure, self._root / picture.path)
         return 0
 
     def check(self) -> int:
@@ -132,8 +136,10 @@ class Documents:
         return len(stale)
 
     def _filled(self) -> dict[str, str]:
-        made = {n: _PLACE.sub(self._number, text) for n, text in self._files.items()}
-        return made | {n: _NUMBER.sub(self._quoted, text) for n, text in self._texts.items()}
+        made = self._files | self._texts
+        filled = {name: _PLACE.sub(self._number, text) for name, text in made.items()}
+        quoting = {name: _NUMBER.sub(self._quoted, filled[name]) for name in self._texts}
+        return filled | quoting
 
     def _quoted(self, found: re.Match[str]) -> str:
         return f"<!--={found.group(1)}-->{self._number(found)}<!--/-->"

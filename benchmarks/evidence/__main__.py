@@ -26,13 +26,14 @@ from .. import RECORDS, ROOT
 from ..documents.sections import Documents
 from .contents import contents
 from .grid import BUDGET, stages
+from .in_short import in_short
 
 STUDY = RECORDS / "suite"
 QUOTING = (
-    "README.md",
     "docs/evidence.md",
     "docs/diagnosis.md",
     "docs/adapters.md",
+    "docs/cost.md",
     "docs/suite.md",
 )
 
@@ -85,6 +86,8 @@ def main() -> None:
         documents.add(part)
     for part in contents(study_of(load(given.records))):
         documents.add(part)
+    for section in in_short():
+        documents.add(section)
     sys.exit(documents.check() if given.check else documents.write())
 
 

@@ -128,7 +128,7 @@ def test_refreshed_leaves_quoted_numbers_alone(documents, tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    ["README.md", "docs/adapters.md", "docs/diagnosis.md", "docs/evidence.md", "docs/suite.md"],
+    [f"docs/{name}.md" for name in ("adapters", "cost", "diagnosis", "evidence", "suite")],
 )
 def test_no_line_begins_with_a_marker(path):
     """Markdown takes such a line for HTML: it would end the paragraph."""

@@ -20,7 +20,7 @@ SURE = ("heat_1d", "compressible_euler_1d")
 
 
 def adapter_ablation(results: Path) -> Iterator[Part]:
-    """The numbers of README.md and docs/adapters.md."""
+    """The numbers of docs/adapters.md."""
     study = read_study(results / "adapter_ablation")
     for name, text in (*_over_problems(study), *_over_seeds(study)):
         yield Number(f"ablation: {name}", text)

@@ -108,6 +108,7 @@ def deepxde_examples(results: Path) -> Iterator[Part]:
         yield DocumentSection("docs/evidence.md", name, table(list(HEADS), rows, "l"))
         ratios = [example.ratio for example in found]
         yield Number(name, str(len(found)))
+        yield Number(f"{name}: scripts", str(len({example.script for example in found})))
         yield Number(f"{name}: ratio", f"{geometric_mean(ratios):.2f}")
         yield Number(f"{name}: median", f"{median(ratios):.2f}")
         measured = [example for example in found if example.measured]

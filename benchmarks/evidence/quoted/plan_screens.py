@@ -23,7 +23,7 @@ LATE = {
 
 
 def plan_screens() -> Iterator[Part]:
-    """Numbers of the README, the rule and docs/adapters.md."""
+    """Numbers of README.md, the rule, docs/evidence.md and docs/adapters.md."""
     yield from _learning_rates()
     screens = {screen.name: screen for screen in plan_screen.SCREENS}
     high, imbalanced = screens["plan_screen_cpu"], screens["plan_screen_imbalanced"]

@@ -12,7 +12,7 @@ from .reading import Record, read
 
 
 def solver_cost(results: Path) -> Iterator[Part]:
-    """The figure, and the numbers of README.md."""
+    """The figure, and the numbers of docs/cost.md."""
     record = read(results / "solver_cost.json")
     yield Picture("docs/figures/solver_cost.png", figure_of(record))
     for name, text in _numbers(record["cells"]):

@@ -14,6 +14,7 @@ from .reading import Record, read, span
 LOOPS = ("torch_loop", "torch_loop_width_50")
 PLAIN_SURGERY = ("pcgrad", "config")
 REWEIGHTING = ("constant weights", "grad_norm", "ntk", "lr_annealing")
+PROFILE = ("profile (every 10)",)
 PEERS = ("torchjd", "conflictfree")
 NARROW = ("burgers", "torch_loop")
 """With 3 hidden layers of 20."""
@@ -22,7 +23,7 @@ AIM_WITHIN_DEEPXDE = SURGERY["burgers"]
 
 
 def step_cost(results: Path) -> Iterator[Part]:
-    """The figure, and the numbers of README.md."""
+    """The figure, and the numbers of README.md and docs/cost.md."""
     record = read(results / "step_cost.json")
     yield Picture("docs/figures/step_cost.png", figure_of(record))
     adapters = read(results / "step_cost_adapters.json")["cases"]
@@ -31,8 +32,10 @@ def step_cost(results: Path) -> Iterator[Part]:
 
 
 def _ranges(cases: Record) -> Iterator[tuple[str, str]]:
-    yield "surgery, deepxde", span(_medians(cases, DEEPXDE, PLAIN_SURGERY), 2)
-    yield "surgery, torch loop", span(_medians(cases, LOOPS, PLAIN_SURGERY), 2)
+    for host, panels in (("deepxde", DEEPXDE), ("torch loop", LOOPS)):
+        yield f"surgery, {host}", span(_medians(cases, panels, PLAIN_SURGERY), 2)
+        yield f"reweighting, {host}", span(_medians(cases, panels, REWEIGHTING), 2)
+        yield f"profile, {host}", span(_medians(cases, panels, PROFILE), 2)
     cheapest = (m for case in DEEPXDE for m in _cheapest(cases[case]))
     yield "other packages, deepxde", span(cheapest, 1)
     apart = (
@@ -43,7 +46,7 @@ def _ranges(cases: Record) -> Iterator[tuple[str, str]]:
     )
     yield "other packages, torch loop", span(apart, 2)
     yield "reweighting", span(_medians(cases, CASES, REWEIGHTING), 2)
-    yield "profile", span(_medians(cases, CASES, ["profile (every 10)"]), 2)
+    yield "profile", span(_medians(cases, CASES, PROFILE), 2)
 
 
 def _aims(cases: Record) -> Iterator[tuple[str, str]]:

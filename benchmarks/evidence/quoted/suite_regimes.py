@@ -11,7 +11,7 @@ from ...suite_regimes import diagnoses
 
 
 def suite_regimes(results: Path) -> Iterator[Part]:
-    """The numbers of README.md and docs/diagnosis.md."""
+    """The numbers of docs/diagnosis.md."""
     found = [d for members in diagnoses(results / "suite_regimes").values() for d in members]
     yield Number("regimes: problems", str(len(found)))
     for situation in ("persistent", "too_close"):
