@@ -9,7 +9,7 @@ from ..core.aggregator import Aggregator, Routing, members
 from ..core.chain import Chain
 from ..core.errors import MethodError
 from ..diagnosis.recorder import Recorder
-from ..methods.foreign import adopt
+from ..methods.foreign import adopted
 from ..methods.registry import make
 from ..selection.policy import Policy
 from .options import TrainingOptions
@@ -44,9 +44,6 @@ class ChosenMethod:
             MethodError: no method, or an option that has no use with it.
         """
         policy = options.policy
-        given = policy.reweighting
-        if given is not None and not isinstance(given, str):
-            adopted("reweighting", given)
         if method == "auto":
             return cls(None, options.recorder, options.record, policy)
         fixed = adopted("method", method)
@@ -95,18 +92,6 @@ def _check_used(options: TrainingOptions, routes: bool) -> None:
             f"expected {', '.join(unused)} with method 'auto', found them with a method that has "
             "no use for them (record=True makes a diagnosis beside it)."
         )
-
-
-def adopted(what: str, method: Any) -> Aggregator:
-    """An object of any package as an aggregator.
-
-    Raises:
-        MethodError: an object that is none.
-    """
-    try:
-        return adopt(method)
-    except TypeError as error:
-        raise MethodError(f"as {what}: {error}") from error
 
 
 def uses_adapters(aggregator: Aggregator) -> bool:

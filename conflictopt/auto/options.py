@@ -10,6 +10,7 @@ from ..core.aggregator import Aggregator
 from ..core.checks import check_count
 from ..diagnosis.recorder import Recorder, sampling
 from ..diagnosis.thresholds import Thresholds
+from ..methods.foreign import adopted
 from ..optim.options import StepOptions
 from ..selection.policy import Policy
 from ..selection.rule import Rule
@@ -63,4 +64,7 @@ class TrainingOptions(StepOptions):
     def policy(self) -> Policy:
         """How plans are reached and carried out."""
         rule = Rule.load(self.rule) if isinstance(self.rule, (str, Path)) else self.rule
-        return Policy(self.reweighting, self.adapters, rule, self.thresholds)
+        given = self.reweighting
+        by_name = given is None or isinstance(given, str)
+        reweighting = given if by_name else adopted("reweighting", given)
+        return Policy(reweighting, self.adapters, rule, self.thresholds)

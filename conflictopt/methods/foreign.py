@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ..core.aggregator import Aggregator
+from ..core.errors import MethodError
 
 GROUP = "conflictopt.aggregators"
 """Entry points named as a package's top-level module: ``f(object) -> Aggregator``."""
@@ -30,3 +31,15 @@ def adopt(method: Any) -> Aggregator:
         )
     made: Aggregator = found[0].load()(method)
     return made
+
+
+def adopted(what: str, method: Any) -> Aggregator:
+    """An object of any package as an aggregator.
+
+    Raises:
+        MethodError: an object that is none.
+    """
+    try:
+        return adopt(method)
+    except TypeError as error:
+        raise MethodError(f"as {what}: {error}") from error

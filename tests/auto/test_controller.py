@@ -159,6 +159,7 @@ def test_copies_go_on_alike(loop, loops, steps, way):
         ({"every": 0}, "every as a positive integer"),
         ({"on_nonfinite": "ignore"}, "on_nonfinite='raise' or 'skip'"),
         ({"reweighting": "pcgrad"}, "a reweighting method, found 'pcgrad'"),
+        ({"reweighting": object()}, "as reweighting: expected an aggregator"),
     ],
 )
 def test_bad_options(loops, options, message):

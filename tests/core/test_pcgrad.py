@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from conflictopt import MultiLossOptimizer, make
-from conflictopt.methods.surgery._base import Problem
+from conflictopt.methods.surgery._base import NormalForm
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -183,7 +183,7 @@ def test_solving_leaves_its_arguments_alone():
     unit = [[1.0, -0.5, 0.2], [-0.5, 1.0, -0.7], [0.2, -0.7, 1.0]]
     norms, kept = [1.0, 2.0, 3.0], [list(row) for row in unit]
     view = SimpleNamespace(generator=torch.Generator().manual_seed(0))
-    problem = Problem(np.array(unit), np.array(norms), [0, 1, 2], view)
+    problem = NormalForm(np.array(unit), np.array(norms), [0, 1, 2], view)
     make("pcgrad").solve(problem, torch.zeros(0))
     assert problem.gramian.tolist() == kept
     assert problem.sizes.tolist() == [1.0, 2.0, 3.0]

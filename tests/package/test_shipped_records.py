@@ -14,7 +14,7 @@ from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
 from conflictopt.lab.runs.identity import check_comparable
 from conflictopt.lab.runs.stored import load
-from conflictopt.lab.runs.tasks import Task, plan_study
+from conflictopt.lab.runs.tasks import StudyTask, plan_study
 from conflictopt.methods.expression import MethodExpression
 
 STUDIES = sorted(p.relative_to(RECORDS) for p in RECORDS.rglob("*.jsonl.gz"))
@@ -70,7 +70,7 @@ def test_runs_of_the_studies_count_as_done(name):
     suite, first = load_suite(), {}
     for problem, method, seed, limit in GRIDS[name]:
         expression = MethodExpression.parse(method)
-        first.setdefault((method, seed), Task(suite[problem], expression, seed, limit))
+        first.setdefault((method, seed), StudyTask(suite[problem], expression, seed, limit))
     planned = plan_study(first.values(), RECORDS / name)
     assert [p.task.label for p in planned if p.kept is None] == []
 
@@ -78,7 +78,7 @@ def test_runs_of_the_studies_count_as_done(name):
 def test_runs_of_the_suite_count_as_done():
     suite, limit = load_suite(), budget(BUDGET)
     tasks = [
-        Task(suite[RESTED[0] if stage == "rested" else s.problems[i]], method, seed, limit)
+        StudyTask(suite[RESTED[0] if stage == "rested" else s.problems[i]], method, seed, limit)
         for stage, s in stages().items()
         for method in map(MethodExpression.parse, s.methods)
         for i, seed in enumerate(s.seeds)
