@@ -41,7 +41,7 @@ opt = conflictopt.MultiLossOptimizer(torch.optim.SGD(net.parameters(), lr=1e-2),
 for _ in range(30):
     x = torch.rand(4, 1)
     opt.step({"a": net(x).square().mean(), "b": (net(x) - 1).square().mean()})
-diagnosis = conflictopt.diagnose(conflictopt.profile_of(opt.session.state, opt.session.names))
+diagnosis = conflictopt.diagnose(opt)
 """
 
 REFUSED = (
@@ -92,16 +92,18 @@ from pathlib import Path
 from conflictopt.lab.problems import load_suite
 from conflictopt.lab.runs.budget import BUDGETS
 from conflictopt.methods.expression import MethodExpression
-from conflictopt.lab.runs.records import load
+from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
-from conflictopt.lab.runs.tasks import Task
+from conflictopt.lab.runs.tasks import StudyTask
 from conflictopt.lab.study_report import write_report
 
 if __name__ == "__main__":
     problem = load_suite()["heat_1d"]
-    tasks = [Task(problem, MethodExpression.parse(m), 0, BUDGETS["smoke"]) for m in ("none", "ntk")]
+    methods = [MethodExpression.parse(text) for text in ("none", "ntk")]
+    tasks = [StudyTask(problem, method, 0, BUDGETS["smoke"]) for method in methods]
     run_study(tasks, Path("records"), workers=1)
-    print(write_report(load(Path("records")), "study"))
+    print(write_report(load(Path("records")), "study").name)
+    assert Path("study/report.html").stat().st_size > 10_000
 """
 
 CLUSTER = """
@@ -165,7 +167,7 @@ def test_the_report_alone(closed, tmp_path):
     ("extra", "code", "said"),
     [
         ("deepxde", PATCHED, "\n"),
-        ("lab", STUDY, "report.md"),
+        ("lab", STUDY, "study\n"),
         ("dask", CLUSTER, "a cluster"),
         ("torchjd", FOREIGN, "('a', 'b')"),
     ],
