@@ -15,8 +15,8 @@ from .calibrate_app import calibrate
 from .command_errors import guarded
 from .methods_table import list_methods
 from .options import PROFILE, STEPS, with_training_options
+from .script_call import ScriptCall
 from .script_command import ScriptCommand
-from .script_commands import ScriptCall
 from .script_host import GroupingName
 from .suite_app import app as suite_app
 

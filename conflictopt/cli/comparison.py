@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,9 +20,7 @@ from ..methods.expression import MethodExpression
 from ..report.folder import write_json
 from .options import PROFILE, STEPS, words
 from .report_folder import NAME
-
-if TYPE_CHECKING:
-    from .script_commands import ScriptCall
+from .script_call import ScriptCall
 
 
 @dataclass(frozen=True)

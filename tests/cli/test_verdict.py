@@ -12,7 +12,7 @@ import conflictopt
 from conflictopt import Plan, Profile, diagnose
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.auto.script_outcome import ScriptOutcome
-from conflictopt.cli.script_commands import ScriptCall
+from conflictopt.cli.script_call import ScriptCall
 from conflictopt.cli.verdict import outcome_table
 from conflictopt.integrations.deepxde import patch
 from conflictopt.methods.expression import MethodExpression

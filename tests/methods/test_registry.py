@@ -11,7 +11,8 @@ import pytest
 
 import conflictopt
 from conflictopt.core.aggregator import Needs
-from conflictopt.methods.registry import METHODS, method_class
+from conflictopt.core.errors import MethodError
+from conflictopt.methods.registry import METHODS, method_class, registered
 
 FOLDERS = ("reweighting", "surgery", "routing")
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -69,3 +70,24 @@ def test_describe_lists_the_registry_as_plain_data():
         assert row["family"] in FOLDERS
         assert row["needs"]
         assert all(isinstance(n, str) and n for n in [*row["needs"], row["summary"]])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_name_may_be_spelt_otherwise(name):
+    assert registered(name) == name
+    for spelt in (name.upper(), name.replace("_", "-"), name.title(), method_class(name).__name__):
+        if spelt.lower().replace("_", "").replace("-", "") == "gradnorm":
+            with pytest.raises(MethodError, match="Did you mean 'grad_norm' or 'gradnorm_chen'"):
+                registered(spelt)
+        else:
+            assert registered(spelt) == name
+
+
+def test_names_beside_those_of_the_registry():
+    assert registered("Auto", ["auto"]) == "auto"
+    with pytest.raises(MethodError, match="unknown method 'auto'"):
+        registered("auto")
+
+
+def test_a_method_is_made_by_any_spelling():
+    assert conflictopt.make("PCGrad") == conflictopt.make("pcgrad")
