@@ -106,7 +106,7 @@ _COST = (
 
 def in_short() -> Iterator[DocumentSection]:
     """Both tables; their numbers take their places when the document is written."""
-    heads = ["what was trained", "compared with", "on", "ratio of errors"]
+    heads = ["what was trained", "compared with", "on", "ratio of errors [95 %]"]
     yield DocumentSection(DOCUMENT, "evidence", table(heads, list(map(list, _EVIDENCE)), "l"))
     heads = ["a step, in plain steps", "DeepXDE", "torch loop"]
     yield DocumentSection(DOCUMENT, "cost", table(heads, list(map(list, _COST)), "l"))
