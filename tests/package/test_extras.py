@@ -41,7 +41,7 @@ opt = conflictopt.MultiLossOptimizer(torch.optim.SGD(net.parameters(), lr=1e-2),
 for _ in range(30):
     x = torch.rand(4, 1)
     opt.step({"a": net(x).square().mean(), "b": (net(x) - 1).square().mean()})
-diagnosis = conflictopt.diagnose(conflictopt.profile_of(opt.session.state, opt.session.names))
+diagnosis = conflictopt.diagnose(opt)
 """
 
 REFUSED = (
