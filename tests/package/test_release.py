@@ -34,7 +34,7 @@ def test_the_version_is_that_of_the_changelog_and_the_citation():
     assert cited["license"] == PROJECT["license"]
 
 
-def test_every_lower_bound_is_tested():
+def test_lower_bounds_are_those_of_the_oldest_list():
     extras = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"]]
     for extra in ("deepxde", "report", "lab", "cli", "torchjd"):
