@@ -9,6 +9,12 @@ from conflictopt.auto.asked_for import asked_for
 from conflictopt.auto.options import TrainingOptions
 
 
+def line():
+    """A network, whose initial values the global generator does not notice."""
+    with torch.random.fork_rng(devices=[]):
+        return nn.Linear(1, 1)
+
+
 def adam(net):
     return torch.optim.Adam(net.parameters())
 
@@ -56,7 +62,7 @@ def test_what_cannot_be_asked_for(method, options, message):
 
 
 def test_a_torch_loop_takes_expressions():
-    net = nn.Linear(1, 1)
+    net = line()
     opt = MultiLossOptimizer(adam(net), "grad_norm:cap=10+PCGrad")
     assert opt.aggregator == Chain(make("grad_norm", cap=10.0), make("pcgrad"))
     opt.set_aggregator("config:blocks=global")
@@ -66,12 +72,12 @@ def test_a_torch_loop_takes_expressions():
 
 
 def test_a_torch_loop_takes_auto_with_options():
-    net = nn.Linear(1, 1)
+    net = line()
     opt = MultiLossOptimizer(adam(net), "auto:profile_steps=7:reweighting=grad_norm", seed=3)
     assert opt.control.options == TrainingOptions(profile_steps=7, reweighting="grad_norm", seed=3)
     assert opt.aggregator.steps == 7
 
 
 def test_a_fixed_method_with_a_profile_takes_expressions():
-    opt = MultiLossOptimizer(adam(nn.Linear(1, 1)), "NTK:refresh=10", record=True)
+    opt = MultiLossOptimizer(adam(line()), "NTK:refresh=10", record=True)
     assert opt.control.method.fixed == make("ntk", refresh=10)

@@ -374,7 +374,7 @@ def test_a_plan_that_came_too_late_is_not_reported_as_carried_out(script, invoke
     assert "the plan was not applied: training ended before the profile did." in done.stdout
     outcome = read(tmp_path / "report/report.json")["outcome"]
     assert outcome["plan_applied"] is False
-    assert outcome["trained_with"] == [{"from_step": 0, "method": "Recorder"}]
+    assert outcome["trained_with"] == [{"from_step": 0, "method": "Sum"}]
 
 
 def test_the_report_says_what_was_trained_with(script, invoke, tmp_path):

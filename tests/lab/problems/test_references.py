@@ -518,7 +518,7 @@ print(stored("tiny", compute).tobytes().hex())
 
 
 def test_two_processes_at_once(own_store):
-    root = str(Path(references.__file__).parents[3])
+    root = str(Path(references.__file__).parents[4])
     flags = [str(own_store / name) for name in "ab"]
     running = [
         subprocess.Popen(

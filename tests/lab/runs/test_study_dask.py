@@ -5,7 +5,7 @@ import os
 import pytest
 
 from conflictopt import ConflictOptError
-from conflictopt.lab.runs import cluster
+from conflictopt.core import extras
 from conflictopt.lab.runs.cluster import dask_backend
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.runs.study import run_study
@@ -73,10 +73,7 @@ def test_nobody_at_the_address(monkeypatch):
 
 
 def test_without_dask(monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(cluster.importlib, "import_module", missing)
+    monkeypatch.setattr(extras, "_found", lambda name: name != "distributed")
     with (
         pytest.raises(ConflictOptError, match=r"pip install 'conflictopt\[dask\]'"),
         dask_backend(2),
