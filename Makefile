@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-all test-deepxde test-oldest lint stale hooks notebooks notebooks-small docs evidence evidence-runs \
+.PHONY: demo test test-slow test-all test-deepxde test-oldest lint stale hooks notebooks notebooks-small docs evidence evidence-runs \
   bench bench-full bench-suite ablation regimes clean
 
 # The main job: an unmodified DeepXDE script, plainly and with a method chosen by diagnosis.
@@ -18,7 +18,11 @@ QUICK := -m 'not slow' --hypothesis-profile=quick
 test: .venv/installed
 	$(BIN)/python -m pytest -q -n 2 $(QUICK)
 
-# Every test, as CI runs them.
+# Those marked slow; CI runs both.
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -q -n 2 -m slow
+
+# Every test, with all examples of each property.
 test-all: .venv/installed
 	$(BIN)/python -m pytest -q -n 2
 
