@@ -160,9 +160,11 @@ class Controller:
         A plan with adapters attaches them, so that the optimizer's state fits; their values come
         with the network's own checkpoint.
         """
-        if saved is None:
+        if saved is None or saved.get("auto") is not self.method.auto:
+            # of the plain optimizer, or of a method that was not chosen in the way this one is
             fresh = Controller(self.method.fixed or "auto", self.options, self.host)
-            vars(self).update({**vars(fresh), "on_diagnosis": self.on_diagnosis})
+            kept = {name: vars(self)[name] for name in ("method", "on_diagnosis", "_examined")}
+            vars(self).update({**vars(fresh), **kept})
         else:
             saved_state.load(self, saved)
         if self.applied and self.plan is not None:

@@ -14,6 +14,7 @@ from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
 from ..selection.plan import Plan
+from .chosen_method import ChosenMethod
 from .decision import Decision
 
 VERSION = 1
@@ -22,6 +23,7 @@ VERSION = 1
 class Decided(Protocol):
     """What of a ``Controller`` is saved; see there."""
 
+    method: ChosenMethod
     profile: Profile | None
     diagnosis: Diagnosis | None
     plan: Plan | None
@@ -41,6 +43,7 @@ def save(decided: Decided) -> dict[str, Any]:
     complete = d.profile is not None and d.diagnosis is not None and d.decided
     return {
         "version": VERSION,
+        "auto": d.method.auto,
         "profile": _saved(d.profile) if complete and d.profile is not None else None,
         "thresholds": asdict(d.diagnosis.thresholds) if complete and d.diagnosis else None,
         "plan": d.plan.to_json() if complete and d.plan else None,

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from conflictopt import CheckpointError
+from conflictopt import Chain, CheckpointError, make
 from conflictopt.adapters import attached
 
 pytestmark = pytest.mark.usefixtures("papers_rule")
@@ -81,6 +81,20 @@ def test_a_checkpoint_of_the_plain_optimizer_begins_a_profile(loop, loops):
     assert made.opt.plan is made.opt.diagnosis is None
     made.run(loops.STEPS)
     assert made.opt.plan.kind == "reweighting"
+
+
+def test_a_fixed_method_that_is_profiled_stays_that_method(loop, loops):
+    """Beside a checkpoint of auto, whose plan is another; and the reverse decides by itself."""
+    auto, fixed = loop("magnitude").run(25), loop(method="pcgrad", record=True).run(25)
+    saved, other = copy.deepcopy(auto.save()["opt"]), copy.deepcopy(fixed.save()["opt"])
+    with pytest.warns(UserWarning, match="the checkpoint is of NTK"):
+        fixed.opt.load_state_dict(saved)
+    assert fixed.opt.aggregator == Chain(fixed.opt.control.method.recorder, make("pcgrad"))
+    assert fixed.opt.plan is None
+    with pytest.warns(UserWarning, match="the checkpoint is of Recorder -> PCGrad"):
+        auto.opt.load_state_dict(other)
+    assert auto.opt.plan is None
+    assert auto.run(loops.STEPS).opt.aggregator == make("ntk")
 
 
 def test_a_fixed_method_loads_a_checkpoint_of_auto(loop, loops):
