@@ -109,6 +109,7 @@ def test_a_script_finds_itself_as_under_python(script, invoke, tmp_path):
     assert Path.cwd() == tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", ["none", "auto", "ntk", "pcgrad", "adapters", "ntk+pcgrad", "adapters+ntk"]
 )
@@ -142,6 +143,7 @@ def test_options_reach_the_method(script, invoke, tmp_path):
     assert "momentum=0.5" in done.stdout
 
 
+@pytest.mark.slow
 def test_methods_joined_by_a_plus_are_a_chain(script, invoke, tmp_path):
     words = ("--method", "adapters:rank=2 + NTK+PCGrad", *SHORT)
     done = invoke("run", script(TRAIN), *words)
@@ -228,6 +230,7 @@ def test_one_model_has_no_heading(script, invoke):
     assert "Model 1" not in invoke("run", script(TRAIN), "--method", "none", *SHORT).stdout
 
 
+@pytest.mark.slow
 def test_the_time_of_a_model_is_that_of_its_own_training(script, invoke, tmp_path):
     path = script("import time\ntime.sleep(2)\n" + TRAIN + "\nmodel = build()\n" + TRAIN)
     assert invoke("run", path, "--method", "none", *SHORT).exit_code == 0
@@ -280,6 +283,7 @@ def test_a_script_with_l_bfgs_alone_is_told_what_a_step_is(script, invoke):
     assert "one step of the optimizer is up to 1000 of them" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -302,6 +306,7 @@ def test_no_window_is_opened(script, invoke, attempt):
     assert "BACKEND agg" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_seed_of_a_script(unseeded, invoke, tmp_path):
     def losses(*words):
         done = invoke("run", unseeded, "--method", "none", *SHORT, *words)
@@ -312,6 +317,7 @@ def test_the_seed_of_a_script(unseeded, invoke, tmp_path):
     assert first == again != other
 
 
+@pytest.mark.slow
 def test_the_users_own_weights_are_told(script, invoke, tmp_path):
     compiled = 'model.compile("adam", lr=1e-2, loss_weights=[1, 100])\n'
     done = invoke("diagnose", script(compiled + TRAIN), *SHORT)
@@ -394,6 +400,7 @@ def test_a_script_that_fails_late_keeps_its_report(script, invoke, tmp_path):
     assert read(tmp_path / "report/report.json")["outcome"]["steps"] == 30
 
 
+@pytest.mark.slow
 def test_engine_and_held_coefficients_reach_the_run(script, invoke, tmp_path):
     done = invoke("run", script(TRAIN), *SHORT, "--method", "pcgrad", "--engine", "graph")
     assert done.exit_code == 0

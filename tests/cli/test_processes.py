@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 TRAIN = "model.train(iterations=30)"
 SHORT = ("--profile-steps", 20, "--profile-every", 2)
 
 
+@pytest.mark.slow
 def test_diagnose_sets_the_backend_and_opens_no_window(command, script, monkeypatch, tmp_path):
     monkeypatch.setenv("DDE_BACKEND", "jax")
     monkeypatch.delenv("MPLBACKEND")
@@ -20,6 +23,7 @@ def test_diagnose_sets_the_backend_and_opens_no_window(command, script, monkeypa
     assert (tmp_path / "report/profile.png").is_file()
 
 
+@pytest.mark.slow
 def test_run_against_another_method_compares_the_two(command, script, tmp_path):
     done = command("run", script(TRAIN), "--method", "pcgrad", "--against", "none", *SHORT)
     assert done.returncode == 0, done.stderr
@@ -33,6 +37,7 @@ def test_run_against_another_method_compares_the_two(command, script, tmp_path):
     assert "pcgrad" in last
 
 
+@pytest.mark.slow
 def test_run_against_several_methods_compares_all(command, script, tmp_path):
     others = ("--against", "none", "--against", "ntk", "--against", "none")
     done = command("run", script(TRAIN), "--method", "pcgrad", *others, *SHORT)
@@ -42,6 +47,7 @@ def test_run_against_several_methods_compares_all(command, script, tmp_path):
     assert len({sum(c["train_loss"].values()) for c in comparison.values()}) == 3
 
 
+@pytest.mark.slow
 def test_both_runs_of_a_comparison_begin_alike(command, unseeded, tmp_path):
     """Also of a script that seeds nothing: with sum the second run is the first, bitwise."""
     done = command("run", unseeded, "--method", "sum", "--against", "none", *SHORT)
@@ -51,6 +57,7 @@ def test_both_runs_of_a_comparison_begin_alike(command, unseeded, tmp_path):
     assert first == second
 
 
+@pytest.mark.slow
 def test_a_method_is_compared_with_itself_at_its_defaults(command, script, tmp_path):
     options = ("--method", "grad_norm", "--option", "form=one_sided", "--against", "grad_norm")
     done = command("run", script(TRAIN), *options, *SHORT)
@@ -59,6 +66,7 @@ def test_a_method_is_compared_with_itself_at_its_defaults(command, script, tmp_p
     assert list(comparison) == ["grad_norm", "grad_norm:form=one_sided"]
 
 
+@pytest.mark.slow
 def test_other_methods_have_options_too(command, script, tmp_path):
     others = ("--against", "NTK:refresh=10+pcgrad", "--against", "adapters:rank=2+ntk")
     done = command("run", script(TRAIN), "--method", "none", *others, *SHORT)
@@ -70,6 +78,7 @@ def test_other_methods_have_options_too(command, script, tmp_path):
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_every_model_is_compared(command, script, tmp_path):
     # as many models as the method is told to train
     path = script(
@@ -89,6 +98,7 @@ def test_every_model_is_compared(command, script, tmp_path):
     assert "with --method none the script trained 2 models only." in done.stdout
 
 
+@pytest.mark.slow
 def test_a_failing_script_is_one_message_and_exit_code_2(command, script):
     path = script("raise ValueError('of the script')")
     done = command("run", path)

@@ -46,6 +46,7 @@ def pulling(way):
     return f"model.data.pde = lambda x, u: u - {way}\n" + TRAIN
 
 
+@pytest.mark.slow
 def test_the_commands_for_conflict_run_as_they_are(script, invoke, tmp_path):
     path = script(pulling(-1), name="with space.py")
     assert invoke("diagnose", path, *PROFILE, "--groups", "each", "--", "-x").exit_code == 0
@@ -62,6 +63,7 @@ def test_the_commands_for_conflict_run_as_they_are(script, invoke, tmp_path):
     assert "--against none" in said["Compare"]
 
 
+@pytest.mark.slow
 def test_the_command_for_a_plan_keeps_the_options_of_auto(script, invoke, tmp_path):
     path, chosen = script(pulling(-1)), ("--option", "reweighting=softadapt", "--option", "rank=2")
     assert invoke("run", path, "--method", "auto", *chosen, *PROFILE).exit_code == 0
@@ -71,6 +73,7 @@ def test_the_command_for_a_plan_keeps_the_options_of_auto(script, invoke, tmp_pa
     assert words(lines(report)["Compare"])[4:8] == list(chosen)
 
 
+@pytest.mark.slow
 def test_auto_keeps_the_users_own_weights_unless_a_reweighting_is_named(script, invoke, tmp_path):
     path = script('model.compile("adam", lr=1e-2, loss_weights=[1, 2])\n' + pulling(-1))
     done = invoke("run", path, *PROFILE)
@@ -116,6 +119,7 @@ def test_the_line_for_deepxde_trains(plan):
     assert ("Adapter" in method) == plan.adapters
 
 
+@pytest.mark.slow
 def test_a_plan_of_nothing_changes_nothing(script, invoke, tmp_path):
     alone = "model.data.bcs = []\n" + TRAIN
     for path in (script(alone), script(pulling(1))):
@@ -131,6 +135,7 @@ def test_a_method_of_ones_own_is_told(script, invoke, tmp_path):
     assert f"This run: {expected}" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_plain_run_is_told(script, invoke, tmp_path):
     done = invoke("run", script(TRAIN), "--method", "none", *PROFILE)
     assert done.exit_code == 0, done.output
@@ -138,6 +143,7 @@ def test_a_plain_run_is_told(script, invoke, tmp_path):
     assert said == "trained plainly; the plan was not applied."
 
 
+@pytest.mark.slow
 def test_a_run_restored_after_its_decision_has_an_outcome(script, invoke, tmp_path):
     first = script(pulling(-1) + "\nmodel.save('saved')", name="first.py")
     assert invoke("run", first, *PROFILE).exit_code == 0

@@ -56,6 +56,7 @@ def test_a_fresh_adapter_is_a_sketch_of_the_heads_kernel(small):
                 np.testing.assert_allclose(found, want, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_exclusive_routing_divides_the_adapters_part_by_k_on_average(small):
     draws = 150
     differences, sizes = [], []

@@ -63,6 +63,7 @@ def test_text_has_every_loss_pair_and_block(run):
     conflictopt.adapters.detach(run.net)
 
 
+@pytest.mark.slow
 def test_the_example_runs(capsys):
     example = Path(__file__).parents[2] / "examples" / "tangent_kernel.py"
     runpy.run_path(str(example))["main"]("heat_1d", steps=1)

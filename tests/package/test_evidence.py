@@ -214,6 +214,7 @@ def test_the_grid_has_the_methods_and_problems_of_the_study():
     assert len(main.seeds) >= 3
 
 
+@pytest.mark.slow
 def test_documents_are_those_of_the_records():
     command = [sys.executable, "-m", "benchmarks.evidence", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

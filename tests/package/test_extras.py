@@ -131,15 +131,18 @@ def good(done, said):
     return done
 
 
+@pytest.mark.slow
 def test_the_readmes_torch_part_needs_torch_numpy_and_scipy_alone(closed):
     done = good(closed("", "\n".join(BLOCKS)), "Verdict: ")
     assert "pde / ic" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_method_needs_torch_numpy_and_scipy_alone(closed):
     good(closed("", EVERY_METHOD), "methods")
 
 
+@pytest.mark.slow
 def test_what_needs_an_extra_says_which(closed):
     good(closed("", REFUSED), "refused")
 

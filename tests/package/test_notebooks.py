@@ -127,6 +127,7 @@ def test_execute_refuses_unknown_names():
     assert "found '99_no_such_notebook', which is none" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_notebook_on_the_evidence_is_that_of_the_records(tmp_path):
     name = "04_evidence.ipynb"
     command = [sys.executable, FOLDER / "execute.py", "--small", "--out", tmp_path, name]

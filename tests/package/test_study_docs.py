@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     ["adapter_ablation", "learning_rates", "plan_screen", "suite_regimes"],

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ BLOCKS = re.findall(
 )
 
 
+@pytest.mark.slow
 def test_a_problem_trains_in_deepxde():
     code = BLOCKS[0].replace("iterations=5000", "iterations=3")
     assert code != BLOCKS[0]

@@ -81,6 +81,7 @@ def test_tables(tmp_path):
     assert np.array_equal(kept.gramians, found.diagnosis.profile.gramians)
 
 
+@pytest.mark.slow
 def test_an_earlier_report_is_replaced(tmp_path):
     write_report(tmp_path, findings(cases()["many"]))
     write_report(tmp_path, findings(cases()["benign"]))

@@ -126,6 +126,7 @@ def test_auto_attaches_the_design_when_its_plan_has_adapters(placement, conflict
     assert all(u.any() for u in made.adapters.up)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", DESIGNS)
 def test_a_model_is_restored_into_a_freshly_patched_one(placement, build, adam, tmp_path):
     first, second = build(), build()

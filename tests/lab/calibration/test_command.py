@@ -102,6 +102,7 @@ def test_mixed_versions(invoke, folder):
     assert "note: 2 versions" in done.output
 
 
+@pytest.mark.slow
 def test_packed_records_give_the_same_rule(invoke, folder, tmp_path):
     assert invoke(folder, "--out", tmp_path / "first.json").exit_code == 0
     packed = pack(folder, remove=True).path
@@ -113,6 +114,7 @@ def test_packed_records_give_the_same_rule(invoke, folder, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_the_line_of_the_readme_works_on_the_records_that_come_with_it(
     invoke, tmp_path, monkeypatch
 ):

@@ -278,6 +278,7 @@ def test_losses_is_what_it_returns(problem):
     assert losses.groups == (0, 0, 1, 1, 1, 2, 3)
 
 
+@pytest.mark.slow
 def test_the_same_bits_in_every_process():
     """Expressions hold their terms in sets; sums are taken in one order nevertheless."""
     code = (

@@ -142,6 +142,7 @@ def test_the_exact_solution_is_the_expanded_one(suite, name):
         assert values[output].shape == (40,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_exact_solution_solves_the_compiled_problem(suite, name):
     found = suite[name]

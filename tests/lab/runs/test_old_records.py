@@ -69,6 +69,7 @@ def test_a_removed_option_in_use_is_history(option, used):
     assert old != completed("auto", {})
 
 
+@pytest.mark.slow
 def test_all_that_trains_counts_as_source():
     code = (
         "import sys, conflictopt.lab.runs.training\n"

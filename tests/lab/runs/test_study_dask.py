@@ -17,6 +17,7 @@ def same(folder):
     return [{k: v for k, v in r.items() if k not in FREE} for r in load(folder)]
 
 
+@pytest.mark.slow
 def test_dask_makes_the_records_that_processes_make(standin, training, tmp_path):
     def study(folder):
         told = []

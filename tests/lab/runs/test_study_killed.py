@@ -58,6 +58,7 @@ def by_task(tmp_path):
     return {(r["problem"], r["method"], r["seed"]): r for r in load(tmp_path / "results")}
 
 
+@pytest.mark.slow
 def test_only_runs_in_flight_are_lost_to_a_kill(start, when_done, training, tmp_path):
     process = start(0.2, workers=2)
     when_done(5)
@@ -77,6 +78,7 @@ def test_only_runs_in_flight_are_lost_to_a_kill(start, when_done, training, tmp_
     assert {task: after[task] for task in before} == before
 
 
+@pytest.mark.slow
 def test_an_interrupt_from_the_terminal_stops_cleanly(start, when_done, training, tmp_path):
     process = start(0.2, workers=2)
     when_done(3)

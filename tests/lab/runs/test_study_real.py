@@ -36,10 +36,12 @@ def test_there_are_all_records(reference):
     assert {r["status"] for r in reference} == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_of_two_makes_the_same_records(reference, tmp_path):
     options = ("--backend", "dask", "--workers", "2")
     assert records(tmp_path / "dask", *options, PYTHONHASHSEED="2") == reference
 
 
+@pytest.mark.slow
 def test_one_process_makes_the_same_records(reference, tmp_path):
     assert records(tmp_path / "alone", "--workers", "1", PYTHONHASHSEED="3") == reference

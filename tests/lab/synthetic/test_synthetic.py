@@ -15,6 +15,7 @@ from conflictopt.lab.synthetic.training import exact_regime, trained_profile
 CASES = 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_built_cases_are_found(regime, kind):
@@ -24,6 +25,7 @@ def test_built_cases_are_found(regime, kind):
     assert all(d.regime == regime for d in found if not d.too_close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_benign_cases_that_conflict_at_first_are_transient(kind):
     seeds = [s for s in range(12) if parts(Case("benign", kind, s))]
