@@ -159,6 +159,7 @@ def test_weights_are_valid_and_follow_a_reordering(
     torch.testing.assert_close(coefficients(method, moved), weights[order], rtol=1e-12, atol=0)
 
 
+@pytest.mark.grid
 @of_family("reweighting")
 @pytest.mark.parametrize("shrunk", [0, 1, 2])
 def test_a_loss_that_became_small_does_not_run_away(name, build, shrunk, step, random_rows):

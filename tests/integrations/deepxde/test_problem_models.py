@@ -122,6 +122,7 @@ def assert_parity(problem, points, sizes):
 # ---------------------------------------------------------------- parity
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", list(SUITE))
 def test_losses_and_gradients_are_the_suites(double, name):
     problem = load_suite()[name]

@@ -58,7 +58,7 @@ GRAMIAN_WEIGHTINGS = [
 ] + ["CRMOGMWeighting", "CRMOGM of CRMOGM"]
 
 every_object = pytest.mark.parametrize("name", ALL)
-pytestmark = pytest.mark.filterwarnings("ignore:.*not DPP")
+pytestmark = [pytest.mark.grid, pytest.mark.filterwarnings("ignore:.*not DPP")]
 
 
 class OfAUser(jd.Weighting):

@@ -49,6 +49,7 @@ def attached(net, rank=3, **options):
 # ---------------------------------------------------------------- the suite
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("variant", ["plain", "adapters", "sine"])
 @pytest.mark.parametrize("name", IDS)
 def test_every_problem_of_the_suite(suite, agree, name, variant):

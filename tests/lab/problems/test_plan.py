@@ -83,6 +83,7 @@ def check(jets, expressions, fixed):
 # ---------------------------------------------------------------- the suite
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", IDS)
 @pytest.mark.parametrize("what", ["equations", "everything"])
 def test_rewritten_equations_are_the_same(suite, name, what):

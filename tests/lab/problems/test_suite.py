@@ -129,6 +129,7 @@ def test_what_is_suggested(suite, name):
 # ---------------------------------------------------------------- exact solutions
 
 
+@pytest.mark.grid
 @pytest.mark.parametrize("name", CLOSED)
 def test_the_exact_solution_is_the_expanded_one(suite, name):
     """The field ``exact_expanded`` says it again, for sympy's own parser and nothing of ours."""
