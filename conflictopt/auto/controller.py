@@ -70,6 +70,7 @@ class Controller:
         self.on_diagnosis: list[Callable[[], None]] = []
         self.decided = False
         self._examined = False
+        self._detaches = False
 
     def first(self) -> Aggregator:
         """See ``Control``."""
@@ -160,6 +161,7 @@ class Controller:
         A plan with adapters attaches them, so that the optimizer's state fits; their values come
         with the network's own checkpoint.
         """
+        attached = self.applied and self.plan is not None and self.plan.adapters
         if saved is None or saved.get("auto") is not self.method.auto:
             # of the plain optimizer, or of a method that was not chosen in the way this one is
             fresh = Controller(self.method.fixed or "auto", self.options, self.host)
@@ -172,11 +174,16 @@ class Controller:
             optimizer.set_aggregator(self._method_of(self.plan, optimizer))
         elif self.method.auto:
             optimizer.set_aggregator(self.first())
+        self._detaches = attached and not self.applied
 
     def loaded(self, optimizer: MultiLossOptimizer) -> None:
-        """See ``Control``: adapters of a plan that is not applied any more are detached."""
-        if self.method.auto and not self.applied and self.host.detach():
+        """See ``Control``: adapters of a plan that is not applied any more are detached.
+
+        Not those that the network had before, which are the user's or of another method.
+        """
+        if self._detaches and self.host.detach():
             optimizer.remove_adapters()
+        self._detaches = False
 
     # -- decisions ----------------------------------------------------------------------------
 

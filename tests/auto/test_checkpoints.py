@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conflictopt import Chain, CheckpointError, make
-from conflictopt.adapters import attached
+from conflictopt.adapters import attach, attached
 
 pytestmark = pytest.mark.usefixtures("papers_rule")
 
@@ -72,6 +72,28 @@ def test_going_back_to_before_the_adapters(adapted, loops):
     made.run(18)
     again = list(made.net.parameters())
     assert all(map(torch.equal, straight, again))
+
+
+def test_adapters_that_the_network_had_stay(loop, loops):
+    """Those of a plan are detached on the way back, those of a user are trained functions."""
+    made = loop("magnitude").run(3)
+    made.opt.add_adapters(attach(made.net, ["pde", "bc"], seed=0))
+    with pytest.warns(UserWarning, match="the checkpoint is of the plain optimizer"):
+        made.opt.load_state_dict(loops.Loop(None).run(5).opt.state_dict())
+    assert attached(made.net) is not None
+
+
+def test_a_decided_checkpoint_of_release_0_1_begins_a_profile(loop, loops):
+    """It has no profile and no plan: the wrapped optimizer goes on, the method starts afresh."""
+    first = loop("magnitude").run(25)
+    saved = copy.deepcopy(first.save())
+    del saved["opt"]["conflictopt"]["control"]
+    second = loop("magnitude")
+    with pytest.warns(UserWarning, match="the checkpoint is of NTK"):
+        second.load(saved)
+    assert second.opt.plan is None
+    assert loops.same(first, second)
+    assert second.run(loops.STEPS).opt.plan.kind == "reweighting"
 
 
 def test_a_checkpoint_of_the_plain_optimizer_begins_a_profile(loop, loops):
