@@ -127,6 +127,13 @@ def attached(module: nn.Module) -> Adapters | None:
     return Adapters(found) if found else None
 
 
+def attach_once(
+    module: nn.Module, losses: Sequence[str], design: AdapterDesign, seed: int
+) -> Adapters:
+    """The adapters that a network has, or else new ones; see ``attach``."""
+    return attached(module) or attach(module, losses, design, seed=seed)
+
+
 def detach(module: nn.Module) -> None:
     """Remove the adapters and what they contribute; the trunk is left as it is.
 

@@ -109,7 +109,7 @@ class Controller:
             return False
         self.method = replace(self.method, policy=other)
         instead = "plans have surgery alone in place of a reweighting that reads residuals"
-        self._tell(f"{instead}, since: {why}", step)
+        self.tell(f"{instead}, since: {why}", step)
         return True
 
     def after_step(self, optimizer: MultiLossOptimizer) -> None:
@@ -127,7 +127,7 @@ class Controller:
                 self.plan = policy.select(self.diagnosis, self.host.weighted())
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
-                self._tell(why, optimizer.completed)
+                self.tell(why, optimizer.completed)
         return self.diagnosis
 
     def rewrapped(self, optimizer: MultiLossOptimizer) -> None:
@@ -199,7 +199,7 @@ class Controller:
         if diagnosis.too_short and diagnosis.pairs:
             warnings.warn(f"conflictopt: {self.plan.reason}", ConflictOptWarning, stacklevel=2)
         self.plan = self._fit(
-            self.plan, optimizer, lambda told: self._tell(told, optimizer.completed)
+            self.plan, optimizer, lambda told: self.tell(told, optimizer.completed)
         )
         self.applied = True
         self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
@@ -218,9 +218,10 @@ class Controller:
     def _entered(self, optimizer: MultiLossOptimizer, why: str) -> None:
         label = treated(optimizer.aggregator).label
         self.trained_with.append((optimizer.completed, label))
-        self._tell(f"{label}, {why}.", optimizer.completed)
+        self.tell(f"{label}, {why}.", optimizer.completed)
 
-    def _tell(self, message: str, step: int = 0) -> None:
+    def tell(self, message: str, step: int = 0) -> None:
+        """Add a sentence to the log, with the number of steps taken."""
         self.log = [*self.log, f"step {step}: {message}"]
 
 

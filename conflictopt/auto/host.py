@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
-from ..adapters.attachment import Adapters, attach, attached, detach
+from ..adapters.attachment import Adapters, attach_once, attached, detach
 from ..adapters.design import AdapterDesign
 from ..core.errors import LayoutError
 
@@ -47,7 +47,7 @@ class LoopHost:
                 "MultiLossOptimizer was given no model= to attach them to: "
                 "MultiLossOptimizer(optimizer, 'auto', model=net)."
             )
-        return attached(self._model) or attach(self._model, losses, design, seed=self._seed)
+        return attach_once(self._model, losses, design, self._seed)
 
     def detach(self) -> bool:
         """See ``Host``."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from ..adapters.attachment import Adapters, attach, attached
+from ..adapters.attachment import Adapters, attach_once
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import Aggregator
 from ..core.chain import Chain
@@ -125,7 +125,8 @@ class Plan:
                 f"expected {lacking} with the plan '{self}', whose adapters are attached to it; or "
                 "apply plan.without_adapters()."
             )
-        done = self.fitted(optimizer, lambda d: _attached(model, optimizer, d, seed))
+        network, names = cast(nn.Module, model), optimizer.session.names or ()
+        done = self.fitted(optimizer, lambda d: attach_once(network, names, d, seed))
         optimizer.set_aggregator(done.method(searching=searches_lines(optimizer.inner)))
         return done
 
@@ -171,12 +172,3 @@ class Plan:
             KeyError, TypeError: not what ``to_json`` gives.
         """
         return cls(**{f.name: content[f.name] for f in fields(cls)})
-
-
-def _attached(
-    model: nn.Module | None, optimizer: MultiLossOptimizer, design: AdapterDesign, seed: int
-) -> Adapters:
-    """The adapters of a network, attached now unless it has some."""
-    assert model is not None and optimizer.session.names is not None
-    present = attached(model)
-    return present or attach(model, optimizer.session.names, design, seed=seed)

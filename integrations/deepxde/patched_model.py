@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from conflictopt.adapters import AdapterDesign, Adapters, attach, attached, detach, saved_adapters
+from conflictopt.adapters import AdapterDesign, Adapters, attached, detach, saved_adapters
+from conflictopt.adapters.attachment import attach_once
 from conflictopt.auto.chosen_method import ChosenMethod
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.decision import Decision
@@ -181,8 +182,7 @@ class Patch:
         Raises:
             LayoutError: the design does not go with the network.
         """
-        seed = self.controller.options.seed
-        return self.adapters or attach(self.model.net, losses, design, seed=seed)
+        return attach_once(self.model.net, losses, design, self.controller.options.seed)
 
     def detach(self) -> bool:
         """Detach the adapters, if there are any; see ``conflictopt.auto.host.Host``."""
@@ -246,7 +246,7 @@ class Patch:
 
     def note(self, message: str) -> None:
         """Add a sentence to the log, with the step."""
-        self.log.append(f"step {self.steps}: {message}")
+        self.controller.tell(message, self.steps)
 
     def training(self, iterations: int | None) -> None:
         """A call of ``train`` begins."""

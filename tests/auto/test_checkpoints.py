@@ -74,9 +74,9 @@ def test_going_back_to_before_the_adapters(adapted, loops):
     assert all(map(torch.equal, straight, again))
 
 
-def test_adapters_that_the_network_had_stay(loop, loops):
+def test_adapters_that_the_network_had_stay(adapted, loops):
     """Those of a plan are detached on the way back, those of a user are trained functions."""
-    made = loop("magnitude").run(3)
+    made = adapted().run(3)
     made.opt.add_adapters(attach(made.net, ["pde", "bc"], seed=0))
     with pytest.warns(UserWarning, match="the checkpoint is of the plain optimizer"):
         made.opt.load_state_dict(loops.Loop(None).run(5).opt.state_dict())
