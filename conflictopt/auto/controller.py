@@ -44,7 +44,6 @@ class Controller:
         method: the choice of method, resolved.
         profile, diagnosis: of the first steps; ``None`` until their profile is complete.
         plan: selected, and in force once ``applied``.
-        applied: whether a plan was carried out.
         decided: whether the profile is complete, and its verdict fell.
         decisions: every verdict with what became of it.
         trained_with: the methods in use, each with the step from which on.
@@ -63,7 +62,6 @@ class Controller:
         self.profile: Profile | None = None
         self.diagnosis: Diagnosis | None = None
         self.plan: Plan | None = None
-        self.applied = False
         self.decisions: list[Decision] = []
         self.trained_with: list[tuple[int, str]] = [(0, self.method.start_label)]
         self.log: list[str] = []
@@ -71,6 +69,11 @@ class Controller:
         self.decided = False
         self._examined = False
         self._detaches = False
+
+    @property
+    def applied(self) -> bool:
+        """Whether a plan was carried out."""
+        return bool(self.decisions)
 
     def first(self) -> Aggregator:
         """See ``Control``."""
@@ -201,7 +204,6 @@ class Controller:
         self.plan = self._fit(
             self.plan, optimizer, lambda told: self.tell(told, optimizer.completed)
         )
-        self.applied = True
         self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
         self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 

@@ -27,7 +27,6 @@ class Decided(Protocol):
     profile: Profile | None
     diagnosis: Diagnosis | None
     plan: Plan | None
-    applied: bool
     decided: bool
     decisions: list[Decision]
     trained_with: list[tuple[int, str]]
@@ -47,7 +46,6 @@ def save(decided: Decided) -> dict[str, Any]:
         "profile": _saved(d.profile) if complete and d.profile is not None else None,
         "thresholds": asdict(d.diagnosis.thresholds) if complete and d.diagnosis else None,
         "plan": d.plan.to_json() if complete and d.plan else None,
-        "applied": d.applied,
         "decided": d.decided,
         "decisions": [{"step": e.step, "plan": e.plan.to_json()} for e in d.decisions],
         "trained_with": [list(entry) for entry in d.trained_with],
@@ -78,7 +76,7 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
             if diagnosis is not None
         ]
         trained_with = [(int(step), str(label)) for step, label in saved["trained_with"]]
-        flags = bool(saved["applied"]), bool(saved["decided"])
+        fell = bool(saved["decided"])
         log = [str(line) for line in saved["log"]]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
@@ -87,7 +85,7 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
             f"expected the state of 'auto' in the checkpoint, found a damaged one: {error!r}."
         ) from error
     decided.profile, decided.diagnosis, decided.plan = profile, diagnosis, plan
-    decided.applied, decided.decided = flags
+    decided.decided = fell
     decided.decisions, decided.trained_with, decided.log = decisions, trained_with, log
 
 
