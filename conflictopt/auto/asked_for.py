@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.choices import changed
 from ..core.errors import MethodError
 from ..methods.expression import MethodExpression
-from ..optim.options import changed
 from .options import TrainingOptions
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ..core.aggregator import Aggregator
+from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, MethodError
 from ..core.objective import Objective
 from ..diagnosis.diagnosis import Diagnosis
@@ -17,7 +18,7 @@ from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import recorded
 from ..optim.line_search import searches_lines
 from ..optim.optimizer import MultiLossOptimizer
-from ..optim.options import StepOptions, changed
+from ..optim.options import StepOptions
 from ..selection.plan import Plan
 from . import saved_state
 from .asked_for import asked_for

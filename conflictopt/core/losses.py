@@ -102,6 +102,22 @@ class Losses:
         pairs = _residual_pairs(names, residuals)
         return cls(names, terms, tuple(range(count)), pairs, _points(names, pairs, points))
 
+    @classmethod
+    def of_residuals(cls, residuals: Mapping[str, Tensor | Sequence[Tensor]]) -> Losses:
+        """The mean squares of residuals, with the residuals themselves.
+
+        Args:
+            residuals: per loss name its residual tensor, or several, whose mean squares add up.
+
+        Raises:
+            LossError: see ``of``.
+        """
+        squares = {
+            name: _left_sum([r.square().mean() for r in _several(rs)])
+            for name, rs in residuals.items()
+        }
+        return cls.of(squares, residuals)
+
     @staticmethod
     def check_names(names: Sequence[str]) -> None:
         """Check loss names.
@@ -267,10 +283,11 @@ def _residual_pairs(
     unknown = [n for n in residuals if n not in names]
     if unknown:
         raise LossError(f"residuals given for {unknown}, but the losses are {names}.")
-    return {
-        n: tuple((r, 1.0) for r in ((rs,) if isinstance(rs, Tensor) else rs))
-        for n, rs in residuals.items()
-    }
+    return {n: tuple((r, 1.0) for r in _several(rs)) for n, rs in residuals.items()}
+
+
+def _several(tensors: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return (tensors,) if isinstance(tensors, Tensor) else tensors
 
 
 def _points(

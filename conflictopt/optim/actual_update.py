@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..core.aggregator import Aggregator
 from ..core.errors import MethodError
 from ..core.gradients import GradientSource
 from ..core.layout import TRUNK
@@ -30,27 +29,6 @@ def check_update(value: str) -> None:
     """
     if value not in ("trust", "check", "correct"):
         raise MethodError(f"expected update='trust', 'check' or 'correct', found {value!r}.")
-
-
-def check_inner(inner: torch.optim.Optimizer, aggregator: Aggregator) -> None:
-    """Check that the wrapped optimizer leaves the update to a method that makes it itself.
-
-    Raises:
-        MethodError: it does not.
-    """
-    if not aggregator.steps_itself:
-        return
-    groups = inner.param_groups
-    if isinstance(inner, torch.optim.SGD) and not any(
-        g["momentum"] or g["maximize"] for g in groups
-    ):
-        return
-    raise MethodError(
-        f"expected torch.optim.SGD without momentum around {aggregator.label}, found "
-        f"{type(inner).__name__}: the method keeps moments of its own and scales the update as "
-        "Adam does. Give SGD the learning rate that you would give Adam (under DeepXDE: "
-        "model.compile('sgd', lr=...)), and schedules cycle_momentum=False."
-    )
 
 
 @contextmanager

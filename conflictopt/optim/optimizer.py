@@ -11,20 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from ..core.aggregator import Aggregator
+from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from ..core.layout import ADAPTER, LayoutCache
 from ..core.objective import Objective
 from ..core.reports import Reports
 from . import checkpoint
 from . import line_search as linesearch
-from .actual_update import UpdateMode, check_inner, watched
+from .actual_update import UpdateMode, watched
 from .block_rates import RelativeRates, check_rate
 from .block_wrapper import BlockWrapper
 from .closure import Evaluations
+from .compatibility import check_inner, reads_residuals
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
-from .options import StepOptions, changed
+from .options import StepOptions
+from .residual_step import ResidualEvaluations
 from .session import LossForms, Residuals, Session
 from .wrapper import with_step_hooks
 
@@ -102,6 +105,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             raise MethodError(
                 f"expected update='trust' with {type(optimizer).__name__}, found "
                 f"'{chosen.update}': its update is the end of a search along values of the loss."
+            )
+        if reads_residuals(optimizer) and chosen.update != "trust":
+            raise MethodError(
+                f"expected update='trust' with {type(optimizer).__name__}, found "
+                f"'{chosen.update}': it steps by residuals, and takes no per-loss gradients."
             )
         self._update = chosen.update
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
@@ -222,6 +230,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """
         if self.aggregator.steps_itself:
             check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
+        if reads_residuals(self.inner) and not callable(losses):
+            raise LossError(
+                f"expected a closure with {type(self.inner).__name__}, which evaluates the losses "
+                "several times a step: step(lambda: Losses.of_residuals({name: residuals}))."
+            )
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
@@ -295,7 +308,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def _step_closure(self, closure: Callable[[], LossForms]) -> Any:
         self.session.discard()
-        evaluations = Evaluations(self, closure)
+        by_residuals = reads_residuals(self.inner)
+        evaluations = (ResidualEvaluations if by_residuals else Evaluations)(self, closure)
         result = None
         try:
             result = self.inner.step(evaluations)  # type: ignore[arg-type]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from ..core.checks import check_count
 from ..core.engines import EngineName, check_engine
 from ..core.errors import MethodError
 from .actual_update import UpdateMode, check_update
-
-_Options = TypeVar("_Options", bound="StepOptions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +51,6 @@ class StepOptions:
             raise MethodError(
                 f"expected on_nonfinite='raise' or 'skip', found {self.on_nonfinite!r}."
             )
-
-
-def changed(options: _Options, choices: Mapping[str, Any]) -> _Options:
-    """Options with some of them chosen otherwise, by name.
-
-    Raises:
-        MethodError: an option that there is not, or a bad value.
-    """
-    known = [f.name for f in fields(options)]
-    for name in choices:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise MethodError(f"unknown option {name!r}.{hint} Known: {', '.join(known)}.")
-    return replace(options, **choices)
 
 
 def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bool:

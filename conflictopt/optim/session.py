@@ -224,6 +224,25 @@ class Session:
             self.discard()
             raise
 
+    def weigh_losses(self, objective: Objective, layout: ParameterLayout) -> None:
+        """Choose the coefficients of a step, ``pending``, that takes no gradient from here.
+
+        Raises:
+            MethodError: they are no weights of whole losses.
+            LossError, NonFiniteError: see ``accumulate``.
+        """
+        source = GradientSource(
+            objective, layout, self._rows_buffer, self.engine, plain=True, retain=True
+        )
+        self._choice = self._choose(source, False)
+        chosen = self._choice.step.coefficients
+        if chosen.ndim != 1 or bool((chosen < 0).any()):
+            self.discard()
+            raise MethodError(
+                f"expected one weight >= 0 for each loss from {self.aggregator.label}, found "
+                f"{chosen.tolist()}."
+            )
+
     def commit(self) -> None:
         """The step was taken."""
         assert self._choice is not None

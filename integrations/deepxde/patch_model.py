@@ -6,7 +6,7 @@ from typing import Any
 
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.core.aggregator import Aggregator
-from conflictopt.optim.options import changed
+from conflictopt.core.choices import changed
 
 from .groups import Grouping, check_grouping
 from .hook import check_supported

@@ -1,0 +1,1 @@
+"""Curvature: row Jacobians of residuals, and the optimizer that steps by them."""

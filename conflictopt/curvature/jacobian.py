@@ -1,0 +1,177 @@
+"""Rows of the Jacobian of all residuals, each by the cheapest engine that can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..core.errors import MethodError, NonFiniteError
+from .capture import Tape, captured
+from .layers import CoupledRows, LayerRows
+from .residuals import ResidualClosure, ResidualSet, read
+from .rows import BatchedRows, scalar_columns
+
+Engine = Literal["auto", "layers", "batched"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
+FEW = 16
+"""Scalars outside linear maps up to which a column for each is the cheapest."""
+
+_CHECKED_EVERY = 50
+"""Fills of a residual between two of its checks against a product with the Jacobian."""
+
+
+class RowJacobian:
+    """Differentiates single rows of residuals by all parameters.
+
+    ``"layers"``: parameters of linear maps, from one backward pass for all rows. Few scalars
+    elsewhere, the unknowns of an inverse problem, get one column each. ``"batched"``: one vectorised
+    backward pass for 64 rows; for other parameters, and for residuals whose rows are coupled
+    (integral operators, batch normalisation). ``"auto"`` uses the first for what it can.
+
+    Args:
+        params: by which to differentiate; their scalars are the columns, in order.
+        engine: which engine.
+
+    Attributes:
+        size: P.
+        notes: in what order things were found out, one sentence each.
+
+    Raises:
+        MethodError: another engine.
+    """
+
+    def __init__(self, params: Sequence[Tensor], engine: Engine = "auto") -> None:
+        if engine not in ENGINES:
+            raise MethodError(f"expected engine as one of {', '.join(ENGINES)}, found {engine!r}.")
+        self.params = tuple(params)
+        self.size = sum(p.numel() for p in self.params)
+        self.notes: list[str] = []
+        self._engine = engine
+        self._tape = Tape(self.params)
+        self._layers, self._batched = LayerRows(self.params, self._tape), BatchedRows()
+        self._others: tuple[int, ...] = ()
+        self._coupled: set[tuple[int, int]] = set()
+        self._fills: dict[tuple[int, int], int] = {}
+        ends = torch.tensor([0, *(p.numel() for p in self.params)]).cumsum(0).tolist()
+        self._spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+
+    def evaluate(self, closure: ResidualClosure) -> tuple[ResidualSet, ...]:
+        """The residuals at the present parameters, such that their rows can be differentiated.
+
+        Raises:
+            LossError: see ``residuals.read``.
+        """
+        with torch.enable_grad():
+            if self._engine == "batched":
+                return read(closure())
+            with captured(self._tape):
+                return read(closure())
+
+    @torch.enable_grad()
+    def fill(
+        self, sets: Sequence[ResidualSet], number: int, rows: Tensor | None, out: Tensor
+    ) -> None:
+        """Write rows of ``d values / d theta``, not scaled.
+
+        Args:
+            sets: as ``evaluate`` returned them.
+            number: of the set.
+            rows: ``[k]`` which rows; ``None`` for all.
+            out: ``[k m, P]``, the m entries of a row one after the other.
+
+        Raises:
+            MethodError: rows that ``engine="layers"`` cannot tell apart.
+            NonFiniteError: an infinite or NaN derivative.
+        """
+        values = sets[number].values
+        count = len(values) if rows is None else len(rows)
+        entries = out.view(count, values.shape[1], self.size)
+        for column in range(values.shape[1]):
+            place, own = (number, column), entries[:, column]
+            if values.requires_grad:
+                self._fill_column(values[:, column], place, rows, own)
+            else:
+                own.zero_()
+        if not bool(out.isfinite().all()):
+            raise NonFiniteError(
+                f"expected finite derivatives of '{sets[number].name}', found inf or nan."
+            )
+
+    def _fill_column(
+        self, r: Tensor, place: tuple[int, int], rows: Tensor | None, out: Tensor
+    ) -> None:
+        if self._engine == "batched" or place in self._coupled:
+            self._fill_batched(r, rows, range(len(self.params)), out)
+            return
+        try:
+            self._fill_layers(r, place, rows, out)
+        except CoupledRows:
+            if self._engine == "layers":
+                raise MethodError(
+                    "expected residual rows that depend on their own points alone, found coupled "
+                    "ones; engine='auto' differentiates them one by one."
+                ) from None
+            self._coupled.add(place)
+            self.notes.append(
+                f"rows of residual {place[0]} are coupled: each takes a backward pass"
+            )
+            self._fill_batched(r, rows, range(len(self.params)), out)
+
+    def _fill_layers(
+        self, r: Tensor, place: tuple[int, int], rows: Tensor | None, out: Tensor
+    ) -> None:
+        numbers = [i for i in range(len(self.params)) if i not in self._others]
+        found, others = self._layers.of(r, (*place, len(r)), rows, numbers)
+        for i in numbers:
+            if i in found:
+                out[:, self._spans[i]] = found[i].reshape(len(out), -1)
+            else:
+                out[:, self._spans[i]] = 0.0
+        if others:
+            self._others = tuple(sorted({*self._others, *others}))
+            size = sum(self.params[i].numel() for i in self._others)
+            how = "a column each" if size <= FEW else "a backward pass for each row"
+            self.notes.append(f"{size} scalars act otherwise than by linear maps: {how}")
+        if self._others:
+            self._fill_others(r, rows, out)
+        seen = self._fills.get(place, 0)
+        self._fills[place] = seen + 1
+        if seen % _CHECKED_EVERY == 0 and not self._agrees(r, rows, out):
+            self._layers.forget()
+            raise CoupledRows
+
+    def _fill_others(self, r: Tensor, rows: Tensor | None, out: Tensor) -> None:
+        own = [self.params[i] for i in self._others]
+        if sum(p.numel() for p in own) > FEW:
+            self._fill_batched(r, rows, self._others, out)
+            return
+        chosen = r if rows is None else r[rows]
+        for i, column in zip(self._others, scalar_columns(chosen, own), strict=True):
+            out[:, self._spans[i]] = column
+
+    def _fill_batched(
+        self, r: Tensor, rows: Tensor | None, numbers: Sequence[int], out: Tensor
+    ) -> None:
+        chosen = r if rows is None else r[rows]
+        parts = self._batched.of(chosen, [self.params[i] for i in numbers])
+        for i, part in zip(numbers, parts, strict=True):
+            out[:, self._spans[i]] = part
+
+    def _agrees(self, r: Tensor, rows: Tensor | None, out: Tensor) -> bool:
+        """Whether a random combination of the rows is what a backward pass gives."""
+        chosen = r if rows is None else r[rows]
+        generator = torch.Generator(device="cpu").manual_seed(len(chosen))
+        v = torch.randn(len(chosen), generator=generator, dtype=torch.float64, device="cpu")
+        v = v.to(r.device, r.dtype)
+        grads = torch.autograd.grad(chosen, self.params, v, retain_graph=True, allow_unused=True)
+        pairs = zip(grads, self.params, strict=True)
+        expected = torch.cat(
+            [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs]
+        ).to(out.dtype)
+        size = float((v.to(out.dtype).abs() @ out.abs()).max())
+        apart = float((v.to(out.dtype) @ out - expected).abs().max())
+        return apart <= 1e3 * torch.finfo(r.dtype).eps * max(size, 1e-300)

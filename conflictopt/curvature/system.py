@@ -1,0 +1,65 @@
+"""The damped normal equations of one step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_BLOCK = 256
+"""Rows of one block of a Gram matrix, of which only the lower half is computed."""
+
+
+class NormalEquations:
+    """``(S^T S + lambda I) d = S^T r`` for a step d, by Cholesky's factors of the smaller Gram matrix.
+
+    With fewer residuals than parameters by way of ``d = S^T (S S^T + lambda I)^-1 r``, which is the
+    same.
+
+    Args:
+        jacobian: S ``[N, P]``, float64.
+
+    Attributes:
+        scale: mean of the Gram matrix's diagonal.
+    """
+
+    def __init__(self, jacobian: Tensor) -> None:
+        self._s = jacobian
+        n, p = jacobian.shape
+        self.dual = n <= p
+        self._gram = gram(jacobian if self.dual else jacobian.t().contiguous())
+        self.scale = float(self._gram.diagonal().mean())
+        self._factor: tuple[float, Tensor | None] | None = None
+
+    def solve(self, residuals: Tensor, damping: float) -> Tensor | None:
+        """The step ``[P]`` for residuals ``[N]``; ``None`` if the matrix is not positive definite."""
+        factor = self._factored(damping)
+        if factor is None:
+            return None
+        side = residuals if self.dual else self._s.t() @ residuals
+        found = torch.cholesky_solve(side[:, None], factor)[:, 0]
+        return self._s.t() @ found if self.dual else found
+
+    def along(self, step: Tensor) -> Tensor:
+        """``S step`` ``[N]``."""
+        return self._s @ step
+
+    def _factored(self, damping: float) -> Tensor | None:
+        if self._factor is None or self._factor[0] != damping:
+            shifted = self._gram.clone()
+            shifted.diagonal().add_(damping)
+            found, info = torch.linalg.cholesky_ex(shifted)
+            self._factor = damping, found if int(info) == 0 else None
+        return self._factor[1]
+
+
+def gram(a: Tensor) -> Tensor:
+    """``a a^T``; only its lower half, block by block, holds numbers that may be read.
+
+    torch has no symmetric product, which would take half the time of a general one.
+    """
+    n = len(a)
+    out = a.new_zeros(n, n)
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        torch.mm(a[start:stop], a[:stop].t(), out=out[start:stop, :stop])
+    return out

@@ -1,0 +1,55 @@
+"""Which methods go with which wrapped optimizers."""
+
+from __future__ import annotations
+
+import torch
+
+from ..core.aggregator import Aggregator, Needs, members
+from ..core.errors import MethodError
+
+
+def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimizer steps by residuals, as ``LevenbergMarquardt`` does."""
+    return bool(getattr(optimizer, "reads_residuals", False))
+
+
+def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator) -> None:
+    """Check that a method goes with an optimizer that reads residuals: one weight for each loss.
+
+    Raises:
+        MethodError: it does not.
+    """
+    if not reads_residuals(optimizer):
+        return
+    for m in members(aggregator):
+        if m.plain or (m.family == "reweighting" and not m.needs & Needs.POINTS):
+            continue
+        raise MethodError(
+            f"expected a reweighting with {type(optimizer).__name__}, found {m.label}: a step on "
+            "the residuals themselves has no gradients between which surgery or routing could "
+            "choose. Use 'sum', or one that weights whole losses, such as 'ntk'."
+        )
+
+
+def check_inner(inner: torch.optim.Optimizer, aggregator: Aggregator) -> None:
+    """Check that a method goes with the wrapped optimizer.
+
+    One that makes the update itself must be left to; one that reads residuals takes weights alone.
+
+    Raises:
+        MethodError: it does not.
+    """
+    check_weights_alone(inner, aggregator)
+    if not aggregator.steps_itself:
+        return
+    groups = inner.param_groups
+    if isinstance(inner, torch.optim.SGD) and not any(
+        g["momentum"] or g["maximize"] for g in groups
+    ):
+        return
+    raise MethodError(
+        f"expected torch.optim.SGD without momentum around {aggregator.label}, found "
+        f"{type(inner).__name__}: the method keeps moments of its own and scales the update as "
+        "Adam does. Give SGD the learning rate that you would give Adam (under DeepXDE: "
+        "model.compile('sgd', lr=...)), and schedules cycle_momentum=False."
+    )
