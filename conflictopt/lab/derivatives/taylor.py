@@ -17,7 +17,11 @@ from .trunk import Trunk, trunk_of
 
 
 def derivatives(
-    net: nn.Module | Trunk, x: Tensor, wanted: Wanted, weights: Sequence[Tensor] = ()
+    net: nn.Module | Trunk,
+    x: Tensor,
+    wanted: Wanted,
+    weights: Sequence[Tensor] = (),
+    apart: bool = False,
 ) -> tuple[dict[MultiIndex, Tensor], tuple[Tensor, ...]]:
     """Derivatives of a fully connected network's outputs, in one forward pass.
 
@@ -32,6 +36,8 @@ def derivatives(
         x: points ``[N, d]``.
         wanted: which derivatives.
         weights: per operator its weights ``[terms, N]`` or ``[terms, 1]``.
+        apart: whether every parameter acts by a linear map or a sum of its own, rather than fused
+            with others, so that the rows of the Jacobian can be told apart (``RowJacobian``).
 
     Returns:
         Per partial derivative a tensor ``[N, outputs]``, and per operator one.
@@ -44,12 +50,15 @@ def derivatives(
     _check_weights(wanted, weights, x)
     ops = list(zip(wanted.operators, weights, strict=True))
     shaped = tuple(w[: len(op.seconds), :, None] for op, w in ops)
-    h = _first(trunk, x, parts, [(op.firsts, w[len(op.seconds) :]) for op, w in ops])
+    first = _first_apart if apart else _first
+    h = first(trunk, x, parts, [(op.firsts, w[len(op.seconds) :]) for op, w in ops])
     for number, layer in enumerate(trunk.layers):
         bias = layer.bias
         if number:
             h = _layer(h, layer.weight, trunk.adapters[number], parts, shaped)
         if number < len(trunk.layers) - 1:
+            if apart and bias is not None:
+                h, bias = torch.cat([h[:1] + bias, h[1:]]), None
             h = propagate(h, bias, trunk.activation, parts, shaped)
     values = dict(zip(parts.partials, h.unbind(), strict=False))
     if trunk.layers[-1].bias is not None:
@@ -86,6 +95,23 @@ def _first(
         else:
             blocks.append(value.new_zeros(()).expand(1, *value.shape))
     return torch.cat(blocks)
+
+
+def _first_apart(
+    trunk: Trunk, x: Tensor, parts: Components, slopes: Sequence[tuple[tuple[int, ...], Tensor]]
+) -> Tensor:
+    """The same as one linear map of the inputs and their derivatives."""
+    if trunk.adapters[0] is not None:
+        raise DerivativeError("Taylor mode does not follow adapters at the network's input.")
+    jets = x.new_zeros(parts.count, *x.shape)
+    jets[0] = trunk.inputs(x) if trunk.inputs is not None else x
+    rates = x.new_ones(x.shape[1]) if trunk.inputs is None else 1 / trunk.inputs.half_width
+    for c, (i,) in enumerate(parts.partials[1 : 1 + parts.firsts], start=1):
+        jets[c, :, i] = rates[i]
+    for c, (firsts, w) in enumerate(slopes, start=len(parts.partials)):
+        for i, own in zip(firsts, w, strict=True):
+            jets[c, :, i] += own * rates[i]
+    return _linear(jets, trunk.layers[0].weight)
 
 
 def _linear(h: Tensor, weight: Tensor) -> Tensor:

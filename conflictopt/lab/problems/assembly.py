@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,9 @@ class Assembly:
     ) -> None:
         self._spec, self._solution, self._dtype = spec, solution, dtype
         self.tasks = tuple(tasks)
+        self.blocks: tuple[SharedPoints, ...] = tuple(
+            {id(t.block): t.block for t in tasks}.values()
+        )
         self._spans: list[tuple[Array, dict[sp.Symbol, Array]]] = []
         placed: dict[int, tuple[int, ...]] = {}
         spans = [self._place(task, placed) for task in tasks]
@@ -88,6 +92,31 @@ class Assembly:
             self._program(e, planned.symbols, own)
             for e, own in zip(planned.expressions, spans, strict=True)
         )
+
+    def at_rows(self, rows: Sequence[Tensor]) -> Assembly:
+        """The same members at some of their points.
+
+        Args:
+            rows: per block of ``blocks`` which of its points.
+        """
+        chosen = [r for b, r in zip(self.blocks, rows, strict=True) for _ in _halves(b)]
+        starts = np.cumsum([0, *self._sizes]).tolist()
+        whole = torch.cat([start + r for start, r in zip(starts, chosen, strict=False)])
+        part = copy(self)
+        part.x = self.x[whole]
+        part._sizes = [len(r) for r in chosen]
+        part.weights = tuple(w if w.shape[1] == 1 else w[:, whole] for w in self.weights)
+        part._programs = tuple(
+            replace(
+                p,
+                fixed=tuple(
+                    tuple(v if v.ndim == 0 or len(v) == 1 else v[chosen[span]] for v in values)
+                    for span, values in zip(p.spans, p.fixed, strict=True)
+                ),
+            )
+            for p in self._programs
+        )
+        return part
 
     def points_of(self, task: int) -> Tensor:
         """Points ``[n, d]`` of one task; of a periodic pair those on the first face."""
@@ -116,8 +145,7 @@ class Assembly:
         """The row spans of a task; tasks with the same block share them."""
         key = id(task.block)
         if key not in placed:
-            points = task.block.points
-            halves = [points.x] if points.partner is None else [points.x, points.partner]
+            halves = _halves(task.block)
             placed[key] = tuple(range(len(self._spans), len(self._spans) + len(halves)))
             self._spans.extend((x, self._opaque(x, task.block)) for x in halves)
         return placed[key]
@@ -188,6 +216,12 @@ class Assembly:
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.tensor(np.ascontiguousarray(values), dtype=self._dtype, device="cpu")
+
+
+def _halves(block: SharedPoints) -> list[Array]:
+    """The points of a block; of a periodic pair those of both faces."""
+    points = block.points
+    return [points.x] if points.partner is None else [points.x, points.partner]
 
 
 class _Columns:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 
 import sympy as sp
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..derivatives.components import components
 from .assembly import Assembly, Derive, ResidualTask
 from .operators import plan
+from .points import SharedPoints
 from .solution import Solution
 from .spec import ProblemSpec
 
@@ -49,6 +51,16 @@ class Batches:
             Assembly(spec, solution, [tasks[i] for i in own], dtype) for own in groups
         )
         self._places = {i: (g, k) for g, own in enumerate(groups) for k, i in enumerate(own)}
+
+    def at_rows(self, choose: Callable[[SharedPoints], Tensor]) -> Batches:
+        """The same members at some of their points.
+
+        Args:
+            choose: gives which points of a block.
+        """
+        part = copy(self)
+        part.assemblies = tuple(a.at_rows([choose(b) for b in a.blocks]) for a in self.assemblies)
+        return part
 
     def residuals(self, derive: Derive, unknowns: Mapping[str, Tensor]) -> list[Tensor]:
         """Per task its residual, in their order; see ``Assembly.residuals``."""

@@ -28,7 +28,7 @@ from .solution import Solution
 from .spec import ProblemSpec
 from .specification_errors import SpecError
 
-Mode = Literal["taylor", "nested"]
+Mode = Literal["taylor", "taylor_apart", "nested"]
 
 
 class Problem:
@@ -255,8 +255,8 @@ def derivatives_of(net: nn.Module, mode: Mode = "taylor") -> Derive:
 
     Args:
         net: the network, with or without adapters.
-        mode: ``"taylor"`` for fully connected networks (see ``conflictopt.lab.derivatives``), or
-            ``"nested"`` reverse mode, for any.
+        mode: ``"taylor"`` for fully connected networks (see ``conflictopt.lab.derivatives``),
+            ``"taylor_apart"`` for rows of their Jacobian, or ``"nested"`` reverse mode, for any.
 
     Raises:
         DerivativeError: Taylor mode with a network that it cannot follow.
@@ -264,9 +264,11 @@ def derivatives_of(net: nn.Module, mode: Mode = "taylor") -> Derive:
     """
     if mode == "taylor":
         return partial(taylor.derivatives, net)
+    if mode == "taylor_apart":
+        return partial(taylor.derivatives, net, apart=True)
     if mode == "nested":
         return partial(nested.derivatives, net)
-    raise ValueError(f"expected mode='taylor' or 'nested', found {mode!r}.")
+    raise ValueError(f"expected mode='taylor', 'taylor_apart' or 'nested', found {mode!r}.")
 
 
 __all__ = ["Mode", "Problem", "derivatives_of"]
