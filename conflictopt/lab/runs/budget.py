@@ -41,7 +41,7 @@ class Budget:
     final_rate: float = 1e-5
     curve_points: int = 40
 
-    def rate(self, step: int) -> float:
+    def rate(self, step: float) -> float:
         """The learning rate of a step relative to that of the first."""
         low = self.final_rate / self.learning_rate
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * step / self.steps))

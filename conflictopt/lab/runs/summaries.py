@@ -10,7 +10,37 @@ from torch import Tensor, nn
 
 from ...adapters.attachment import ATTRIBUTE
 from ...diagnosis.diagnosis import Diagnosis
+from ...optim.optimizer import MultiLossOptimizer
 from ..problems.problem import Problem
+
+
+def outcome_of(
+    problem: Problem, net: nn.Module, unknowns: Mapping[str, Tensor], message: str | None
+) -> dict[str, Any]:
+    """How a run ended, and how good its result is.
+
+    Args:
+        message: of a run that diverged.
+    """
+    errors = problem.relative_l2(net)
+    finite = all(map(math.isfinite, errors.values())) and message is None
+    return {
+        "family": problem.family,
+        "K": problem.K,
+        "status": "ok" if finite else "diverged",
+        "message": message if finite or message else "the error is not finite",
+        "relative_l2": errors,
+        "error": geometric_mean(errors) if finite else None,
+        "unknowns": found_unknowns(problem, unknowns),
+    }
+
+
+def reports_of(optimizer: MultiLossOptimizer) -> dict[str, Any]:
+    """Bounds that acted and fallbacks that were taken, by kind."""
+    return {
+        kind: {"count": r.count, "last": r.last, "message": r.message}
+        for kind, r in optimizer.reports.items()
+    }
 
 
 def found_unknowns(problem: Problem, values: Mapping[str, Tensor]) -> dict[str, dict[str, float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from datetime import datetime, timezone
 from typing import Any
@@ -24,12 +23,14 @@ from .provenance import machine, source_digest, versions
 from .records import SCHEMA
 from .summaries import (
     conflict_of,
-    found_unknowns,
-    geometric_mean,
+    outcome_of,
     parameter_counts,
+    reports_of,
     rounded,
     verdict_of,
 )
+from .timed.drivers import timed_settings
+from .timed.run import TimedRun
 
 
 def plan_identity(
@@ -68,7 +69,7 @@ def plan_identity(
         "options": method.options,
         "seed": seed,
         "budget": budget.name,
-        "settings": budget.settings(counts, sizes),
+        "settings": {**budget.settings(counts, sizes), **timed_settings(method)},
         "versions": versions(),
         "digest": {"problem": problem.digest, "source": source_digest()},
     }
@@ -89,7 +90,8 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
     """Train once.
 
     The points, the initial network, the schedule and the number of steps depend on the problem,
-    the seed and the budget alone, so all methods have the same; ``wide`` has a wider network.
+    the seed and the budget alone, so all methods have the same; ``wide`` has a wider network. A
+    method that names an optimizer has the CPU time of as many plain steps in place of the steps.
 
     Returns:
         The record. A run whose losses, gradients or errors become infinite has the status
@@ -99,7 +101,8 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
         ConflictOptError: a method that does not go with the problem.
     """
     identity = plan_identity(problem, method, seed, budget)
-    run = _Run(problem, method, seed, budget)
+    kind = _Run if method.optimizer is None else TimedRun
+    run = kind(problem, method, seed, budget)
     with warnings.catch_warnings():
         # counted in the record instead, under "reports"
         warnings.simplefilter("ignore", ConflictOptWarning)
@@ -189,19 +192,11 @@ class _Run:
         """The rest of the record."""
         controller = self._phases.controller
         controller.conclude(self._optimizer)
-        errors = self._problem.relative_l2(self._net)
-        finite = all(map(math.isfinite, errors.values())) and message is None
         profile, diagnosis = controller.profile, controller.diagnosis
         plan = controller.plan if controller.applied else None
         plain = self._method.label == "none" and profile is not None
         return {
-            "family": self._problem.family,
-            "K": self._problem.K,
-            "status": "ok" if finite else "diverged",
-            "message": message if finite or message else "the error is not finite",
-            "relative_l2": errors,
-            "error": geometric_mean(errors) if finite else None,
-            "unknowns": found_unknowns(self._problem, self._unknowns),
+            **outcome_of(self._problem, self._net, self._unknowns, message),
             "steps": self._done,
             "wall_time_s": round(self._watch.wall_s, 3),
             "cpu_time_s": round(self._watch.cpu_s, 3),
@@ -213,10 +208,7 @@ class _Run:
             "plan": plan.to_json() if plan else None,
             "trained_with": controller.trained_with,
             "decisions": [d.to_json() for d in controller.decisions],
-            "reports": {
-                kind: {"count": r.count, "last": r.last, "message": r.message}
-                for kind, r in self._optimizer.reports.items()
-            },
+            "reports": reports_of(self._optimizer),
             "profile": rounded(profile.to_json()) if plain and profile else None,
             "machine": machine(),
             "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -1,0 +1,52 @@
+"""The drivers by the name that an expression has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ....methods.expression import MethodExpression
+from ...problems.problem import Mode, Problem
+from ..budget import Budget
+from . import lbfgs, levenberg_marquardt
+from .driver import Driver
+from .setup import Setup
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of timed runs.
+
+    Attributes:
+        make: its driver, for what is trained, an expression, a seed and a budget.
+        dtype, mode: of what is trained.
+        settings: in the record, in place of the plain run's.
+    """
+
+    make: Callable[[Setup, MethodExpression, int, Budget], Driver]
+    dtype: torch.dtype
+    mode: Mode
+    settings: dict[str, Any]
+
+    def setup(self, problem: Problem, seed: int, budget: Budget) -> Setup:
+        """What is trained, at its start."""
+        return Setup.of(problem, seed, budget, self.dtype, self.mode)
+
+
+KINDS = {
+    "levenberg_marquardt": Kind(
+        levenberg_marquardt.LevenbergMarquardtDriver,
+        levenberg_marquardt.DTYPE,
+        levenberg_marquardt.MODE,
+        levenberg_marquardt.SETTINGS,
+    ),
+    "lbfgs": Kind(lbfgs.AdamThenLBFGS, lbfgs.DTYPE, lbfgs.MODE, lbfgs.SETTINGS),
+}
+
+
+def timed_settings(method: MethodExpression) -> dict[str, Any]:
+    """What the settings of a timed run have in place of the plain run's; nothing for others."""
+    return {} if method.optimizer is None else KINDS[method.optimizer.name].settings

@@ -1,0 +1,126 @@
+"""One timed run; out comes what its record says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+
+from ....core.errors import NonFiniteError
+from ....methods.expression import MethodExpression
+from ....optim.last_step import LastStep
+from ...problems.problem import Problem
+from ..budget import Budget
+from ..curve import Curve, Stopwatch
+from ..provenance import machine
+from ..summaries import outcome_of, parameter_counts, reports_of
+from .allowance import Allowance, Marks, noted_fractions
+from .driver import Ending
+from .drivers import KINDS
+from .plain_step import PlainSteps
+
+
+class TimedRun:
+    """A run that ends when it has taken its CPU time.
+
+    The time is told in plain steps, which are measured right before it: however fast the machine is
+    at present, the plain run and this one have the same.
+
+    Args:
+        problem, method, seed, budget: of the run; the method names an optimizer.
+    """
+
+    def __init__(
+        self, problem: Problem, method: MethodExpression, seed: int, budget: Budget
+    ) -> None:
+        assert method.optimizer is not None
+        self._began = datetime.now(timezone.utc)
+        self._problem, self._method, self._budget = problem, method, budget
+        kind = KINDS[method.optimizer.name]
+        self._setup = kind.setup(problem, seed, budget)
+        # once for nothing: what a process sets up once is no method's time
+        kind.make(self._setup.copy(), method, seed, budget).advance(0.0)
+        self._driver = kind.make(self._setup, method, seed, budget)
+        self._plain = PlainSteps(problem, seed, budget)
+        step_s = self._plain.measure()
+        self._allowance = Allowance(step_s, budget.steps, method.optimizer.horizon)
+        self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._setup.net))
+        self._watch = Stopwatch()
+        self._done, self._ended = 0, "time"
+
+    def loop(self) -> str | None:
+        """Take steps until the time is over or none follows; a message if the run diverged."""
+        marks = self._marks()
+        self._note()
+        try:
+            while True:
+                ending, took = self._advance()
+                # the step to come, if it is like the last one, would end beyond
+                soon = self._watch.cpu_s + took
+                if marks.passed(soon) or ending:
+                    self._note()
+                if ending or soon > self._allowance.limit_s:
+                    break
+        except NonFiniteError as error:
+            self._ended = "diverged"
+            return f"step {self._done}: {error}"
+        self._ended = ending or "time"
+        return None
+
+    def _marks(self) -> Marks:
+        parts = noted_fractions(self._allowance.horizon, self._budget.curve_points)
+        return Marks([part * self._allowance.plain_run_s for part in parts])
+
+    def _advance(self) -> tuple[Ending | None, float]:
+        """Take a step: why none follows, and the seconds that it took."""
+        before = self._watch.cpu_s
+        with self._watch.running():
+            ending = self._driver.advance(before / self._allowance.plain_run_s)
+        self._done += 1
+        return ending, self._watch.cpu_s - before
+
+    def _note(self) -> None:
+        """Note the present state; its losses are those at all points, whatever a step was made of."""
+        last = self._driver.optimizer.last
+        none = torch.full((self._problem.K,), float("nan"))
+        weights = none if last is None else last.coefficients
+        names, values = self._problem.loss_names, self._setup.losses()
+        self._curve.note(self._done, LastStep(names, values, weights, ()), self._watch.cpu_s)
+
+    def outcome(self, message: str | None) -> dict[str, Any]:
+        """The rest of the record."""
+        optimizer = self._driver.optimizer
+        return {
+            **outcome_of(self._problem, self._setup.net, self._setup.unknowns, message),
+            "steps": self._done,
+            "wall_time_s": round(self._watch.wall_s, 3),
+            "cpu_time_s": round(self._watch.cpu_s, 3),
+            "parameters": parameter_counts(self._setup.net),
+            "curve": self._curve.to_json(),
+            "coefficients": self._curve.coefficients(),
+            "conflict": None,
+            "diagnosis": None,
+            "plan": None,
+            "trained_with": [(0, optimizer.aggregator.label)],
+            "decisions": [],
+            "reports": reports_of(optimizer),
+            "profile": None,
+            "machine": machine(),
+            "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "timed": self._timed(),
+        }
+
+    def _timed(self) -> dict[str, Any]:
+        """The record's key ``timed``."""
+        allowed = self._allowance
+        return {
+            "plain_step_s": allowed.plain_step_s,
+            # where it differs much, the machine was not the same all along
+            "plain_step_after_s": self._plain.measure(),
+            "plain_run_s": allowed.plain_run_s,
+            "horizon": allowed.horizon,
+            "limit_s": allowed.limit_s,
+            "ended": self._ended,
+            **self._driver.notes(),
+        }

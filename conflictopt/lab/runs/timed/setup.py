@@ -1,0 +1,80 @@
+"""What a run trains, and on what: the same for every optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ...problems.assembly import Derive
+from ...problems.objective import Equations, EquationsObjective
+from ...problems.problem import Mode, Problem, derivatives_of
+from ..budget import Budget
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Points, network and unknowns at the start of a run.
+
+    Attributes:
+        problem: what is trained.
+        equations: its losses at the run's points.
+        net, unknowns: what is trained for it.
+        mode: how the network is differentiated, see ``derivatives_of``.
+        derive: its derivatives.
+    """
+
+    problem: Problem
+    equations: Equations
+    net: nn.Module
+    unknowns: Mapping[str, nn.Parameter]
+    mode: Mode
+    derive: Derive
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        seed: int,
+        budget: Budget,
+        dtype: torch.dtype = torch.float32,
+        mode: Mode = "taylor",
+    ) -> Setup:
+        """That of a plain run, which depends on problem, seed and budget alone.
+
+        Args:
+            dtype: of equations, network and unknowns; the weights are the same, rounded to it.
+        """
+        counts = problem.counts(budget.small_points, budget.point_scale)
+        sizes = problem.sizes(budget.width(problem.spec.network.width))
+        net = problem.network(sizes, seed, dtype)
+        equations = problem.losses(problem.draw(counts, seed), dtype)
+        unknowns = problem.unknowns(dtype)
+        return cls(problem, equations, net, unknowns, mode, derivatives_of(net, mode))
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Those of the network and the unknowns."""
+        return [*self.net.parameters(), *self.unknowns.values()]
+
+    def objective(self) -> EquationsObjective:
+        """The losses of one step."""
+        return self.equations.at(self.derive, self.unknowns)
+
+    @torch.no_grad()
+    def losses(self) -> tuple[float, ...]:
+        """The K losses at all points and the present parameters."""
+        found = self.objective().together()
+        totals = dict.fromkeys(range(found.count), 0.0)
+        for group, value in zip(found.groups, found.numbers, strict=True):
+            totals[group] += value
+        return tuple(totals.values())
+
+    def copy(self) -> Setup:
+        """Another network and other unknowns with the present values, at the same points."""
+        net = deepcopy(self.net)
+        unknowns = {name: deepcopy(p) for name, p in self.unknowns.items()}
+        return replace(self, net=net, unknowns=unknowns, derive=derivatives_of(net, self.mode))
