@@ -55,7 +55,8 @@ def show(
 @app.command()
 def run(
     methods: Annotated[
-        str, typer.Option(help="joined by commas: none,ntk,grad_norm:cap=10,adapters+ntk,auto")
+        str,
+        typer.Option(help="joined by commas: none,ntk:cap=10,adapters+ntk,auto,lbfgs"),
     ],
     problems: Annotated[
         list[str] | None,

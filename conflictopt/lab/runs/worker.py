@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from multiprocessing import current_process
 from typing import Any
 
+import scipy.linalg  # noqa: F401  (its BLAS is limited only once it is loaded)
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -25,7 +26,7 @@ Train = Callable[[Any, MethodExpression, int, Any], dict[str, Any]]
 def work(train: Train, planned: Planned) -> None:
     """Train and write the record; an exception of the run becomes a record of status ``failed``.
 
-    One thread of torch and of numpy's linear algebra, so that workers do not compete and the
+    One thread of torch and of NumPy's and SciPy's linear algebra, so that workers do not compete and the
     numbers of a run do not depend on how many there are; the process's own settings return
     afterwards.
 

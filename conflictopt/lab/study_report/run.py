@@ -93,6 +93,12 @@ class Run:
         """Whether there is an error to compare: status ``ok`` and a finite error."""
         return self.error is not None
 
+    @property
+    def plain_run_s(self) -> float | None:
+        """CPU seconds of the plain run, as measured beside a run whose budget is time."""
+        found: float | None = (self.record.get("timed") or {}).get("plain_run_s")
+        return found
+
 
 def check_keys(record: Record) -> None:
     """See to it that a record has what every report needs.

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..budget import Budget
-
 FRACTIONS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 """Parts of the plain run's time at which runs are compared."""
 _FIRST = 0.01

@@ -18,7 +18,8 @@ MODE: Mode = "taylor"
 EVERY = 20
 """Steps of L-BFGS, of ``ITERATIONS`` each, for which the weights of a reweighting hold: its memory
 of curvature starts anew whenever they change."""
-ITERATIONS, HISTORY = 10, 100
+ITERATIONS, EVALUATIONS, HISTORY = 10, 25, 100
+"""Of a step, at most; and iterations whose curvature is remembered."""
 STALLED = 5
 """Steps in a row after which L-BFGS that finds the same loss each time will find no other."""
 SETTINGS = {
@@ -42,9 +43,7 @@ class AdamThenLBFGS:
         seed, budget: of the run.
     """
 
-    def __init__(
-        self, setup: Setup, method: MethodExpression, seed: int, budget: Budget
-    ) -> None:
+    def __init__(self, setup: Setup, method: MethodExpression, seed: int, budget: Budget) -> None:
         chosen = method.optimizer
         assert chosen is not None
         self._setup, self._budget = setup, budget
@@ -84,6 +83,7 @@ class AdamThenLBFGS:
             self._setup.parameters,
             lr=1,
             max_iter=ITERATIONS,
+            max_eval=EVALUATIONS,
             history_size=HISTORY,
             # the time decides how long it goes on
             tolerance_grad=0,

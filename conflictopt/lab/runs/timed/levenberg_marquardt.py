@@ -43,9 +43,7 @@ class LevenbergMarquardtDriver:
         seed, budget: of the run.
     """
 
-    def __init__(
-        self, setup: Setup, method: MethodExpression, seed: int, budget: Budget
-    ) -> None:
+    def __init__(self, setup: Setup, method: MethodExpression, seed: int, budget: Budget) -> None:
         assert method.optimizer is not None
         options = dict(method.optimizer.options)
         options["seed"] += seed

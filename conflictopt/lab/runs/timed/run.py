@@ -81,7 +81,7 @@ class TimedRun:
         return ending, self._watch.cpu_s - before
 
     def _note(self) -> None:
-        """Note the present state; its losses are those at all points, whatever a step was made of."""
+        """Note the present state; its losses are those at all points, not at those of a step."""
         last = self._driver.optimizer.last
         none = torch.full((self._problem.K,), float("nan"))
         weights = none if last is None else last.coefficients

@@ -32,6 +32,11 @@ def equal_time(findings: StudyFindings) -> ReportSection:
         "middle of its schedule, and a faster one is given no further steps. CPU time is that of "
         "training alone, and depends on what else the machine did."
     )
+    if any(run.plain_run_s is not None for run in findings.study.runs):
+        caveat += (
+            " Runs with an optimizer of their own have time for a budget: so many times that of "
+            f"{code('none')}, measured in plain steps right before; they are read at that time."
+        )
     return ReportSection(
         TITLE,
         (how, caveat, _table(findings), *_machines(findings), *_curves(findings)),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import family
 from ..label import is_auto
-from ..run import Run
+from ..run import ErrorCurve, Run
 from ..study import Study
 from .pairing import geometric_mean, problem_ratios
 
@@ -41,11 +41,14 @@ def shown_methods(study: Study, best: str | None) -> tuple[str, ...]:
 def median_curve(runs: Sequence[Run]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Medians of CPU time and error over runs, at the steps that all their curves have.
 
-    A point needs an error of at least half the runs; runs without a curve do not count.
+    A point needs an error of at least half the runs; runs without a curve do not count. Runs whose
+    budget is time have the same times rather than the same steps: they are read at those.
     """
     curves = [r.curve for r in runs if len(r.curve.steps)]
     if not curves:
         return np.empty(0), np.empty(0)
+    if any(r.plain_run_s is not None for r in runs):
+        return _at_shared_times(curves)
     common = set.intersection(*(set(c.steps) for c in curves))
     rows = [np.isin(c.steps, sorted(common)) for c in curves]
     times = np.array([c.times[row] for c, row in zip(curves, rows, strict=True)])
@@ -54,6 +57,20 @@ def median_curve(runs: Sequence[Run]) -> tuple[NDArray[np.float64], NDArray[np.f
     enough = (usable.mean(axis=0) >= 0.5) & usable.any(axis=0)
     times, errors = (np.where(usable, a, np.nan)[:, enough] for a in (times, errors))
     return np.nanmedian(times, axis=0), np.nanmedian(errors, axis=0)
+
+
+def _at_shared_times(
+    curves: Sequence[ErrorCurve],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Medians of the errors at the times of the first curve, up to the end of the shortest."""
+    usable = [np.isfinite(c.times) & np.isfinite(c.errors) for c in curves]
+    kept = [(c.times[u], c.errors[u]) for c, u in zip(curves, usable, strict=True) if u.any()]
+    if not kept:
+        return np.empty(0), np.empty(0)
+    first = kept[0][0]
+    times = first[first <= min(own[-1] for own, _ in kept)]
+    logs = [np.interp(times, own, np.log(errors)) for own, errors in kept]
+    return times, np.exp(np.median(logs, axis=0))
 
 
 def _typical(study: Study, name: str) -> str | None:

@@ -88,10 +88,15 @@ def _compare(study: Study, method: str, rng_seed: int) -> TimeComparison:
 
 
 def _early(study: Study, run: Run, base: Run) -> float | None:
-    """The run's error when the baseline ended; as counted if the run failed."""
+    """The run's error when the baseline ended; as counted if the run failed.
+
+    Where the plain run's time was measured beside the run, that is when it ended.
+    """
     if base.error is None or base.cpu_time_s is None:
         return None
-    return error_at(run, base.cpu_time_s) if run.finished else counted_error(study, run)
+    beside = run.plain_run_s if base.method == "none" else None
+    end = base.cpu_time_s if beside is None else beside
+    return error_at(run, end) if run.finished else counted_error(study, run)
 
 
 def _step_time(run: Run, base: Run) -> float | None:

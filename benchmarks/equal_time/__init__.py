@@ -1,0 +1,1 @@
+"""Methods against plain Adam at equal CPU time, from the records of a study."""
