@@ -14,7 +14,7 @@ from .summary import HARM, MethodSummary, ProblemRow, losers_first, summarise
 HOW = (
     "Error over that of {base} at its end, same problem and seed: geometric mean over seeds, then "
     "over problems. T is the CPU time of {base}: of runs whose budget is time as measured in plain "
-    "steps right before each, of others that of {base}'s own record. Read from the curves, "
+    "steps along with each, of others that of {base}'s own record. Read from the curves, "
     "log-linear between notes. A run that ended by itself counts with its last error from then on; "
     "one that diverged or failed, from then on, with max(1, 10 times {base}'s error). A dash: the "
     "run's budget was over."
@@ -104,7 +104,7 @@ def _clocks(found: Sequence[Reading]) -> Iterator[str]:
     if clocks and drifts:
         yield (
             f"Clock, {counted(len(clocks), 'run')}: T as measured over the recorded time of the "
-            f"plain run, {_spread(clocks)}; a plain step after the run over one before, "
+            f"plain run, {_spread(clocks)}; the dearest plain step of a run over its cheapest, "
             f"{_spread(drifts)}."
         )
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conflictopt.lab.study_report.run import Run
 from conflictopt.lab.study_report.statistics.pairing import counted_error
@@ -24,9 +25,10 @@ class Reading:
     Attributes:
         ratios: per part of T, its error over the plain run's at its end; ``None`` where the run had
             no time left.
-        clock: T as measured beside the run, over the time that the plain run's record has;
+        clock: T as measured along with the run, over the time that the plain run's record has;
             ``None`` of a run whose budget is steps.
-        drift: cost of a plain step after the run over that before; likewise.
+        drift: the largest cost of a plain step in the course of the run over the smallest;
+            likewise.
     """
 
     run: Run
@@ -46,29 +48,31 @@ def readings(study: Study) -> list[Reading]:
 
 
 def _read(study: Study, run: Run, error: float, seconds: float) -> Reading:
-    beside = run.plain_run_s
-    unit = seconds if beside is None else beside
     timed = run.record.get("timed") or {}
-    before, after = timed.get("plain_step_s"), timed.get("plain_step_after_s")
-    values = {f: _error_at(study, run, f, unit) for f in FRACTIONS}
+    costs = timed.get("measured_steps_s")
+    parts = run.record["curve"]["plain_runs"] if timed else run.curve.times / seconds
+    values = {f: _error_at(study, run, f, np.asarray(parts)) for f in FRACTIONS}
     return Reading(
         run,
         {f: None if value is None else value / error for f, value in values.items()},
-        None if beside is None else beside / seconds,
-        after / before if before and after else None,
+        timed["plain_run_s"] / seconds if timed else None,
+        max(costs) / min(costs) if costs else None,
     )
 
 
-def _error_at(study: Study, run: Run, fraction: float, unit: float) -> float | None:
-    """As ``error_at`` of the study's report, and while a run that diverged had not."""
-    wanted, allowed = fraction * unit, _allowed(study, run)
-    usable = np.isfinite(run.curve.errors) & np.isfinite(run.curve.times)
-    times, errors = run.curve.times[usable], run.curve.errors[usable]
-    if len(times) and wanted <= times[-1]:
-        return math.exp(float(np.interp(wanted, times, np.log(errors))))
+def _error_at(study: Study, run: Run, fraction: float, parts: NDArray[np.float64]) -> float | None:
+    """As ``error_at`` of the study's report, and while a run that diverged had not.
+
+    Args:
+        parts: of T, at which the run's curve was noted.
+    """
+    usable = np.isfinite(run.curve.errors) & np.isfinite(parts)
+    times, errors = parts[usable], run.curve.errors[usable]
+    if len(times) and fraction <= times[-1]:
+        return math.exp(float(np.interp(fraction, times, np.log(errors))))
     if not run.finished:
         return counted_error(study, run)
-    return run.error if wanted * _NEAR <= allowed * unit else None
+    return run.error if fraction * _NEAR <= _allowed(study, run) else None
 
 
 def _allowed(study: Study, run: Run) -> float:

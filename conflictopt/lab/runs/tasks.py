@@ -138,7 +138,9 @@ def plan_study(
             kept = None
         key = id(task.problem), id(task.budget)
         costs[key] = costs[key] if key in costs else task.problem.cost(task.budget)
-        planned.append(Planned(task, made, path, costs[key], kept))
+        optimizer = task.method.optimizer
+        cost = costs[key] * (1.0 if optimizer is None else optimizer.horizon)
+        planned.append(Planned(task, made, path, cost, kept))
     _refuse_shared(planned)
     _refuse(others, len(planned), folder)
     return planned

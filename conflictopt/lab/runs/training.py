@@ -102,10 +102,10 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
     """
     identity = plan_identity(problem, method, seed, budget)
     kind = _Run if method.optimizer is None else TimedRun
-    run = kind(problem, method, seed, budget)
     with warnings.catch_warnings():
         # counted in the record instead, under "reports"
         warnings.simplefilter("ignore", ConflictOptWarning)
+        run = kind(problem, method, seed, budget)
         message = run.loop()
     return {**identity, **run.outcome(message)}
 

@@ -26,8 +26,8 @@ Train = Callable[[Any, MethodExpression, int, Any], dict[str, Any]]
 def work(train: Train, planned: Planned) -> None:
     """Train and write the record; an exception of the run becomes a record of status ``failed``.
 
-    One thread of torch and of NumPy's and SciPy's linear algebra, so that workers do not compete and the
-    numbers of a run do not depend on how many there are; the process's own settings return
+    One thread of torch and of the linear algebra of NumPy and SciPy, so that workers do not compete
+    and the numbers of a run do not depend on how many there are; the process's own settings return
     afterwards.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,18 +15,19 @@ from ...problems.problem import Problem
 from ..budget import Budget
 from ..curve import Curve, Stopwatch
 from ..provenance import machine
-from ..summaries import outcome_of, parameter_counts, reports_of
-from .allowance import Allowance, Marks, noted_fractions
+from ..summaries import outcome_of, parameter_counts, reports_of, rounded
+from .clock import PlainClock
 from .driver import Ending
 from .drivers import KINDS
+from .marks import Marks, beyond, noted_fractions
 from .plain_step import PlainSteps
 
 
 class TimedRun:
     """A run that ends when it has taken its CPU time.
 
-    The time is told in plain steps, which are measured right before it: however fast the machine is
-    at present, the plain run and this one have the same.
+    The time is told in plain steps, which are measured right before it and along with it: however
+    fast the machine is at present, the plain run and this one have the same.
 
     Args:
         problem, method, seed, budget: of the run; the method names an optimizer.
@@ -40,27 +42,29 @@ class TimedRun:
         kind = KINDS[method.optimizer.name]
         self._setup = kind.setup(problem, seed, budget)
         # once for nothing: what a process sets up once is no method's time
-        kind.make(self._setup.copy(), method, seed, budget).advance(0.0)
+        with suppress(NonFiniteError):  # the run will come by it
+            kind.make(self._setup.copy(), method, seed, budget).advance(0.0)
         self._driver = kind.make(self._setup, method, seed, budget)
-        self._plain = PlainSteps(problem, seed, budget)
-        step_s = self._plain.measure()
-        self._allowance = Allowance(step_s, budget.steps, method.optimizer.horizon)
+        self._clock = PlainClock(PlainSteps(problem, seed, budget).measure, budget.steps)
+        self._horizon = method.optimizer.horizon
+        self._marks = Marks(noted_fractions(self._horizon, budget.curve_points))
         self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._setup.net))
         self._watch = Stopwatch()
         self._done, self._ended = 0, "time"
+        self._parts: list[float] = []
 
     def loop(self) -> str | None:
         """Take steps until the time is over or none follows; a message if the run diverged."""
-        marks = self._marks()
         self._note()
         try:
             while True:
                 ending, took = self._advance()
                 # the step to come, if it is like the last one, would end beyond
-                soon = self._watch.cpu_s + took
-                if marks.passed(soon) or ending:
+                soon = self._clock.spent + took
+                over = ending or beyond(self._horizon, soon)
+                if self._marks.passed(soon) or over:
                     self._note()
-                if ending or soon > self._allowance.limit_s:
+                if over:
                     break
         except NonFiniteError as error:
             self._ended = "diverged"
@@ -68,17 +72,13 @@ class TimedRun:
         self._ended = ending or "time"
         return None
 
-    def _marks(self) -> Marks:
-        parts = noted_fractions(self._allowance.horizon, self._budget.curve_points)
-        return Marks([part * self._allowance.plain_run_s for part in parts])
-
     def _advance(self) -> tuple[Ending | None, float]:
-        """Take a step: why none follows, and the seconds that it took."""
+        """Take a step: why none follows, and the part of the plain run's time that it took."""
         before = self._watch.cpu_s
         with self._watch.running():
-            ending = self._driver.advance(before / self._allowance.plain_run_s)
+            ending = self._driver.advance(self._clock.spent)
         self._done += 1
-        return ending, self._watch.cpu_s - before
+        return ending, self._clock.add(self._watch.cpu_s - before)
 
     def _note(self) -> None:
         """Note the present state; its losses are those at all points, not at those of a step."""
@@ -87,6 +87,7 @@ class TimedRun:
         weights = none if last is None else last.coefficients
         names, values = self._problem.loss_names, self._setup.losses()
         self._curve.note(self._done, LastStep(names, values, weights, ()), self._watch.cpu_s)
+        self._parts.append(round(self._clock.spent, 5))
 
     def outcome(self, message: str | None) -> dict[str, Any]:
         """The rest of the record."""
@@ -97,7 +98,7 @@ class TimedRun:
             "wall_time_s": round(self._watch.wall_s, 3),
             "cpu_time_s": round(self._watch.cpu_s, 3),
             "parameters": parameter_counts(self._setup.net),
-            "curve": self._curve.to_json(),
+            "curve": {**self._curve.to_json(), "plain_runs": self._parts},
             "coefficients": self._curve.coefficients(),
             "conflict": None,
             "diagnosis": None,
@@ -113,14 +114,13 @@ class TimedRun:
 
     def _timed(self) -> dict[str, Any]:
         """The record's key ``timed``."""
-        allowed = self._allowance
+        clock = self._clock
         return {
-            "plain_step_s": allowed.plain_step_s,
-            # where it differs much, the machine was not the same all along
-            "plain_step_after_s": self._plain.measure(),
-            "plain_run_s": allowed.plain_run_s,
-            "horizon": allowed.horizon,
-            "limit_s": allowed.limit_s,
+            "horizon": self._horizon,
+            "spent": clock.spent,
+            "plain_run_s": clock.plain_run_s,
+            "plain_step_s": clock.plain_run_s / self._budget.steps,
+            "measured_steps_s": rounded(clock.measured),
             "ended": self._ended,
             **self._driver.notes(),
         }

@@ -35,7 +35,7 @@ def equal_time(findings: StudyFindings) -> ReportSection:
     if any(run.plain_run_s is not None for run in findings.study.runs):
         caveat += (
             " Runs with an optimizer of their own have time for a budget: so many times that of "
-            f"{code('none')}, measured in plain steps right before; they are read at that time."
+            f"{code('none')}, measured in plain steps along with them; they are read at that time."
         )
     return ReportSection(
         TITLE,
