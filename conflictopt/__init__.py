@@ -28,6 +28,8 @@ from .core.losses import Losses
 from .core.objective import Objective
 from .core.reports import Report, Reports
 from .core.step import Spec, StepView
+from .curvature.optimizer import LevenbergMarquardt
+from .curvature.options import CurvatureOptions
 from .diagnosis.diagnosis import Diagnosis, Thresholds, diagnose
 from .diagnosis.profile import Profile
 from .diagnosis.recorder import Recorder
@@ -49,10 +51,12 @@ __all__ = [
     "CheckpointError",
     "ConflictOptError",
     "ConflictOptWarning",
+    "CurvatureOptions",
     "Diagnosis",
     "GramianSurgery",
     "LastStep",
     "LayoutError",
+    "LevenbergMarquardt",
     "LineSearchError",
     "LossError",
     "Losses",

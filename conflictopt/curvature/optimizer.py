@@ -3,52 +3,84 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..core.choices import changed
-from ..core.errors import LossError
-from .batch import Batched, RowBatch, draw
+from ..core.errors import ConflictOptWarning, LossError, NonFiniteError
+from .batch import Batched, draw
+from .growth import first_rows, grow
 from .jacobian import RowJacobian
+from .noise import MeasuredLosses
 from .options import CurvatureOptions
-from .residuals import ResidualClosure, check_finite, read
+from .problem import StepProblem
+from .residuals import ResidualClosure, check_finite
+from .search import CurvatureStep, next_damping, search
 from .system import NormalEquations
 
-_PROBE = 0.1
-"""Share of a step at which residuals are evaluated for their curvature along it."""
+_CONVERGED = 1e-26
+"""Loss on a step's rows from which its residuals are rounding errors in float64."""
 
-_LONGEST = 0.75
-"""Length of the second-order correction, relative to the step, up to which it is trusted."""
+_STUCK = 12
+"""Steps in a row of which no trial lowered the loss."""
 
-
-@dataclass(frozen=True)
-class CurvatureStep:
-    """What a step did.
-
-    Attributes:
-        before, after: the loss on the step's rows, ``sum_k w_k mean(r_k ** 2)``.
-        damping: lambda of the last trial.
-        trials: how many there were.
-        taken: whether a trial lowered the loss; else the parameters are as before.
-        rows: N, the number of residual entries.
-    """
-
-    before: float
-    after: float
-    damping: float
-    trials: int
-    taken: bool
-    rows: int
+_SEEDS_APART = 1_000_003
 
 
 class LevenbergMarquardt(torch.optim.Optimizer):
-    """Steps ``d = -J^T (J J^T + lambda I)^-1 r`` on the residuals of all losses together."""
+    """Steps ``d = -J^T (J J^T + lambda I)^-1 r`` on the residuals of all losses together.
+
+    ``r`` stacks the residual entries of the step's rows, each scaled by ``sqrt(w / n)``, so that
+    ``|r|^2`` is the weighted sum of the mean squares; ``J`` is its Jacobian. The step is a linear
+    combination of the gradients of single residual entries, in whose metric losses do not conflict.
+    A step is a problem of its own: rows are drawn anew for each, and a trial is taken if it lowers
+    the loss on these rows.
+
+    A true ``torch.optim.Optimizer``. Alone, ``step(closure)`` takes a closure that returns
+    residuals; inside ``MultiLossOptimizer(LevenbergMarquardt(net), "ntk")`` losses are weighted by
+    the method. Arithmetic of its own is in float64 whatever the network's dtype; train the network
+    in float64 too where you can, since float32 residuals end the progress at about 1e-7 of their
+    first size. Frozen parameters stay. ``.grad`` is neither read nor written.
+
+    Cost: one evaluation of the residuals with about 1.25 backward passes for the rows, N^2 P
+    multiplications for the Gram matrix of N rows and P parameters, and two evaluations a trial.
+
+    Source: Levenberg 1944, Marquardt 1963; on PINNs with fewer residuals than parameters
+    arXiv 2505.12149 (by way of ``J J^T``) and 2505.21404 (with geodesic acceleration, Transtrum and
+    Sethna 2012).
+    Differs: rows are a batch that is accepted by its own loss, damping follows success (5 down,
+    1.5 up) and not a gain ratio; no momentum (SPRING's, measured: worse).
+
+    Args:
+        params: a module, parameters or groups of them.
+        lr: share of each step that is taken; schedulers change it.
+        options: how steps are taken; or, by name,
+        choices: fields of them.
+
+    Attributes:
+        options: how steps are taken.
+        last: what the last step did; ``None`` before the first.
+
+    Raises:
+        MethodError: a bad option.
+
+    >>> import torch, conflictopt
+    >>> net = torch.nn.Linear(1, 1).double()
+    >>> opt = conflictopt.LevenbergMarquardt(net)
+    >>> x = torch.linspace(0, 1, 8, dtype=torch.float64)[:, None]
+    >>> for _ in range(20):
+    ...     loss = opt.step(lambda: {"data": net(x) - 2 * x, "bc": (net(0 * x[:1]), 10.0)})
+    >>> opt.last.after < 1e-12
+    True
+    """
 
     reads_residuals = True
+    """``MultiLossOptimizer`` hands over residuals, not gradients."""
 
     def __init__(
         self,
@@ -62,146 +94,143 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         given = params.parameters() if isinstance(params, nn.Module) else params
         super().__init__(given, {"lr": lr})
         self.last: CurvatureStep | None = None
+        self._passing()
+
+    def _passing(self) -> None:
+        """What a copy begins without: it can be found out again."""
         self._jacobian: RowJacobian | None = None
         self._buffer: Tensor | None = None
 
     @property
     def trained(self) -> list[Tensor]:
-        """The parameters that are trained: those that are not frozen."""
+        """The parameters that are not frozen."""
         return [p for g in self.param_groups for p in g["params"] if p.requires_grad]
 
     @property
+    def notes(self) -> list[str]:
+        """What was found out of how rows can be differentiated, one sentence each."""
+        return list(self._jacobian.notes) if self._jacobian is not None else []
+
+    @property
+    def converged(self) -> bool:
+        """Whether the residuals of the last step are rounding errors."""
+        return self.last is not None and self.last.after <= _CONVERGED
+
+    @property
+    def stuck(self) -> bool:
+        """Whether steps have led nowhere for long: another optimizer should go on."""
+        return bool(self._memory["refused_in_a_row"] >= _STUCK)
+
+    @property
     def _memory(self) -> dict[str, Any]:
+        """State of the whole run, kept with the first parameter as ``torch.optim.LBFGS`` does."""
         memory: dict[str, Any] = self.state[self.param_groups[0]["params"][0]]
         if not memory:
-            memory.update(damping=None, steps=0, refused=0)
+            memory.update(damping=None, steps=0, refused=0, refused_in_a_row=0)
+            memory.update(first_rows(self.options))
         return memory
 
     @torch.no_grad()
     def step(self, closure: ResidualClosure | None = None) -> float:  # type: ignore[override]
         """Take one step.
 
+        Args:
+            closure: returns residuals ``{name: r}``, ``{name: (r, weight)}`` or several of these in
+                a list; the loss of each is ``weight * mean(r ** 2)``. ``r`` is ``[n]`` or
+                ``[n, m]``, one row for each collocation point. It is called several times a step,
+                and must return the same residuals as long as the parameters are the same. Where it
+                has a method ``batch`` (see ``batch.Batched``), only the rows of the step are
+                evaluated.
+
         Returns:
             The loss on the step's rows before it.
+
+        Raises:
+            LossError: no closure, or one that returns no residuals.
+            NonFiniteError: an infinite or NaN residual or derivative; the parameters are as before.
+            MethodError: see ``RowJacobian``.
         """
         if closure is None:
             raise LossError("expected step(closure), whose closure returns the residuals by loss.")
         memory, params = self._memory, self.trained
         engine = self._engine(params)
-        generator = torch.Generator(device="cpu").manual_seed(
-            self.options.seed * 1_000_003 + memory["steps"]
-        )
+        generator = torch.Generator(device="cpu")
+        generator.manual_seed(self.options.seed * _SEEDS_APART + memory["steps"])
         rows = self._rows(engine.size)
         drawn = isinstance(closure, Batched)
         evaluate = closure.batch(rows, generator) if drawn else closure
         sets = engine.evaluate(evaluate)
         check_finite(sets)
+        measured = MeasuredLosses(self.options.measured)
+        weigh = partial(measured.weighted, weight=measured.weight(sets, memory))
+        sets = weigh(sets)
         batch = draw(sets, None if drawn else rows, generator)
-        s = batch.residuals(sets)
-        jacobian = self._space(len(s), engine.size)
+        r = batch.residuals(sets)
+        jacobian = self._space(len(r), engine.size, r.device)
         batch.jacobian(sets, engine, jacobian)
-        del sets
-        equations = NormalEquations(jacobian)
-        self._search(evaluate, batch, equations, s, params)
-        memory["steps"] += 1
+        del sets  # and with them the graph
+        problem = StepProblem(evaluate, batch, weigh, params, self._rates())
+        self._move(problem, NormalEquations(jacobian), r)
         assert self.last is not None
         return self.last.before
 
-    def _search(
-        self,
-        closure: ResidualClosure,
-        batch: RowBatch,
-        equations: NormalEquations,
-        s: Tensor,
-        params: list[Tensor],
-    ) -> None:
-        """Trials with more and more damping, until one lowers the loss."""
-        memory, o = self._memory, self.options
+    def _move(self, problem: StepProblem, equations: NormalEquations, r: Tensor) -> None:
+        memory, scale = self._memory, equations.scale
+        if not math.isfinite(scale):
+            raise NonFiniteError("expected finite derivatives of the residuals, found inf or nan.")
         if memory["damping"] is None:
-            memory["damping"] = o.damping * equations.scale
-        start = [p.detach().clone() for p in params]
-        before = after = float(s @ s)
-        damping, taken, trial = memory["damping"], False, 0
-        while not taken and trial < o.trials:
-            trial += 1
-            step = equations.solve(s, damping)
-            if step is not None and o.geodesic:
-                step = self._corrected(step, closure, batch, equations, s, damping, start, params)
-            if step is not None:
-                self._place(params, start, step)
-                moved = self._residuals(closure, batch)
-                after = float(moved @ moved)
-                taken = math.isfinite(after) and after < before
-            if not taken:
-                damping *= o.raise_by
-        if not taken:
-            self._restore(params, start)
-            after = before
-            memory["refused"] += 1
-        elif trial == 1:
-            damping = max(damping / o.lower, 1e-16 * equations.scale)
-        used = memory["damping"] if trial == 1 else damping
-        memory["damping"] = damping
-        self.last = CurvatureStep(before, after, used, trial, taken, len(s))
+            memory["damping"] = self.options.damping * (scale or 1.0)
+        try:
+            self.last = search(problem, equations, r, memory["damping"], self.options)
+        except BaseException:
+            problem.restore()
+            raise
+        memory["damping"] = next_damping(self.last, scale, self.options)
+        memory["steps"] += 1
+        memory["refused"] += not self.last.taken
+        in_a_row = 0 if self.last.taken else memory["refused_in_a_row"] + 1
+        memory["refused_in_a_row"] = in_a_row
+        grow(memory, self.last.before, self.options)
 
-    def _corrected(
-        self,
-        step: Tensor,
-        closure: ResidualClosure,
-        batch: RowBatch,
-        equations: NormalEquations,
-        s: Tensor,
-        damping: float,
-        start: list[Tensor],
-        params: list[Tensor],
-    ) -> Tensor:
-        """The step plus half the second-order correction along it.
-
-        Source: geodesic acceleration, Transtrum and Sethna 2012 (arXiv 1201.5885), equations 4 to 6.
-        """
-        self._place(params, start, step, _PROBE)
-        ahead = self._residuals(closure, batch)
-        # the step is subtracted, so the residuals change by -S step to first order
-        curvature = 2 * (ahead - s + _PROBE * equations.along(step)) / _PROBE**2
-        second = equations.solve(curvature, damping)
-        if second is None or not bool(second.isfinite().all()):
-            return step
-        if 2 * float(second.norm()) > _LONGEST * float(step.norm()):
-            return step
-        return step + 0.5 * second
-
-    def _residuals(self, closure: ResidualClosure, batch: RowBatch) -> Tensor:
-        with torch.enable_grad():
-            sets = read(closure())
-        return batch.residuals(sets)
-
-    def _place(
-        self, params: list[Tensor], start: list[Tensor], step: Tensor, share: float = 1.0
-    ) -> None:
-        """``theta = start - share * lr * step``."""
-        rates = [g["lr"] for g in self.param_groups for p in g["params"] if p.requires_grad]
-        begin = 0
-        for p, old, rate in zip(params, start, rates, strict=True):
-            part = step[begin : begin + p.numel()].view(p.shape)
-            begin += p.numel()
-            p.copy_(old - (share * rate * part).to(old.dtype))
-
-    def _restore(self, params: list[Tensor], start: list[Tensor]) -> None:
-        for p, old in zip(params, start, strict=True):
-            p.copy_(old)
+    def _rates(self) -> list[float]:
+        return [g["lr"] for g in self.param_groups for p in g["params"] if p.requires_grad]
 
     def _engine(self, params: list[Tensor]) -> RowJacobian:
         known = self._jacobian
         if known is None or list(map(id, known.params)) != list(map(id, params)):
+            if not params:
+                raise LossError("expected parameters to train, found all of them frozen.")
             self._jacobian = known = RowJacobian(params, self.options.engine)
         return known
 
     def _rows(self, size: int) -> int | None:
-        most = int(self.options.memory / (8 * size))
-        return most if self.options.rows is None else min(self.options.rows, most)
+        """How many rows fit."""
+        most = max(1, int(self.options.memory / (8 * size)))
+        rows = self._memory["rows"]
+        return most if rows is None else min(rows, most)
 
-    def _space(self, rows: int, size: int) -> Tensor:
+    def _space(self, rows: int, size: int, device: torch.device) -> Tensor:
         """``[rows, size]`` float64; the same memory at every step."""
-        if self._buffer is None or self._buffer.numel() < rows * size:
-            self._buffer = torch.empty(rows * size, dtype=torch.float64)
+        known = self._buffer
+        if known is None or known.numel() < rows * size or known.device != device:
+            self._buffer = torch.empty(rows * size, dtype=torch.float64, device=device)
+        assert self._buffer is not None
         return self._buffer[: rows * size].view(rows, size)
+
+    # -- checkpoints, copies ------------------------------------------------------------------
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint; the state of another kind of optimizer is left where it is."""
+        if any("damping" not in of_one for of_one in state_dict["state"].values()):
+            told = "expected the state of a LevenbergMarquardt, found another optimizer's"
+            warnings.warn(f"{told}: the damping starts afresh.", ConflictOptWarning, stacklevel=2)
+            return
+        super().load_state_dict(state_dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "options": self.options, "last": self.last}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "options" in state:  # torch calls this with groups and state alone, too
+            self._passing()

@@ -15,30 +15,37 @@ class CurvatureOptions:
     """How each step of ``LevenbergMarquardt`` is taken.
 
     Args:
-        rows: how many residual rows a step is made of, drawn anew for every step from all losses in
-            proportion to their points. With fewer it is cheaper; ``None`` for all.
+        rows: of how many residual entries a step is made, drawn anew for every step from all losses
+            in proportion to their points; ``None`` for all. Few rows make a step cheap, and some
+            100 steps should fit in the time that there is.
+        growth: what the number of rows is multiplied by where the loss on fresh rows stops falling;
+            see ``growth.grow``.
+        most_rows: up to how many.
         damping: the first lambda, relative to the mean diagonal of the Gram matrix.
-        lower: what lambda is divided by after a step that is taken at the first trial.
-        raise_by: what it is multiplied by after a trial that did not lower the losses.
+        lower: what lambda is divided by after a step that was taken at the first trial.
+        higher: what it is multiplied by after a trial that did not lower the loss.
         trials: how many trials a step may take; after the last it stays where it is.
-        geodesic: whether to add half the second-order correction along the step (two more
-            evaluations).
-        momentum: how much of the step before the damping leaves alone, 0 to 1 (SPRING).
-        engine: how rows are differentiated, see ``RowJacobian``.
-        memory: bytes that the rows of a step may take; it has fewer rows where they would not fit.
+        geodesic: whether to add half the second-order correction along the step, for one more
+            evaluation of the residuals.
+        measured: names of losses that hold measurements. As the other losses fall below theirs,
+            which come to rest at the noise, they get less weight; see ``noise.MeasuredLosses``.
+        engine: how rows are differentiated; see ``jacobian.RowJacobian``.
+        memory: bytes that the rows of a step may take; it has fewer where they would not fit.
         seed: of the choice of rows.
 
     Raises:
         MethodError: a bad value; the message names the option.
     """
 
-    rows: int | None = 600
+    rows: int | None = 300
+    growth: float = 1.5
+    most_rows: int = 1200
     damping: float = 1e-2
     lower: float = 5.0
-    raise_by: float = 1.5
+    higher: float = 1.5
     trials: int = 8
     geodesic: bool = True
-    momentum: float = 0.0
+    measured: tuple[str, ...] = ()
     engine: Engine = "auto"
     memory: float = 1e9
     seed: int = 0
@@ -47,12 +54,15 @@ class CurvatureOptions:
         if self.rows is not None:
             check_count("rows", self.rows)
         check_count("trials", self.trials)
-        for name, low in (("damping", 0.0), ("lower", 1.0), ("raise_by", 1.0), ("memory", 0.0)):
+        check_count("most_rows", self.most_rows)
+        for name, low in (("damping", 0.0), ("lower", 1.0), ("higher", 1.0), ("memory", 0.0)):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > low):
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
-        if not 0 <= self.momentum < 1:
-            raise MethodError(f"expected momentum from 0 to below 1, found {self.momentum!r}.")
+        if not (math.isfinite(self.growth) and self.growth >= 1):
+            raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
+        if isinstance(self.measured, str) or not all(isinstance(n, str) for n in self.measured):
+            raise MethodError(f"expected measured as names of losses, found {self.measured!r}.")
         if self.engine not in ENGINES:
             raise MethodError(
                 f"expected engine as one of {', '.join(ENGINES)}, found {self.engine!r}."

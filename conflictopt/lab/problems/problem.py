@@ -124,6 +124,15 @@ class Problem:
         )
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """The losses that hold measurements."""
+        return tuple(
+            loss.name
+            for loss in self.spec.losses
+            if any(m.place.kind == "sensors" for m in loss.members)
+        )
+
+    @property
     def unknown_names(self) -> tuple[str, ...]:
         """The scalars to be found, and the outputs that are unknown fields."""
         return (*self.spec.unknowns, *self.spec.fields)

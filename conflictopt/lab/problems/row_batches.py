@@ -24,12 +24,20 @@ class RowResiduals:
         equations: at all points that batches are drawn from.
         derive: the network's derivatives.
         unknowns: the present values of the unknowns.
+        pool: how many times the points of a run these are. Batches are drawn as from the points of
+            a run, in the same proportions and never more, but others every time. Measurements are
+            what they are: there is no pool of them.
     """
 
     def __init__(
-        self, equations: Equations, derive: Derive, unknowns: Mapping[str, Tensor]
+        self,
+        equations: Equations,
+        derive: Derive,
+        unknowns: Mapping[str, Tensor],
+        pool: int = 1,
     ) -> None:
         self._equations, self._derive, self._unknowns = equations, derive, unknowns
+        self._pool = pool
 
     def __call__(self) -> Losses:
         return self._at(self._equations.whole)
@@ -41,13 +49,15 @@ class RowResiduals:
     def batch(self, rows: int | None, generator: torch.Generator) -> RowClosure:
         """The losses at about so many points; see ``conflictopt.curvature.batch.Batched``."""
         whole = self._equations.whole
-        if rows is None:
-            return RowClosure(self, whole)
         blocks = {id(b): b for a in whole.assemblies for b in a.blocks}
-        entries = sum(t.block.count for a in whole.assemblies for t in a.tasks)
-        share = min(1.0, rows / entries)
-        chosen = {key: _drawn(b, share, generator) for key, b in blocks.items()}
+        entries = sum(self._of_a_run(t.block) for a in whole.assemblies for t in a.tasks)
+        share = 1.0 if rows is None else min(1.0, rows / entries)
+        chosen = {key: _drawn(b, self._of_a_run(b), share, generator) for key, b in blocks.items()}
         return RowClosure(self, whole.at_rows(lambda b: chosen[id(b)]))
+
+    def _of_a_run(self, block: SharedPoints) -> int:
+        """How many points of a block a run has."""
+        return block.count if block.data else max(1, round(block.count / self._pool))
 
 
 class RowClosure:
@@ -60,10 +70,9 @@ class RowClosure:
         return self._source._at(self._batches)
 
 
-def _drawn(block: SharedPoints, share: float, generator: torch.Generator) -> Tensor:
+def _drawn(block: SharedPoints, most: int, share: float, generator: torch.Generator) -> Tensor:
     """Numbers of points, in order."""
-    n = block.count
-    count = min(n, max(LEAST, round(n * share)))
-    if count == n:
-        return torch.arange(n, device="cpu")
-    return torch.randperm(n, generator=generator, device="cpu")[:count].sort().values
+    count = min(most, max(LEAST, round(most * share)))
+    if count == block.count:
+        return torch.arange(count, device="cpu")
+    return torch.randperm(block.count, generator=generator, device="cpu")[:count].sort().values

@@ -19,19 +19,17 @@ DTYPE = torch.float64
 MODE: Mode = "taylor_apart"
 EVERY = 20
 """Steps for which the weights of a reweighting hold."""
-SETTINGS = {
+POOL = 8
+"""Times the points of a run, of which each step has others: few points fit to rounding say nothing
+of the solution between them."""
+SETTINGS: dict[str, Any] = {
     "optimizer": "levenberg_marquardt",
     "schedule": None,
     "dtype": "float64",
     "every": EVERY,
+    "pool": POOL,
 }
 """What the record's settings have in place of the plain run's."""
-
-CONVERGED = 1e-26
-"""Loss on a step's rows from which its residuals are rounding errors."""
-STUCK = 12
-"""Steps in a row of which no trial lowered the loss. With eight trials each, damping has grown by a
-factor of 1e16 then."""
 
 
 class LevenbergMarquardtDriver:
@@ -47,8 +45,9 @@ class LevenbergMarquardtDriver:
         assert method.optimizer is not None
         options = dict(method.optimizer.options)
         options["seed"] += seed
+        options["measured"] = setup.problem.measured
         self._inner = LevenbergMarquardt(setup.parameters, **options)
-        self._residuals = RowResiduals(setup.equations, setup.derive, setup.unknowns)
+        self._residuals = RowResiduals(setup.equations, setup.derive, setup.unknowns, POOL)
         self.optimizer = MultiLossOptimizer(
             self._inner,
             method.without_optimizer.method(),
@@ -56,7 +55,7 @@ class LevenbergMarquardtDriver:
             every=EVERY,
             seed=seed,
         )
-        self._trials = self._refused = self._in_a_row = 0
+        self._trials = self._refused = 0
 
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
@@ -65,18 +64,17 @@ class LevenbergMarquardtDriver:
         assert last is not None
         self._trials += last.trials
         self._refused += not last.taken
-        self._in_a_row = 0 if last.taken else self._in_a_row + 1
-        if last.after <= CONVERGED:
+        if self._inner.converged:
             return "converged"
-        return "stuck" if self._in_a_row >= STUCK else None
+        return "stuck" if self._inner.stuck else None
 
     def notes(self) -> dict[str, Any]:
         """See ``Driver``: rows and damping of the last step, trials and refused steps of all."""
-        last, engine = self._inner.last, self._inner._jacobian
+        last = self._inner.last
         return {
             "rows": last.rows if last else None,
             "damping": last.damping if last else None,
             "trials": self._trials,
             "refused": self._refused,
-            "notes": list(engine.notes) if engine else [],
+            "notes": self._inner.notes,
         }

@@ -42,13 +42,17 @@ class Setup:
         budget: Budget,
         dtype: torch.dtype = torch.float32,
         mode: Mode = "taylor",
+        pool: int = 1,
     ) -> Setup:
         """That of a plain run, which depends on problem, seed and budget alone.
 
         Args:
             dtype: of equations, network and unknowns; the weights are the same, rounded to it.
+            pool: times the points of the run, where there are as many as one likes.
         """
-        counts = problem.counts(budget.small_points, budget.point_scale)
+        own = problem.counts(budget.small_points, budget.point_scale)
+        pooled = problem.counts(budget.small_points, budget.point_scale * pool)
+        counts = {n: own[n] if n in problem.measured else pooled[n] for n in own}
         sizes = problem.sizes(budget.width(problem.spec.network.width))
         net = problem.network(sizes, seed, dtype)
         equations = problem.losses(problem.draw(counts, seed), dtype)

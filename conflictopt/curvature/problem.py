@@ -1,0 +1,54 @@
+"""What one step solves: residuals on its rows as a function of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .batch import RowBatch
+from .residuals import ResidualClosure, ResidualSet, read
+
+Weighing = Callable[[Sequence[ResidualSet]], Sequence[ResidualSet]]
+
+
+class StepProblem:
+    """The residuals of a step, at the parameters that it began with and at trial points.
+
+    Args:
+        closure: evaluates them at the present parameters.
+        batch: which rows of them.
+        weigh: gives them the weights of this step.
+        params, rates: what is moved, and by how much of a step.
+    """
+
+    def __init__(
+        self,
+        closure: ResidualClosure,
+        batch: RowBatch,
+        weigh: Weighing,
+        params: Sequence[Tensor],
+        rates: Sequence[float],
+    ) -> None:
+        self._closure, self._batch, self._weigh = closure, batch, weigh
+        self._params, self._rates = params, rates
+        self._start = [p.detach().clone() for p in params]
+
+    def at(self, step: Tensor, share: float = 1.0) -> Tensor:
+        """Scaled residuals ``[N]`` after a share of a step ``[P]``, which is subtracted."""
+        begin = 0
+        with torch.no_grad():
+            for p, old, rate in zip(self._params, self._start, self._rates, strict=True):
+                part = step[begin : begin + p.numel()].view(p.shape)
+                begin += p.numel()
+                p.copy_(old - (share * rate * part).to(old.dtype))
+        with torch.enable_grad():
+            sets = read(self._closure())
+        return self._batch.residuals(self._weigh(sets))
+
+    def restore(self) -> None:
+        """Bring the parameters back to where the step began, bitwise."""
+        with torch.no_grad():
+            for p, old in zip(self._params, self._start, strict=True):
+                p.copy_(old)
