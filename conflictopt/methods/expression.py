@@ -11,6 +11,7 @@ from ..core.aggregator import Aggregator
 from ..core.aggregator import members as parts_of
 from ..core.chain import Chain
 from ..core.errors import MethodError
+from .expression_optimizers import OPTIMIZERS, STUDIED, OptimizerMember, check_company
 from .expression_parts import (
     AdapterSettings,
     AfterSettings,
@@ -55,17 +56,21 @@ class MethodExpression:
     Names are those of the registry, in the order of a ``Chain``, and: ``none`` (or ``sum``), plain
     training, which stands alone; ``adapters`` (options: the fields of ``AdapterDesign``, and
     attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps, the
-    fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone. In studies
-    alone: ``wide`` (options placement, rank), the network widened to as many parameters as it has
-    with such adapters; ``after`` (option steps), plain training before the methods begin.
-    ``adapters``, ``wide`` and ``after`` stand before or after the others; without any, ``none`` is
-    meant. Case and hyphens of names do not count.
+    fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone;
+    ``levenberg_marquardt`` (options: the fields of ``CurvatureOptions``), which takes the place of
+    the optimizer, alone or with reweightings of whole losses. In studies alone: ``wide`` (options
+    placement, rank), the network widened to as many parameters as it has with such adapters;
+    ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
+    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon.
+    ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
+    ``none`` is meant. Case and hyphens of names do not count.
 
     Made by ``parse``. Equal if the labels are.
 
     Attributes:
-        label: the expression in normal form: ``none`` for ``sum``, ``adapters`` and ``wide``
-            first, ``after`` last, options in the order in which the member declares them, as given.
+        label: the expression in normal form: ``none`` for ``sum``, ``adapters``, ``wide`` and
+            optimizers first, ``after`` last, options in the order in which the member declares
+            them, as given; no ``none`` beside an optimizer.
         members: in the order of the label.
 
     >>> MethodExpression.parse("ntk+adapters:attach=1000:rank=8").label
@@ -148,11 +153,28 @@ class MethodExpression:
             MethodError: it has what only studies do.
         """
         for member in self.members:
-            if member.name in ("wide", "after") or "attach" in member.given:
+            studied = {"attach", "horizon"} & member.given.keys()
+            if member.name in ("wide", "after", *STUDIED) or studied:
                 raise MethodError(
                     f"expected a method of a run, found '{member.text}' in '{self.label}', which "
                     "only studies have: conflictopt suite run."
                 )
+        return self
+
+    def check_no_optimizer(self) -> MethodExpression:
+        """The expression, for a run that has its optimizer already.
+
+        Raises:
+            MethodError: it names another.
+        """
+        chosen = self.optimizer
+        if chosen is not None:
+            rest = self.without_optimizer.label
+            raise MethodError(
+                f"expected a method for the optimizer that there is, found '{self.label}', which "
+                f"names another. Hand it over instead, MultiLossOptimizer("
+                f"LevenbergMarquardt(network), '{'sum' if rest == 'none' else rest}')."
+            )
         return self
 
     @property
@@ -169,6 +191,18 @@ class MethodExpression:
     def after(self) -> int:
         """The number of plain steps before the methods begin."""
         return next((p.steps for p in self._built() if isinstance(p, AfterSettings)), 0)
+
+    @property
+    def optimizer(self) -> OptimizerMember | None:
+        """What takes the place of the run's own optimizer, if anything does."""
+        named = next((m for m in self.members if m.name in OPTIMIZERS), None)
+        return OptimizerMember.of(named.name, build(named.name, named.given)) if named else None
+
+    @property
+    def without_optimizer(self) -> MethodExpression:
+        """The rest: what such an optimizer trains with; ``none`` if there is no more."""
+        rest = [m.text for m in self.members if m.name not in OPTIMIZERS]
+        return MethodExpression.parse("+".join(rest) or "none")
 
     @property
     def auto(self) -> AutoSettings | None:
@@ -201,8 +235,8 @@ def fixed_method(text: str) -> Aggregator:
     """The method of an expression, for a run that has no network to attach adapters to.
 
     Raises:
-        MethodError: also of ``auto``, of what only studies have, and of options of adapters beyond
-            their routing, which are attached apart.
+        MethodError: also of ``auto``, of an optimizer, of what only studies have, and of options of
+            adapters beyond their routing, which are attached apart.
     """
     found = MethodExpression.parse(text).check_of_a_run()
     if found.auto is not None:
@@ -210,6 +244,7 @@ def fixed_method(text: str) -> Aggregator:
             f"expected a method to go on with, found '{text}', which chooses one: "
             "MultiLossOptimizer(optimizer, 'auto') does from its first step on."
         )
+    found.check_no_optimizer()
     design = found.design
     beyond = set(design.changes) - {"routing", "share"} if design is not None else None
     if beyond:
@@ -247,6 +282,9 @@ def _arranged(members: list[ExpressionMember], text: str) -> list[ExpressionMemb
     twice = [n for n in names if names.count(n) > 1]
     if twice:
         raise MethodError(f"expected every member once, found '{twice[0]}' twice in '{text}'.")
+    taking = [m for m in members if m.name in OPTIMIZERS]
+    if taking:
+        return _around(taking, [m for m in members if m not in taking], text)
     body = [m for m in members if m.name in _BODIES]
     late = [m for m in members if m.name == "after"]
     rest = [m for m in members if m.name not in (*_BODIES, "after")]
@@ -259,3 +297,17 @@ def _arranged(members: list[ExpressionMember], text: str) -> list[ExpressionMemb
     if late and (not rest or "none" in names):
         raise MethodError(f"expected a method that begins after plain steps, found '{text}'.")
     return [*body, *(rest or [ExpressionMember("none", {})]), *late]
+
+
+def _around(
+    optimizers: list[ExpressionMember], rest: list[ExpressionMember], text: str
+) -> list[ExpressionMember]:
+    """Members of an expression with an optimizer, in the order of the label."""
+    if len(optimizers) > 1:
+        told = " and ".join(m.name for m in optimizers)
+        raise MethodError(f"expected one optimizer, found {told} in '{text}'.")
+    names = [m.name for m in rest]
+    check_company(optimizers[0].name, names, text)
+    if "none" in names and len(rest) > 1:
+        raise MethodError(f"expected none alone beside the optimizer, found '{text}'.")
+    return [*optimizers, *(m for m in rest if m.name != "none")]

@@ -13,6 +13,7 @@ from ..core.checks import check_count
 from ..core.errors import MethodError
 from ..core.plain_data import plain_data
 from ..core.routed import RoutingName
+from .expression_optimizers import OPTIMIZERS, optimizer_settings
 from .registry import make, method_class, registered
 
 
@@ -139,6 +140,7 @@ _SPECIAL: dict[str, type[Any]] = {
     "adapters": AdapterSettings,
     "after": AfterSettings,
 }
+_NAMES = (*_SPECIAL, *OPTIMIZERS)
 
 
 def member_name(name: str) -> str:
@@ -147,7 +149,7 @@ def member_name(name: str) -> str:
     Raises:
         MethodError: unknown name; the message lists what there is.
     """
-    found = registered(name, _SPECIAL)
+    found = registered(name, _NAMES)
     return "none" if found == "sum" else found
 
 
@@ -157,6 +159,8 @@ def settings_class(name: str) -> type[Any]:
     Raises:
         MethodError: unknown name; the message lists what there is.
     """
+    if name in OPTIMIZERS:
+        return optimizer_settings(name)
     return _SPECIAL[name] if name in _SPECIAL else method_class(name)
 
 
@@ -167,7 +171,7 @@ def build(name: str, options: Mapping[str, Any]) -> Any:
         MethodError: unknown name or option, or a value that the member refuses.
     """
     cls = settings_class(name)
-    if name not in _SPECIAL:
+    if name not in _NAMES:
         return make(name, **options)
     known = [f.name for f in dataclasses.fields(cls)]
     unknown = [k for k in options if k not in known]

@@ -51,6 +51,13 @@ parse = MethodExpression.parse
         ("Auto:reweighting=LR-Annealing", "auto:reweighting=lr_annealing"),
         ("Adapters+None", "adapters+none"),
         ("Sum", "none"),
+        ("Levenberg-Marquardt", "levenberg_marquardt"),
+        ("none+levenberg_marquardt", "levenberg_marquardt"),
+        (
+            "NTK:refresh=10+LevenbergMarquardt:damping=1:rows=300",
+            "levenberg_marquardt:rows=300:damping=1.0+ntk:refresh=10",
+        ),
+        ("ntk+L-BFGS:horizon=2:share=1", "lbfgs:share=1.0:horizon=2.0+ntk"),
     ],
 )
 def test_the_label_is_a_normal_form(text, label):

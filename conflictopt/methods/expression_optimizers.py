@@ -1,0 +1,107 @@
+"""Members of a method expression that say what takes the steps, rather than which way they go."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..core.aggregator import Needs
+from ..core.errors import MethodError
+from .registry import METHODS, method_class
+
+_OPTIONS = {
+    "levenberg_marquardt": "curvature.options:CurvatureOptions",
+    "lbfgs": "methods.expression_optimizers:LineSearchOptions",
+}
+"""Per optimizer the dataclass of its options, resolved when first asked for, as methods are."""
+
+OPTIMIZERS = tuple(_OPTIONS)
+STUDIED = ("lbfgs",)
+"""Of those the ones that only studies have: a run of one's own compiles with L-BFGS by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineSearchOptions:
+    """Adam for a share of the run, then L-BFGS.
+
+    Args:
+        share: of the run that L-BFGS takes, above 0, at most 1.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.share) and 0 < self.share <= 1):
+            raise MethodError(f"expected share above 0 and at most 1, found {self.share!r}.")
+
+
+@dataclass(frozen=True)
+class OptimizerMember:
+    """The optimizer of an expression.
+
+    Attributes:
+        name: ``"levenberg_marquardt"`` or ``"lbfgs"``.
+        options: every option with its value, those of the optimizer alone.
+        horizon: how many times the plain run's CPU time it may take; of studies alone.
+    """
+
+    name: str
+    options: dict[str, Any]
+    horizon: float
+
+    @classmethod
+    def of(cls, name: str, settings: Any) -> OptimizerMember:
+        """From the member as ``build`` makes it."""
+        options = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+        return cls(name, options, options.pop("horizon"))
+
+
+@cache
+def optimizer_settings(name: str) -> type[Any]:
+    """The dataclass whose fields are the options of an optimizer, and ``horizon``."""
+    module, _, attribute = _OPTIONS[name].partition(":")
+    own = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
+    horizon = ("horizon", float, dataclasses.field(default=1.0, kw_only=True))
+    checked = {"__post_init__": _checked}
+    return dataclasses.make_dataclass(
+        own.__name__, [horizon], bases=(own,), namespace=checked, frozen=True
+    )
+
+
+def _checked(settings: Any) -> None:
+    super(type(settings), settings).__post_init__()
+    if not (_is_number(settings.horizon) and settings.horizon > 0):
+        raise MethodError(f"expected horizon as a number > 0, found {settings.horizon!r}.")
+
+
+def check_company(optimizer: str, others: Iterable[str], text: str) -> None:
+    """Check that what stands beside an optimizer weights whole losses.
+
+    Raises:
+        MethodError: it does not.
+    """
+    for name in others:
+        if name != "none" and not _weights_losses(name):
+            raise MethodError(
+                f"expected reweightings of whole losses beside {optimizer}, or none, found "
+                f"'{name}' in '{text}'."
+            )
+
+
+def _weights_losses(name: str) -> bool:
+    if name not in METHODS:
+        return False
+    found = method_class(name)
+    return found.family == "reweighting" and not found.needs & Needs.POINTS
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
