@@ -31,6 +31,7 @@ from .loss_weights import differ, weights_remark
 from .losses import LossReader, check_mean_square
 from .patch_errors import PatchError
 from .preflight import Preflight
+from .row_batches import RowBatches
 from .unknowns import adopt_unknowns
 
 
@@ -56,7 +57,7 @@ class Patch:
         self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self.note)
-        self._preflight = Preflight(self, self._reader)
+        self._preflight = Preflight(self, self._reader, RowBatches(model, self._reader))
         self._batch: Batch | None = None
 
     @property
@@ -207,7 +208,7 @@ class Patch:
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
-        self.optimizer.step(lambda: self._preflight.objective(batch))
+        self.optimizer.step(self._preflight.closure(batch))
         self._hook.schedule()
         for listener in self.on_step:
             listener(self)
