@@ -17,6 +17,7 @@ from conflictopt.auto.patched_run import PatchedRun
 from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.errors import ConflictOptError, LossError
 
+from .budget import Budget
 from .model_training import ModelTraining
 from .script_models import ScriptModels
 from .script_process import as_main, begin_with, no_windows
@@ -51,6 +52,9 @@ class ScriptRun:
         on_patch: called with each patch as its model is built, to add listeners.
         seed: of the random numbers of Python, numpy and torch when the script begins; it may set
             its own later. Unless given they stay as they are.
+        seconds: of all training steps of an optimizer that the method names; unless given, as long
+            as the iterations that the script asks for would take.
+        precision: DeepXDE's default float when the script begins, "float32" or "float64".
     """
 
     def __init__(
@@ -63,11 +67,15 @@ class ScriptRun:
         groups: Grouping = "kind",
         on_patch: Callable[[PatchedRun], None] | None = None,
         seed: int | None = None,
+        seconds: float | None = None,
+        precision: str | None = None,
     ) -> None:
         self.path = path
         self.arguments = list(arguments)
         self._method, self._options, self._groups = method, options, groups
         self._on_patch, self._seed = on_patch, seed
+        self._seconds, self._precision = seconds, precision
+        self._budget: Budget | None = None
         self._stops = False
         self._models = ScriptModels(self._patched)
 
@@ -111,6 +119,9 @@ class ScriptRun:
         with patched, no_windows(), as_main(self.path, self.arguments):
             if self._seed is not None:
                 begin_with(self._seed)
+            if self._precision is not None:
+                dde.config.set_default_float(self._precision)
+            self._budget = Budget.of_script(self.path, self._seconds)
             self._execute()
         if not self.trained:
             n = len(self._models.trainings)
@@ -126,6 +137,8 @@ class ScriptRun:
         from .patch_model import patch
 
         made = patch(model, self._method, self._options, groups=self._groups)
+        if self._budget is not None:
+            made.allow(self._budget)
         if self._stops:
             made.on_diagnosis.append(_stop)
         if self._on_patch is not None:
