@@ -23,11 +23,28 @@ class RowMap:
         index: ``[n, q]`` batch rows; B, a row that is not there, where there are fewer than q.
             ``None`` where row i is batch row i.
         padded: whether there are fewer anywhere.
+        dead: batch rows that added nothing when the map was found, so that whose they are is not
+            known; ``None`` without any, or where row i is batch row i.
     """
 
     batch: int
     index: Tensor | None
     padded: bool
+    dead: Tensor | None = None
+
+    def covers(self, factors: Factors) -> bool:
+        """Whether it fits factors found later: as many batch rows, none of the dead ones alive.
+
+        A network without biases yet, say, is zero at the origin, but only before its first step.
+        """
+        if self.batch != len(factors.left):
+            return False
+        if self.dead is None:
+            return True
+        alive = (factors.left[self.dead] != 0).any(1)
+        if factors.right is not None:
+            alive &= (factors.right[self.dead] != 0).any(1)
+        return not bool(alive.any())
 
     def gather(self, values: Tensor, rows: Tensor | None) -> Tensor:
         """``[k, q, w]`` values ``[B, w]`` of the batch rows of k residual rows, or of all."""
@@ -107,11 +124,12 @@ def _grouped(owner: Tensor, live: Tensor, rows: int) -> RowMap:
     place = torch.arange(len(own), device=own.device) - starts[own]
     index = torch.full((rows, most), batch, dtype=torch.long, device=own.device)
     index[own, place] = members
-    return RowMap(batch, index, bool((counts < most).any()))
+    dead = (~live).nonzero()[:, 0]
+    return RowMap(batch, index, bool((counts < most).any()), dead if len(dead) else None)
 
 
 def covers(maps: Sequence[RowMap], factors: Sequence[Factors]) -> bool:
-    """Whether maps found before fit factors found now: as many, of as many batch rows."""
+    """Whether maps found before fit factors found now."""
     if len(maps) != len(factors):
         return False
-    return all(m.batch == len(f.left) for m, f in zip(maps, factors, strict=True))
+    return all(m.covers(f) for m, f in zip(maps, factors, strict=True))
