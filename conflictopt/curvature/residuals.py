@@ -59,8 +59,9 @@ def read(found: Mapping[str, Given]) -> tuple[ResidualSet, ...]:
     if not isinstance(found, Mapping) or not found:
         raise LossError(
             "expected residuals from the closure, {name: r} or {name: (r, weight)}, found "
-            f"{type(found).__name__}. Return the residual tensors, not their mean squares, and call "
-            "no backward."
+            f"{type(found).__name__}. Return the residual tensors, not their mean squares, and "
+            "call no backward. Where a library writes the closure, have its model hand over the "
+            "residuals: patch(model, 'sum')."
         )
     sets = [s for name, given in found.items() for s in _sets(name, given)]
     if not any(s.values.requires_grad for s in sets):

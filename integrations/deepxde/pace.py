@@ -60,9 +60,7 @@ class Pace(dde.callbacks.Callback):  # type: ignore[misc]
         state, history = self.model.train_state, self.model.losshistory
         over = self.stuck or (self.seconds is not None and self.spent >= self.seconds)
         shown = int(self._share * self._displays)
-        if (over or shown > self._shown) and (
-            not history.steps or history.steps[-1] != state.step
-        ):
+        if (over or shown > self._shown) and (not history.steps or history.steps[-1] != state.step):
             self._display()
         self._shown = shown
         if over:

@@ -1,4 +1,4 @@
-"""The optimizer that a method expression names, in place of the one that a model was compiled with."""
+"""The optimizer that a method names, in place of the one that a model was compiled with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Replacement:
         self._made: LevenbergMarquardt | None = None
 
     def of(self, plain: torch.optim.Optimizer, unknowns: Sequence[Tensor]) -> LevenbergMarquardt:
-        """The one for a model that was compiled; the same, with its damping, while its parameters are.
+        """The one for a compiled model; the same, with its damping, while its parameters are.
 
         Args:
             plain: that the model was compiled with.
