@@ -177,12 +177,11 @@ def absolute(target, prediction):
         ("sum", {"regularization": ["l2", 1e-3]}, {}, "without regularization"),
     ],
 )
-def test_an_instance_refuses_what_cannot_work(heat, method, build, options, message):
+def test_an_instance_refuses_what_cannot_work(heat, adam, method, build, options, message):
     model = heat(**build)
     patch(model, method)
     with pytest.raises((PatchError, MethodError), match=message):
-        model.compile(LevenbergMarquardt(model.net), verbose=0, **options)
-        model.train(iterations=1, verbose=0)
+        adam(model, 1, lr=None, optimizer=LevenbergMarquardt(model.net), **options)
 
 
 def test_a_named_one_refuses_what_cannot_work(heat):

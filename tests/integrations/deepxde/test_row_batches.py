@@ -10,7 +10,6 @@ import torch
 from conflictopt.integrations.deepxde import patch
 from conflictopt.integrations.deepxde.chosen_rows import choose, residual_rows
 
-
 POINTS = np.linspace([-0.9, 0.1], [0.9, 0.9], 40)
 
 
