@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.choices import changed
-from ..core.errors import LossError
+from ..core.errors import ConflictOptWarning, LossError
 from .batch import Batched, RowBatch, draw
 from .jacobian import RowJacobian
 from .options import CurvatureOptions
@@ -69,6 +70,14 @@ class LevenbergMarquardt(torch.optim.Optimizer):
     def trained(self) -> list[Tensor]:
         """The parameters that are trained: those that are not frozen."""
         return [p for g in self.param_groups for p in g["params"] if p.requires_grad]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint; the state of another kind of optimizer is left where it is."""
+        if any("damping" not in of_one for of_one in state_dict["state"].values()):
+            told = "expected the state of a LevenbergMarquardt, found another optimizer's"
+            warnings.warn(f"{told}: the damping starts afresh.", ConflictOptWarning, stacklevel=2)
+            return
+        super().load_state_dict(state_dict)
 
     @property
     def _memory(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import deepxde as dde
 import pytest
 import torch
 
-from conflictopt import LossError, MethodError
+from conflictopt import ConflictOptWarning, LossError, MethodError
 from conflictopt.curvature.optimizer import LevenbergMarquardt
 from conflictopt.integrations.deepxde import PatchError, patch, unpatch
 
@@ -146,6 +146,21 @@ def test_checkpoints_go_on(heat, tmp_path):
         model.train(iterations=5, verbose=0)
     for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_another_optimizer_gives_the_parameters(heat, adam, tmp_path):
+    first, second = heat(), heat()
+    adam(first, 5)
+    path = first.save(str(tmp_path / "m"))
+    patch(second, NAMED)
+    second.compile("adam", lr=1e-3, verbose=0)
+    with pytest.warns(ConflictOptWarning, match="the damping starts afresh"):
+        second.restore(path)
+    for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+    second.train(iterations=20, verbose=0)
+    assert second.conflictopt.optimizer.inner.param_groups[0]["lr"] == 1.0
+    assert ratio(second) < 1e-3
 
 
 def test_unpatched_it_is_what_the_script_compiled(heat):
