@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .patched_model import Patch
 
 _TENSORFLOW = re.compile(r"\s*(from deepxde\.backend import .*\btf\b|import tensorflow\b)")
+_FLOATS = re.compile(r"dtype|scalar type|Float|Double|float32|float64")
 _OWN_LOOP = (
     "conflictopt's commands and patch() take part in model.train() only. Train by that, or wrap "
     "the optimizer of a loop of your own, opt = conflictopt.MultiLossOptimizer(optimizer, method), "
@@ -173,8 +174,17 @@ class ScriptRun:
             summary = "".join(traceback.format_exception_only(error)).rstrip()
             raise ScriptError(
                 f"'{self.path}' failed.\nTraceback (most recent call last):\n{shown}{summary}"
-                f"{self._tensorflow()}"
+                f"{self._tensorflow()}{self._other_float(summary)}"
             ) from error
+
+    def _other_float(self, summary: str) -> str:
+        """What to do where a script counts on its own default float."""
+        if self._precision is None or not _FLOATS.search(summary):
+            return ""
+        return (
+            f"\nThe script ran with {self._precision} as DeepXDE's default float. If it counts on "
+            "another, say which: conflictopt run --precision float32."
+        )
 
     def _tensorflow(self) -> str:
         """Why a script that computes with TensorFlow fails here."""

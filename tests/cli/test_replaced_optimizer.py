@@ -55,3 +55,20 @@ def test_seconds_of_another_method_are_refused(script, invoke, method):
     assert result.exit_code == 2
     told = " ".join(result.output.split())
     assert "expected --seconds with a method that names an optimizer" in told
+
+
+def test_a_script_that_counts_on_its_own_float_is_told_so(script, invoke):
+    lines = "import torch\ntorch.zeros(1, 2) @ torch.zeros(2, dtype=torch.float32)"
+    result = invoke("run", script(lines), *LM)
+    assert result.exit_code == 2
+    assert "--precision float32" in " ".join(result.output.split())
+
+
+def test_compared_with_the_script_as_it_is(command, script, tmp_path):
+    path = script("model.train(iterations=20, verbose=0)\nprint(dde.config.real(np).__name__)")
+    out = tmp_path / "report"
+    result = command("run", path, *LM, "--seconds", 0.3, "--against", "none", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "float32" in result.stdout
+    assert "float64" in result.stdout
+    assert set(json.loads((out / "comparison.json").read_text())) == {"none", LM[1]}
