@@ -21,12 +21,12 @@ def asked_for(method: Any, options: TrainingOptions) -> tuple[Any, TrainingOptio
         ``"auto"`` or an object, and the options with those of the expression.
 
     Raises:
-        MethodError: text that is no expression, or asks for what only studies have; an option of
-            ``auto`` or of adapters that the options have too.
+        MethodError: text that is no expression, asks for what only studies have, or names an
+            optimizer; an option of ``auto`` or of adapters that the options have too.
     """
     if not isinstance(method, str):
         return method, options
-    expression = MethodExpression.parse(method).check_of_a_run()
+    expression = MethodExpression.parse(method).check_of_a_run().check_no_optimizer()
     options = with_those_of(expression, options)
     return ("auto" if expression.auto else expression.method(options.adapters)), options
 

@@ -17,7 +17,7 @@ from .methods_table import list_methods
 from .options import PROFILE, STEPS, with_training_options
 from .script_call import ScriptCall
 from .script_command import ScriptCommand
-from .script_host import GroupingName
+from .script_host import GroupingName, Precision
 from .suite_app import app as suite_app
 
 app = typer.Typer(
@@ -79,7 +79,9 @@ def run(
         str,
         typer.Option(
             help="auto, none, or names from 'methods' with options, joined by +: "
-            "ntk:refresh=10+pcgrad, adapters:rank=8+ntk, auto:reweighting=ntk"
+            "ntk:refresh=10+pcgrad, adapters:rank=8+ntk, auto:reweighting=ntk; "
+            "levenberg_marquardt, alone or with a reweighting, takes the place of the script's "
+            "optimizer"
         ),
     ] = "auto",
     option: Annotated[
@@ -101,12 +103,31 @@ def run(
             "given, so that all runs begin alike",
         ),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="how long levenberg_marquardt may train, displays apart, divided among the "
+            "script's calls of train; unless given, as long as the iterations that the script asks "
+            "for would take its own optimizer, by a few of them that are timed first and undone",
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="DeepXDE's default float, which the script may set itself; unless given float64 "
+            "for levenberg_marquardt, which gets an order of magnitude or more further with it at "
+            "little more cost, and else DeepXDE's own",
+        ),
+    ] = None,
     groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
     expression = MethodExpression.parse(method, option or ())
-    call = ScriptCall(script, tuple(arguments or ()), expression, options, groups, out)
+    call = ScriptCall(
+        script, tuple(arguments or ()), expression, options, groups, out, seconds, precision
+    )
     script_commands.run(call, tuple(against or ()), script_seed)
 
 

@@ -103,4 +103,7 @@ class Comparison:
         command += ["--method", label, "--out", str(self._folder(label)), "--groups", call.groups]
         command += words(call.options, (*PROFILE, *STEPS))
         command += ["--script-seed", str(self.seed)] if self.seed is not None else []
+        command += ["--precision", call.precision] if call.precision is not None else []
+        timed = call.seconds is not None and self.others[label].optimizer is not None
+        command += ["--seconds", str(call.seconds)] if timed else []
         return [*command, "--", *call.arguments]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..auto.asked_for import asked_for
 from ..auto.options import TrainingOptions
 from ..core.aggregator import Aggregator
+from ..core.errors import MethodError
 from ..methods.expression import MethodExpression
 from ..report.script import Script
 from .options import PROFILE, STEPS, words
-from .script_host import GroupingName, ScriptRun, script_runner
+from .script_host import GroupingName, Precision, ScriptRun, script_runner
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,13 @@ class ScriptCall:
         options: of the runs, beside those that the method expression has.
         groups: how losses are grouped.
         out: folder of the report.
+        seconds: of the training steps of an optimizer that the method names; without them, as long
+            as the script's own iterations would take.
+        precision: the script's default float; without it float64 for such an optimizer, else the
+            host's own.
+
+    Raises:
+        MethodError: seconds for a method that ends as the script says.
     """
 
     path: Path
@@ -34,6 +42,16 @@ class ScriptCall:
     options: TrainingOptions
     groups: GroupingName
     out: Path
+    seconds: float | None = None
+    precision: Precision | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and self.method.optimizer is None:
+            raise MethodError(
+                f"expected --seconds with a method that names an optimizer, found it with "
+                f"'{self.method.label}', which takes the script's own iterations. Use "
+                f"levenberg_marquardt, or change the iterations in the script."
+            )
 
     @property
     def resolved(self) -> tuple[str | Aggregator, TrainingOptions]:
@@ -42,6 +60,8 @@ class ScriptCall:
         Raises:
             MethodError: a method that only studies have.
         """
+        if self.method.optimizer is not None:
+            return self.method.check_of_a_run().label, _of_few_steps(self.options)
         return asked_for(self.method.label, self.options)
 
     def folder(self, number: int) -> Path:
@@ -55,7 +75,7 @@ class ScriptCall:
 
     def again(self) -> Script:
         """The script for commands that a report advises."""
-        _, options = self.resolved
+        options = self.resolved[1] if self.method.optimizer is None else self.options
         given = self.method.members[0].options_text if self.method.auto is not None else []
         chosen = [text for text in given if not text.startswith("profile_steps=")]
         auto = [word for text in chosen for word in ("--option", text)]
@@ -70,6 +90,7 @@ class ScriptCall:
     def start(self, show: Callable[[Any], None], seed: int | None = None) -> ScriptRun:
         """A run of the script; ``show`` is called after every step."""
         method, options = self.resolved
+        usual: Precision | None = "float64" if self.method.optimizer is not None else None
         return script_runner()(
             self.path,
             self.arguments,
@@ -78,4 +99,14 @@ class ScriptCall:
             groups=self.groups,
             on_patch=lambda made: made.on_step.append(show),
             seed=seed,
+            seconds=self.seconds,
+            precision=self.precision or usual,
         )
+
+
+def _of_few_steps(options: TrainingOptions) -> TrainingOptions:
+    """Of a training of hundreds of steps, each sample of the profile comes from another step."""
+    usual = TrainingOptions()
+    if (options.profile_steps, options.profile_every) != (usual.profile_steps, usual.profile_every):
+        return options
+    return replace(options, profile_steps=usual.profile_steps // 10)

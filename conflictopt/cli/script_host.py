@@ -16,6 +16,7 @@ from ..core.errors import ConflictOptError
 GROUP = "conflictopt.scripts"
 
 GroupingName = Literal["kind", "each"]
+Precision = Literal["float32", "float64"]
 
 
 class TrainedModel(Protocol):
@@ -56,6 +57,8 @@ class ScriptRunner(Protocol):
         groups: GroupingName,
         on_patch: Callable[[PatchedRun], None],
         seed: int | None,
+        seconds: float | None,
+        precision: Precision | None,
     ) -> ScriptRun: ...
 
 

@@ -17,6 +17,7 @@ from ..auto.script_outcome import ScriptOutcome
 from ..core.errors import ConflictOptError
 from ..diagnosis.replay import replay
 from ..methods.registry import make
+from ..optim.compatibility import reads_residuals
 from ..optim.line_search import searches_lines
 from ..report.content import ReportContent
 from ..report.folder import write_json, write_report
@@ -139,7 +140,8 @@ def _iterations(made: PatchedRun) -> int:
 def _done(made: PatchedRun, plan: Plan, method: str) -> str:
     """What the run did with the plan."""
     fixed = made.method.fixed
-    if fixed is not None and fixed.plain:
+    replaced = made.optimizer is not None and reads_residuals(made.optimizer.inner)
+    if fixed is not None and fixed.plain and not replaced:
         return "trained plainly; the plan was not applied."
     if fixed is not None:
         return f"trained with {method} from the start; the profile is of that, not of a plain run."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,9 +11,11 @@ import deepxde as dde
 import torch
 from torch import Tensor
 
+from .pace import Pace
 from .patch_errors import PatchError
 
 TrainStep = Callable[[Any, Any, Any], None]
+_SEARCHES = ("L-BFGS", "L-BFGS-B")
 Batch = tuple[Any, Any, Any]
 """Inputs, targets and auxiliary variables, as DeepXDE hands them to its training step."""
 
@@ -64,8 +67,28 @@ class Listener(Protocol):
     def restoring(self, path: str) -> None:
         """Before the model restores a checkpoint."""
 
-    def training(self, iterations: int | None) -> None:
-        """Before a call of ``train``; ``None`` where the number of steps is not known (L-BFGS)."""
+    def training(self, call: TrainCall) -> Pace | None:
+        """Before a call of ``train``; how long it goes on, if not as it asks."""
+
+    def trained(self) -> None:
+        """After it."""
+
+
+@dataclass(frozen=True)
+class TrainCall:
+    """What a call of ``train`` asks for.
+
+    Attributes:
+        iterations: of the optimizer that the model was compiled with; of L-BFGS at most.
+        counted: whether they are steps: L-BFGS takes many in one.
+        display_every: steps between two displays.
+        display: evaluates the model and shows it.
+    """
+
+    iterations: int | None
+    counted: bool
+    display_every: int
+    display: Callable[[], None]
 
 
 class Hook:
@@ -81,6 +104,7 @@ class Hook:
         self._listener = listener
         self._plain_step: TrainStep | None = None
         self._plain_opt: torch.optim.Optimizer | None = None
+        self._plain_name: Any = None
         self.metric_names: tuple[str, ...] = ()
 
     def start(self) -> None:
@@ -95,10 +119,14 @@ class Hook:
         restore_plainly, train_plainly = self.model.restore, self.model.train
 
         def train(*args: Any, **kwargs: Any) -> Any:
-            asked = args[0] if args else kwargs.get("iterations") or kwargs.get("epochs")
-            counted = self.model.opt_name not in ("L-BFGS", "L-BFGS-B")
-            self._listener.training(asked if counted else None)
-            return train_plainly(*args, **kwargs)
+            call = inspect.signature(train_plainly).bind(*args, **kwargs)
+            pace = self._listener.training(self._asked(call))
+            if pace is not None:
+                call.arguments["iterations"] = pace.iterations
+                call.arguments["callbacks"] = [pace, *(call.arguments.get("callbacks") or ())]
+            result = train_plainly(*call.args, **call.kwargs)
+            self._listener.trained()
+            return result
 
         def restore(save_path: str, *args: Any, **kwargs: Any) -> Any:
             self._listener.restoring(save_path)
@@ -110,6 +138,19 @@ class Hook:
         if self.model.opt is not None:
             self._compiled()
 
+    def _asked(self, call: inspect.BoundArguments) -> TrainCall:
+        call.apply_defaults()
+        given = call.arguments
+        searches = self._plain_name in _SEARCHES
+        iterations = given["iterations"] if given["iterations"] is not None else given["epochs"]
+        verbose = given["verbose"]
+        return TrainCall(
+            dde.optimizers.LBFGS_options["maxiter"] if searches else iterations,
+            not searches,
+            given["display_every"],
+            lambda: self.model._test(verbose=verbose),
+        )
+
     def _compiled(self) -> None:
         check_supported(self.model)
         if self.model.opt_name == "NNCG":
@@ -119,6 +160,7 @@ class Hook:
             )
         self._plain_step = self.model.train_step
         self._plain_opt = self.model.opt
+        self._plain_name = self.model.opt_name
         self.metric_names = tuple(getattr(m, "__name__", repr(m)) for m in self.model.metrics)
         self._listener.compiled()
 
@@ -128,10 +170,38 @@ class Hook:
         assert self._plain_opt is not None
         return self._plain_opt
 
-    def install(self, optimizer: torch.optim.Optimizer, train_step: TrainStep) -> None:
-        """Give the model another optimizer object and another training step."""
+    def install(
+        self, optimizer: torch.optim.Optimizer, train_step: TrainStep, name: str | None = None
+    ) -> None:
+        """Give the model another optimizer object and another training step.
+
+        Args:
+            optimizer: of the model from now on.
+            train_step: that takes its steps.
+            name: by which DeepXDE knows the optimizer from now on, where it is of another kind:
+                DeepXDE trains with L-BFGS in a loop of its own.
+        """
         self.model.opt = optimizer
         self.model.train_step = train_step
+        if name is not None:
+            self.model.opt_name = name
+
+    @property
+    def compiled_with(self) -> str:
+        """Name of the optimizer that the model was compiled with."""
+        name = self._plain_name
+        return name if isinstance(name, str) else type(self._plain_opt).__name__
+
+    def plain_step(self, batch: Batch) -> None:
+        """A step of the optimizer that the model was compiled with, without its schedule."""
+        assert self._plain_step is not None
+        model = self.model
+        installed = model.opt, model.lr_scheduler
+        model.opt, model.lr_scheduler = self._plain_opt, None
+        try:
+            self._plain_step(*batch)
+        finally:
+            model.opt, model.lr_scheduler = installed
 
     def remove(self) -> None:
         """Undo everything."""
@@ -140,6 +210,7 @@ class Hook:
         if self._plain_opt is not None:
             self.model.opt = self._plain_opt
             self.model.train_step = self._plain_step
+            self.model.opt_name = self._plain_name
 
     def evaluate(self, batch: Batch, residuals: bool) -> Evaluation:
         """The losses of a batch, exactly as the plain step computes them.

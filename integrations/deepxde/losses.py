@@ -33,20 +33,25 @@ class LossReader:
     Attributes:
         groups: how the entries form losses; ``None`` before the first evaluation, because only
             that says how many residuals an equation has.
+        loss_fn: the loss function, or one per entry, that the model was compiled with; ``None``
+            before the first evaluation after that.
+        consequence: what it costs where losses cannot be evaluated on rows of their own.
     """
+
+    consequence = "each per-loss gradient takes a pass through the whole batch"
 
     def __init__(self, hook: Hook, grouping: Grouping, tell: Callable[[str], None]) -> None:
         self.groups: Groups | None = None
         self._hook = hook
         self._grouping = grouping
         self._tell = tell
-        self._loss_fn: Any = None
+        self.loss_fn: Any = None
         self._obstacle: str | None = None
         self._examined = False
 
     def compiled(self) -> None:
         """The model was compiled: other loss functions, perhaps other losses."""
-        self._loss_fn, self._obstacle, self._examined = None, None, False
+        self.loss_fn, self._obstacle, self._examined = None, None, False
 
     def read(self, batch: Batch, residuals: bool = False) -> ModelObjective:
         """The losses of one batch; the first after a compile are evaluated at once.
@@ -59,11 +64,11 @@ class LossReader:
             PatchError: groups that do not fit the losses.
         """
         objective = ModelObjective(self, batch)
-        if self._loss_fn is None:
+        if self.loss_fn is None:
             before = RandomStates()
             objective.together(residuals)
             if before.moved():
-                self._settle("evaluating the losses draws random numbers")
+                self.settle("evaluating the losses draws random numbers")
         elif residuals:
             objective.together(residuals)
         return objective
@@ -83,7 +88,7 @@ class LossReader:
         """The losses each from its own rows."""
         groups = self.groups
         assert groups is not None
-        found = evaluate_apart(self._hook.model, batch, groups, self._loss_fn, by_loss, residuals)
+        found = evaluate_apart(self._hook.model, batch, groups, self.loss_fn, by_loss, residuals)
         if len(found.entries) != len(groups.entries):
             raise PatchError(_changed(len(groups.entries), len(found.entries)))
         terms = self._terms(found.entries)
@@ -92,6 +97,24 @@ class LossReader:
         points = self._points(groups, batch, pairs)
         graphs = (*found.graphs, *penalty)
         return Losses(groups.names, terms, groups.members, pairs, points, graphs)
+
+    def assembled(self, entries: list[Tensor], residuals: list[Tensor]) -> Losses:
+        """Unweighted losses and their residuals, as the losses of the model.
+
+        Raises:
+            PatchError: another number of them than before.
+        """
+        groups = self.groups
+        assert groups is not None
+        if len(entries) != len(groups.entries):
+            raise PatchError(_changed(len(groups.entries), len(entries)))
+        pairs = self._pairs(groups, residuals)
+        return Losses(groups.names, self._terms(entries), groups.members, pairs)
+
+    @property
+    def obstructed(self) -> bool:
+        """Whether something forbids it, as far as that is known."""
+        return self._obstacle is not None
 
     def _terms(self, entries: list[Tensor]) -> tuple[Tensor, ...]:
         """The entries as the plain step weights and completes them, but not stacked."""
@@ -115,13 +138,19 @@ class LossReader:
             expected = objective.together().values()
             if not all(map(math.isfinite, expected)):
                 return "they are not finite"
-            self._settle(obstacle(self._hook.model) or self._difference(objective, expected))
+            self.settle(obstacle(self._hook.model) or self._difference(objective, expected))
         return self._obstacle
 
-    def _settle(self, why: str | None) -> None:
+    @property
+    def settled(self) -> bool:
+        """Whether it is known if losses can be evaluated on rows of their own."""
+        return self._examined
+
+    def settle(self, why: str | None) -> None:
+        """Note why they cannot be; ``None`` if they can."""
         self._obstacle, self._examined = why, True
         if why is not None:
-            self._tell(f"each per-loss gradient takes a pass through the whole batch, as {why}.")
+            self._tell(f"{self.consequence}, as {why}.")
 
     def _difference(self, objective: ModelObjective, expected: list[float]) -> str | None:
         objective.release()
@@ -141,11 +170,11 @@ class LossReader:
 
     def _grouped(self, found: Evaluation) -> Groups:
         count = len(found.vector)
-        if self.groups is None or (self._loss_fn is None and len(self.groups.members) != count):
+        if self.groups is None or (self.loss_fn is None and len(self.groups.members) != count):
             self.groups = group(self._hook.model, count, self._grouping)
         if len(self.groups.members) != count:
             raise PatchError(_changed(len(self.groups.members), count))
-        self._loss_fn = found.loss_fn
+        self.loss_fn = found.loss_fn
         return self.groups
 
     def _pairs(

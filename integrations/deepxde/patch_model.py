@@ -37,6 +37,12 @@ def patch(
     those passes in one vectorised call. Apart, sums run in another order: losses and gradients
     agree to rounding (relative differences of about 1e-6 in float32), not bitwise.
 
+    ``"levenberg_marquardt"``, alone or with a reweighting, takes the place of the optimizer that
+    the model is compiled with, L-BFGS too: ``iterations`` are then steps of it, and schedules have
+    no effect. Or compile with an instance, ``model.compile(LevenbergMarquardt(net))``, and patch
+    with what weights the losses, ``"sum"`` for nothing. Where the residuals of a ``PDE`` or
+    ``TimePDE`` problem depend on their own points alone, a step evaluates no others than it reads.
+
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
         method: a method expression (``"auto"``, ``"pcgrad"``, ``"adapters:rank=8+ntk"``, see

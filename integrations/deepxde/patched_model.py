@@ -21,16 +21,22 @@ from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.diagnosis import Diagnosis
 from conflictopt.diagnosis.profile import Profile
 from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
+from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.line_search import check_scalar, searches_lines
 from conflictopt.optim.optimizer import MultiLossOptimizer
 from conflictopt.selection.plan import Plan
 
+from .budget import Budget
 from .groups import Grouping, Groups
-from .hook import Batch, Hook
+from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
 from .losses import LossReader, check_mean_square
+from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
 from .preflight import Preflight
+from .replacement import apart, check_residual_steps
+from .residual_training import ResidualTraining
+from .row_batches import RowBatches
 from .unknowns import adopt_unknowns
 
 
@@ -48,6 +54,7 @@ class Patch:
 
     def __init__(self, model: Any, method: Any, groups: Grouping, options: TrainingOptions) -> None:
         self.model = model
+        self._replacement, method = apart(method)
         self.controller = Controller(method, options, self)
         self.controller.on_diagnosis.append(self._diagnosed)
         self.optimizer: MultiLossOptimizer | None = None
@@ -56,8 +63,9 @@ class Patch:
         self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self.note)
-        self._preflight = Preflight(self, self._reader)
+        self._preflight = Preflight(self, self._reader, RowBatches(model, self._reader))
         self._batch: Batch | None = None
+        self._residual_training = ResidualTraining(self._hook, self.note)
 
     @property
     def method(self) -> ChosenMethod:
@@ -153,11 +161,7 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
-        scheduled = self.model.lr_scheduler is not None
-        adopted = adopt_unknowns(inner, hook.trainable_unknowns(), scheduled)
-        if adopted is not None:
-            self.log.append(adopted)
-            warnings.warn(adopted, stacklevel=2)
+        inner = self._prepared(inner)
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(inner, self.controller, blocks=self._blocks())
         else:
@@ -165,7 +169,24 @@ class Patch:
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._preflight.compiled()
-        hook.install(self.optimizer, self._train_step)
+        name = type(inner).__name__ if self._replacement is not None else None
+        hook.install(self.optimizer, self._train_step, name)
+
+    def _prepared(self, compiled: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimizer to wrap: what the model was compiled with, or what replaces it."""
+        unknowns = self._hook.trainable_unknowns()
+        if self._replacement is not None:
+            inner: torch.optim.Optimizer = self._replacement.of(compiled, unknowns)
+        else:
+            inner = compiled
+            scheduled = self.model.lr_scheduler is not None
+            adopted = adopt_unknowns(inner, unknowns, scheduled)
+            if adopted is not None:
+                self.log.append(adopted)
+                warnings.warn(adopted, stacklevel=3)
+        if reads_residuals(inner):
+            check_residual_steps(self.model, inner, self.method.auto)
+        return inner
 
     def _blocks(self) -> dict[str, list[Tensor]]:
         blocks: dict[str, list[Tensor]] = {}
@@ -207,8 +228,12 @@ class Patch:
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
-        self.optimizer.step(lambda: self._preflight.objective(batch))
-        self._hook.schedule()
+        closure = self._preflight.closure(batch)
+        if self._replacement is not None:
+            self._residual_training.step(self.optimizer, closure, batch)
+        else:
+            self.optimizer.step(closure)
+            self._hook.schedule()
         for listener in self.on_step:
             listener(self)
 
@@ -248,9 +273,26 @@ class Patch:
         """Add a sentence to the log, with the step."""
         self.controller.tell(message, self.steps)
 
-    def training(self, iterations: int | None) -> None:
-        """A call of ``train`` begins."""
-        self.stage_end = self.steps + iterations if iterations is not None else None
+    def training(self, call: TrainCall) -> Pace | None:
+        """A call of ``train`` begins; how long it goes on, if not as it asks."""
+        replaced = self._replacement is not None
+        pace = self._residual_training.begin(call) if replaced else None
+        asked = call.iterations if call.counted or replaced else None
+        endless = pace is not None and pace.iterations == ENDLESS
+        self.stage_end = None if asked is None or endless else self.steps + asked
+        self._warn_of_short_calls()
+        return pace
+
+    def trained(self) -> None:
+        """A call of ``train`` is over."""
+        if self._replacement is not None and self.optimizer is not None:
+            self._residual_training.end(self.optimizer)
+
+    def allow(self, budget: Budget) -> None:
+        """Have an optimizer that the method names train for seconds, rather than for iterations."""
+        self._residual_training.budget = budget
+
+    def _warn_of_short_calls(self) -> None:
         profile = self.method.recorder.steps
         if not self.method.auto or self.controller.decided or self.stage_end is None:
             return

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from conflictopt.adapters import Adapters
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.random_states import RandomStates
 from conflictopt.core.aggregator import READS_RESIDUALS
+from conflictopt.core.objective import Objective
+from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.optimizer import MultiLossOptimizer
 
 from .groups import Groups
 from .hook import Batch
 from .losses import ADVICE, LossReader, ModelObjective, check_mean_square
 from .patch_errors import ResidualError
+from .row_batches import CONSEQUENCE, RowBatches
 
 
 class Examined(Protocol):
@@ -37,16 +41,36 @@ class Preflight:
     Args:
         run: of the model.
         reader: of its losses.
+        rows: evaluates them on some of their rows.
     """
 
-    def __init__(self, run: Examined, reader: LossReader) -> None:
-        self._run, self._reader = run, reader
+    def __init__(self, run: Examined, reader: LossReader, rows: RowBatches) -> None:
+        self._run, self._reader, self._rows = run, reader, rows
         self._checked = False
 
     def compiled(self) -> None:
         """The model was compiled: its losses are looked at again."""
         self._checked = False
         self._reader.compiled()
+        told = CONSEQUENCE if self._by_residuals else LossReader.consequence
+        self._reader.consequence = told
+
+    @property
+    def _by_residuals(self) -> bool:
+        """Whether steps are made of residuals, rather than of gradients."""
+        return reads_residuals(self._optimizer.inner)
+
+    def closure(self, batch: Batch) -> Callable[[], Objective]:
+        """What a step on a batch evaluates, as often as its optimizer calls it.
+
+        Raises:
+            ResidualError, PatchError: see ``objective``.
+        """
+        if not self._by_residuals:
+            return lambda: self.objective(batch)
+        if not self._checked:
+            self._rows.examine(self.objective(batch))
+        return self._rows.closure(batch) or (lambda: self.objective(batch))
 
     def objective(self, batch: Batch) -> ModelObjective:
         """The losses of a batch.
@@ -79,7 +103,7 @@ class Preflight:
         met = self._reader.groups
         if met is not known and met is not None and self._meet(met):
             objective = self._reader.read(batch, wanted)
-        own = self._optimizer.aggregator.needs & READS_RESIDUALS
+        own = self._by_residuals or self._optimizer.aggregator.needs & READS_RESIDUALS
         # one loss needs no plan
         if wanted and (own or objective.count > 1):
             check_mean_square(objective.together(residuals=True))
@@ -98,7 +122,7 @@ class Preflight:
 
     def _wants_residuals(self) -> bool:
         """Whether the method, or one that may be planned, reads residuals."""
-        if self._optimizer.aggregator.needs & READS_RESIDUALS:
+        if self._by_residuals or self._optimizer.aggregator.needs & READS_RESIDUALS:
             return True
         controller = self._run.controller
         undecided = controller.method.records and controller.diagnosis is None
@@ -106,7 +130,7 @@ class Preflight:
 
     def _goes_without_residuals(self, error: ResidualError) -> bool:
         """Have plans that read none, where the user has not chosen the reweighting."""
-        if self._optimizer.aggregator.needs & READS_RESIDUALS:
+        if self._by_residuals or self._optimizer.aggregator.needs & READS_RESIDUALS:
             return False
         why = str(error).removesuffix(ADVICE).rstrip()
         return self._run.controller.without_residuals(why, self._optimizer.completed)

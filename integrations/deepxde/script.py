@@ -17,6 +17,7 @@ from conflictopt.auto.patched_run import PatchedRun
 from conflictopt.core.aggregator import Aggregator
 from conflictopt.core.errors import ConflictOptError, LossError
 
+from .budget import Budget
 from .model_training import ModelTraining
 from .script_models import ScriptModels
 from .script_process import as_main, begin_with, no_windows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .patched_model import Patch
 
 _TENSORFLOW = re.compile(r"\s*(from deepxde\.backend import .*\btf\b|import tensorflow\b)")
+_FLOATS = re.compile(r"dtype|scalar type|Float|Double|float32|float64")
 _OWN_LOOP = (
     "conflictopt's commands and patch() take part in model.train() only. Train by that, or wrap "
     "the optimizer of a loop of your own, opt = conflictopt.MultiLossOptimizer(optimizer, method), "
@@ -51,6 +53,9 @@ class ScriptRun:
         on_patch: called with each patch as its model is built, to add listeners.
         seed: of the random numbers of Python, numpy and torch when the script begins; it may set
             its own later. Unless given they stay as they are.
+        seconds: of all training steps of an optimizer that the method names; unless given, as long
+            as the iterations that the script asks for would take.
+        precision: DeepXDE's default float when the script begins, "float32" or "float64".
     """
 
     def __init__(
@@ -63,11 +68,15 @@ class ScriptRun:
         groups: Grouping = "kind",
         on_patch: Callable[[PatchedRun], None] | None = None,
         seed: int | None = None,
+        seconds: float | None = None,
+        precision: str | None = None,
     ) -> None:
         self.path = path
         self.arguments = list(arguments)
         self._method, self._options, self._groups = method, options, groups
         self._on_patch, self._seed = on_patch, seed
+        self._seconds, self._precision = seconds, precision
+        self._budget: Budget | None = None
         self._stops = False
         self._models = ScriptModels(self._patched)
 
@@ -111,6 +120,9 @@ class ScriptRun:
         with patched, no_windows(), as_main(self.path, self.arguments):
             if self._seed is not None:
                 begin_with(self._seed)
+            if self._precision is not None:
+                dde.config.set_default_float(self._precision)
+            self._budget = Budget.of_script(self.path, self._seconds)
             self._execute()
         if not self.trained:
             n = len(self._models.trainings)
@@ -126,6 +138,8 @@ class ScriptRun:
         from .patch_model import patch
 
         made = patch(model, self._method, self._options, groups=self._groups)
+        if self._budget is not None:
+            made.allow(self._budget)
         if self._stops:
             made.on_diagnosis.append(_stop)
         if self._on_patch is not None:
@@ -160,8 +174,17 @@ class ScriptRun:
             summary = "".join(traceback.format_exception_only(error)).rstrip()
             raise ScriptError(
                 f"'{self.path}' failed.\nTraceback (most recent call last):\n{shown}{summary}"
-                f"{self._tensorflow()}"
+                f"{self._tensorflow()}{self._other_float(summary)}"
             ) from error
+
+    def _other_float(self, summary: str) -> str:
+        """What to do where a script counts on its own default float."""
+        if self._precision is None or not _FLOATS.search(summary):
+            return ""
+        return (
+            f"\nThe script ran with {self._precision} as DeepXDE's default float. If it counts on "
+            "another, say which: conflictopt run --precision float32."
+        )
 
     def _tensorflow(self) -> str:
         """Why a script that computes with TensorFlow fails here."""

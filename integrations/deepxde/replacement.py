@@ -1,0 +1,97 @@
+"""The optimizer that a method names, in place of the one that a model was compiled with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from conflictopt.curvature.optimizer import LevenbergMarquardt
+from conflictopt.methods.expression import MethodExpression
+
+from .patch_errors import PatchError
+
+
+class Replacement:
+    """Makes a ``LevenbergMarquardt`` over the parameters of a model's own optimizer.
+
+    Args:
+        options: of it.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._made: LevenbergMarquardt | None = None
+
+    def of(self, plain: torch.optim.Optimizer, unknowns: Sequence[Tensor]) -> LevenbergMarquardt:
+        """The one for a compiled model; the same, with its damping, while its parameters are.
+
+        Args:
+            plain: that the model was compiled with.
+            unknowns: the model's trainable ones, whether or not that has them.
+
+        Raises:
+            PatchError: it is one of these itself, or decays weights.
+        """
+        name = LevenbergMarquardt.__name__
+        if isinstance(plain, LevenbergMarquardt):
+            raise PatchError(
+                f"the model was compiled with a {name}, and the method names another. Compile with "
+                "'adam', or patch with what weights the losses alone: patch(model, 'sum')."
+            )
+        if any(group.get("weight_decay") for group in plain.param_groups):
+            raise PatchError(
+                f"expected no weight decay (the network's L2 regularisation) with {name}, which "
+                "lowers mean squares of residuals alone. Remove it: its damping keeps steps short."
+            )
+        held = [p for group in plain.param_groups for p in group["params"]]
+        known = set(map(id, held))
+        params = [*held, *(v for v in unknowns if id(v) not in known)]
+        made = self._made
+        if made is None or [id(p) for g in made.param_groups for p in g["params"]] != list(
+            map(id, params)
+        ):
+            self._made = made = LevenbergMarquardt(params, **self._options)
+        return made
+
+
+def apart(method: Any) -> tuple[Replacement | None, Any]:
+    """A method without the optimizer that it may name, and that.
+
+    Args:
+        method: an expression, or an object.
+
+    Raises:
+        MethodError: text that is no expression, or asks for what only studies have.
+    """
+    if not isinstance(method, str):
+        return None, method
+    expression = MethodExpression.parse(method)
+    named = expression.optimizer
+    if named is None:
+        return None, method
+    expression.check_of_a_run()
+    return Replacement(named.options), expression.without_optimizer.label
+
+
+def check_residual_steps(model: Any, optimizer: torch.optim.Optimizer, auto: bool) -> None:
+    """Check that a model can be trained by an optimizer that steps by residuals.
+
+    Raises:
+        PatchError: it cannot.
+    """
+    name = type(optimizer).__name__
+    regularizer = getattr(model.net, "regularizer", None)
+    if regularizer is not None and regularizer[1] > 0:
+        raise PatchError(
+            f"expected a network without regularization with {name}, found {regularizer!r}: it "
+            "lowers mean squares of residuals alone. Leave regularization= out: its damping keeps "
+            "steps short."
+        )
+    if auto:
+        raise PatchError(
+            f"expected a fixed method with {name}, found 'auto', whose plans may choose between "
+            "per-loss gradients. Use 'sum', or a reweighting of whole losses such as 'ntk'."
+        )

@@ -1,0 +1,95 @@
+"""Calls of ``train`` whose steps are those of an optimizer that a method names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from conflictopt.core.objective import Objective
+from conflictopt.optim.optimizer import MultiLossOptimizer
+
+from .budget import Budget
+from .hook import Batch, Hook, TrainCall
+from .pace import ENDLESS, Pace
+from .plain_cost import iteration_seconds
+
+
+class ResidualTraining:
+    """Takes the steps of a model whose optimizer was replaced, and says when they end.
+
+    Without a budget a call takes as many steps as it asks for; one for L-BFGS, which counts
+    otherwise, as many as its ``maxiter``, or until they lower nothing.
+
+    Args:
+        hook: of the model.
+        tell: is told what was found out, a sentence each.
+
+    Attributes:
+        budget: of the calls' seconds.
+    """
+
+    def __init__(self, hook: Hook, tell: Callable[[str], None]) -> None:
+        self.budget: Budget | None = None
+        self._hook, self._tell = hook, tell
+        self._asked: TrainCall | None = None
+        self._pace: Pace | None = None
+        self._refused = 0
+
+    def begin(self, call: TrainCall) -> Pace | None:
+        """A call begins; how long it goes on, if not as it asks."""
+        self._asked, self._pace, self._refused = call, None, 0
+        if call.iterations is None or (self.budget is None and call.counted):
+            return None
+        if call.iterations == 0:
+            return None
+        steps = None if self.budget is not None else call.iterations
+        self._pace = Pace(call.display, steps, call.iterations / call.display_every)
+        if self.budget is not None:
+            self._pace.seconds = self.budget.share()
+        return self._pace
+
+    def step(
+        self, optimizer: MultiLossOptimizer, closure: Callable[[], Objective], batch: Batch
+    ) -> None:
+        """Take a step."""
+        pace = self._pace
+        if pace is not None and pace.iterations == ENDLESS and pace.seconds is None:
+            pace.seconds = self._cost(batch, type(optimizer.inner).__name__)
+        began, skipped = time.perf_counter(), optimizer.skipped
+        optimizer.step(closure)
+        last: Any = optimizer.inner.last  # type: ignore[attr-defined]
+        taken = optimizer.skipped == skipped and last.taken
+        self._refused += not taken
+        if pace is not None:
+            pace.stepped(time.perf_counter() - began, taken)
+
+    def end(self, optimizer: MultiLossOptimizer) -> None:
+        """The call is over."""
+        pace, self._pace = self._pace, None
+        last: Any = optimizer.inner.last  # type: ignore[attr-defined]
+        if pace is None or last is None:
+            return
+        if self.budget is not None:
+            self.budget.spend(pace.spent)
+        of = f" of {pace.seconds:.3g}" if pace.seconds is not None else ""
+        stuck = ", when no step lowered the losses any more" if pace.stuck else ""
+        self._tell(
+            f"{pace.steps} steps of {type(optimizer.inner).__name__} in {pace.spent:.3g} s{of}"
+            f"{stuck}: {last.rows} residuals in a step, damping {last.damping:.1e} at the end, "
+            f"{self._refused} steps refused."
+        )
+        for found in getattr(optimizer.inner, "notes", ()):
+            self._tell(f"{found}.")
+
+    def _cost(self, batch: Batch, name: str) -> float:
+        """Seconds that the iterations asked for would take without a replacement."""
+        asked = self._asked
+        assert asked is not None and asked.iterations is not None
+        each = iteration_seconds(self._hook, batch)
+        most = "" if asked.counted else "at most "
+        self._tell(
+            f"{most}{asked.iterations} iterations of {self._hook.compiled_with} would take "
+            f"{most}{each * asked.iterations:.3g} s, {1e3 * each:.3g} ms each: {name} has as long."
+        )
+        return each * asked.iterations

@@ -1,0 +1,160 @@
+"""The losses of a DeepXDE model on rows that are drawn for a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import deepxde as dde
+import torch
+from torch import Tensor
+
+from conflictopt.core.losses import Losses
+from conflictopt.core.objective import Objective
+
+from .apart import obstacle
+from .chosen_rows import RowChoice, choose, evaluate_chosen, residual_rows
+from .hook import Batch
+from .losses import LossReader, ModelObjective
+
+CONSEQUENCE = "every step evaluates the losses on all points, also where it reads few of them"
+
+
+class RowBatches:
+    """Evaluates a model's losses on some of the training points, where its problem allows that.
+
+    Args:
+        model: the model.
+        reader: of its losses.
+    """
+
+    def __init__(self, model: Any, reader: LossReader) -> None:
+        self._model, self._reader = model, reader
+        self._columns: tuple[int, ...] | None = None
+
+    def examine(self, objective: ModelObjective) -> None:
+        """Find out, once after every compile, whether it does; the log says why not.
+
+        Args:
+            objective: on all points.
+        """
+        residuals = self._in_order(objective.together(residuals=True))
+        self._columns = self._columns_of(residuals)
+        if self._reader.settled:
+            return
+        why = obstacle(self._model)
+        if why is None and self._columns is None:
+            why = "a residual has not one row for each of its points"
+        self._reader.settle(why or self._difference(objective.batch, residuals))
+
+    def closure(self, batch: Batch) -> BatchedClosure | None:
+        """What a step on rows of this batch evaluates; ``None`` where it takes all points."""
+        if self._columns is None or self._reader.obstructed:
+            return None
+        return BatchedClosure(self, batch) if batch[0] is self._model.data.train_x else None
+
+    def choose(self, rows: int | None, generator: torch.Generator) -> RowChoice:
+        """Draw rows; see ``chosen_rows.choose``."""
+        assert self._columns is not None
+        return choose(self._model.data, self._columns, rows, generator)
+
+    def losses(self, batch: Batch, choice: RowChoice) -> Losses:
+        """The losses there, with residuals."""
+        loss_fn = self._reader.loss_fn
+        return self._reader.assembled(*evaluate_chosen(self._model, batch, loss_fn, choice))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the losses."""
+        groups = self._reader.groups
+        assert groups is not None
+        return groups.names
+
+    def _in_order(self, losses: Losses) -> list[Tensor]:
+        """The residuals behind DeepXDE's entries."""
+        groups = self._reader.groups
+        assert groups is not None
+        by_loss = [iter(losses.residuals[name]) for name in losses.names]
+        return [next(by_loss[owner])[0] for owner in groups.members[: len(groups.entries)]]
+
+    def _columns_of(self, residuals: list[Tensor]) -> tuple[int, ...] | None:
+        data = self._model.data
+        if not isinstance(data, dde.data.PDE):
+            return None
+        everything = choose(data, [1] * len(residuals), None, torch.Generator())
+        rows = residual_rows(everything, data, len(residuals) - len(data.bcs))
+        pairs = zip(residuals, rows, strict=True)
+        if any(r.ndim == 0 or len(r) != len(own) or not len(r) for r, own in pairs):
+            return None
+        return tuple(r.numel() // len(r) for r in residuals)
+
+    def _difference(self, batch: Batch, expected: list[Tensor]) -> str | None:
+        """Why residuals on half of the points are others than on all; ``None`` if they are not."""
+        data, groups = self._model.data, self._reader.groups
+        assert groups is not None
+        half = sum(r.numel() for r in expected) // 2
+        choice = self.choose(half, torch.Generator().manual_seed(0))
+        try:
+            found = self._in_order(self.losses(batch, choice))
+        except Exception as error:  # the user's own functions may count on all rows
+            return f"evaluated on some of its rows, a loss fails: {type(error).__name__}: {error}"
+        rows = residual_rows(choice, data, len(expected) - len(data.bcs))
+        for name, whole, own, index in zip(groups.entries, expected, found, rows, strict=True):
+            if _differ(whole.detach(), own.detach(), index):
+                return f"residuals of '{name}' depend on more than their own points"
+        return None
+
+
+class BatchedClosure:
+    """What a step evaluates: some rows of a batch, or all; see ``curvature.batch.Batched``.
+
+    Args:
+        rows: of the model.
+        batch: all training points.
+    """
+
+    def __init__(self, rows: RowBatches, batch: Batch) -> None:
+        self._rows, self._batch = rows, batch
+
+    def __call__(self) -> Objective:
+        """The losses on all rows."""
+        return self.batch(None, torch.Generator())()
+
+    def batch(self, rows: int | None, generator: torch.Generator) -> Callable[[], Objective]:
+        """The losses on about so many rows; the same ones at every call of what is returned."""
+        choice = self._rows.choose(rows, generator)
+        return lambda: ChosenObjective(self._rows, self._batch, choice)
+
+
+class ChosenObjective(Objective):
+    """The losses of a model on some of the training points.
+
+    Args:
+        rows: of the model.
+        batch: all training points.
+        choice: of these points.
+    """
+
+    together_because = "its rows were drawn for this step"
+
+    def __init__(self, rows: RowBatches, batch: Batch, choice: RowChoice) -> None:
+        self.names = rows.names
+        self._rows, self._batch, self._choice = rows, batch, choice
+        self._losses: Losses | None = None
+
+    def together(self, residuals: bool = False) -> Losses:
+        if self._losses is None:
+            self._losses = self._rows.losses(self._batch, self._choice)
+        return self._losses
+
+    def apart(self, by_loss: bool, residuals: bool = False) -> Losses | None:
+        return None
+
+
+def _differ(whole: Tensor, own: Tensor, index: Any) -> bool:
+    """Whether rows evaluated by themselves are others than rounding would make them."""
+    expected = whole[torch.as_tensor(index, device=whole.device)]
+    if expected.shape != own.shape:
+        return True
+    noise = 1000 * torch.finfo(dde.config.real(torch)).eps * (1 + whole.abs().max())
+    return bool(((expected - own).abs() > 1e-3 * expected.abs() + noise).any())
