@@ -10,7 +10,7 @@ from .options import CurvatureOptions
 _MEMORY = 0.8
 """How much of the running mean a step keeps."""
 
-_PATIENCE = 12
+_PATIENCE = 25
 """Steps without progress after which there are more rows."""
 
 _PROGRESS = 0.1

@@ -25,8 +25,8 @@ class RowResiduals:
         derive: the network's derivatives.
         unknowns: the present values of the unknowns.
         pool: how many times the points of a run these are. Batches are drawn as from the points of
-            a run, in the same proportions and never more, but others every time. Measurements are
-            what they are: there is no pool of them.
+            a run, in the same proportions, but others every time. Measurements are what they are:
+            there is no pool of them.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RowResiduals:
         whole = self._equations.whole
         blocks = {id(b): b for a in whole.assemblies for b in a.blocks}
         entries = sum(self._of_a_run(t.block) for a in whole.assemblies for t in a.tasks)
-        share = 1.0 if rows is None else min(1.0, rows / entries)
+        share = 1.0 if rows is None else rows / entries
         chosen = {key: _drawn(b, self._of_a_run(b), share, generator) for key, b in blocks.items()}
         return RowClosure(self, whole.at_rows(lambda b: chosen[id(b)]))
 
@@ -72,7 +72,7 @@ class RowClosure:
 
 def _drawn(block: SharedPoints, most: int, share: float, generator: torch.Generator) -> Tensor:
     """Numbers of points, in order."""
-    count = min(most, max(LEAST, round(most * share)))
+    count = min(block.count, max(min(most, LEAST), round(most * share)))
     if count == block.count:
         return torch.arange(count, device="cpu")
     return torch.randperm(block.count, generator=generator, device="cpu")[:count].sort().values

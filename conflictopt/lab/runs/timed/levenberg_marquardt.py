@@ -19,7 +19,7 @@ DTYPE = torch.float64
 MODE: Mode = "taylor_apart"
 EVERY = 20
 """Steps for which the weights of a reweighting hold."""
-POOL = 8
+POOL = 32
 """Times the points of a run, of which each step has others: few points fit to rounding say nothing
 of the solution between them."""
 SETTINGS: dict[str, Any] = {

@@ -21,7 +21,8 @@ class Setup:
 
     Attributes:
         problem: what is trained.
-        equations: its losses at the run's points.
+        equations: its losses at all points that steps may use.
+        noted: its losses at the run's points, for the record.
         net, unknowns: what is trained for it.
         mode: how the network is differentiated, see ``derivatives_of``.
         derive: its derivatives.
@@ -29,6 +30,7 @@ class Setup:
 
     problem: Problem
     equations: Equations
+    noted: Equations
     net: nn.Module
     unknowns: Mapping[str, nn.Parameter]
     mode: Mode
@@ -55,9 +57,10 @@ class Setup:
         counts = {n: own[n] if n in problem.measured else pooled[n] for n in own}
         sizes = problem.sizes(budget.width(problem.spec.network.width))
         net = problem.network(sizes, seed, dtype)
-        equations = problem.losses(problem.draw(counts, seed), dtype)
+        noted = problem.losses(problem.draw(own, seed), dtype)
+        equations = problem.losses(problem.draw(counts, seed), dtype) if pool > 1 else noted
         unknowns = problem.unknowns(dtype)
-        return cls(problem, equations, net, unknowns, mode, derivatives_of(net, mode))
+        return cls(problem, equations, noted, net, unknowns, mode, derivatives_of(net, mode))
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -70,8 +73,8 @@ class Setup:
 
     @torch.no_grad()
     def losses(self) -> tuple[float, ...]:
-        """The K losses at all points and the present parameters."""
-        found = self.objective().together()
+        """The K losses at the run's points and the present parameters."""
+        found = self.noted.at(self.derive, self.unknowns).together()
         totals = dict.fromkeys(range(found.count), 0.0)
         for group, value in zip(found.groups, found.numbers, strict=True):
             totals[group] += value
