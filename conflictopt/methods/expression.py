@@ -11,7 +11,13 @@ from ..core.aggregator import Aggregator
 from ..core.aggregator import members as parts_of
 from ..core.chain import Chain
 from ..core.errors import MethodError
-from .expression_optimizers import OPTIMIZERS, STUDIED, OptimizerMember, check_company
+from .expression_optimizers import (
+    OPTIMIZERS,
+    STUDIED,
+    OptimizerMember,
+    check_company,
+    options_of_studies,
+)
 from .expression_parts import (
     AdapterSettings,
     AfterSettings,
@@ -61,7 +67,7 @@ class MethodExpression:
     the optimizer, alone or with reweightings of whole losses. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
-    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon.
+    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon, of the first warm and pool.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
     ``none`` is meant. Case and hyphens of names do not count.
 
@@ -153,7 +159,7 @@ class MethodExpression:
             MethodError: it has what only studies do.
         """
         for member in self.members:
-            studied = {"attach", "horizon"} & member.given.keys()
+            studied = {"attach", *options_of_studies(member.name)} & member.given.keys()
             if member.name in ("wide", "after", *STUDIED) or studied:
                 raise MethodError(
                     f"expected a method of a run, found '{member.text}' in '{self.label}', which "

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from ..core.aggregator import Needs
+from ..core.checks import check_count
 from ..core.errors import MethodError
 from .registry import METHODS, method_class
 
@@ -21,6 +22,14 @@ _OPTIONS = {
 """Per optimizer the dataclass of its options, resolved when first asked for, as methods are."""
 
 OPTIMIZERS = tuple(_OPTIONS)
+_OF_STUDIES: dict[str, dict[str, Any]] = {
+    "levenberg_marquardt": {"horizon": 1.0, "warm": 0.0, "pool": 32},
+    "lbfgs": {"horizon": 1.0},
+}
+"""Per optimizer the options that only studies have, with their defaults. ``horizon``: how many
+times the plain run's CPU time a run may take; ``warm``: the part of that time in which Adam goes
+first; ``pool``: times the points of a run, of which every step draws others."""
+
 STUDIED = ("lbfgs",)
 """Of those the ones that only studies have: a run of one's own compiles with L-BFGS by itself."""
 
@@ -50,29 +59,42 @@ class OptimizerMember:
     Attributes:
         name: ``"levenberg_marquardt"`` or ``"lbfgs"``.
         options: every option with its value, those of the optimizer alone.
-        horizon: how many times the plain run's CPU time it may take; of studies alone.
+        study: those of studies alone, with their values.
     """
 
     name: str
     options: dict[str, Any]
-    horizon: float
+    study: dict[str, Any]
+
+    @property
+    def horizon(self) -> float:
+        """How many times the plain run's CPU time a run may take."""
+        return float(self.study["horizon"])
 
     @classmethod
     def of(cls, name: str, settings: Any) -> OptimizerMember:
         """From the member as ``build`` makes it."""
         options = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
-        return cls(name, options, options.pop("horizon"))
+        return cls(name, options, {key: options.pop(key) for key in _OF_STUDIES[name]})
+
+
+def options_of_studies(name: str) -> set[str]:
+    """Names of the options that only studies have, of an optimizer; none of another member."""
+    return set(_OF_STUDIES.get(name, ()))
 
 
 @cache
 def optimizer_settings(name: str) -> type[Any]:
-    """The dataclass whose fields are the options of an optimizer, and ``horizon``."""
+    """The dataclass whose fields are the options of an optimizer, those of studies too."""
     module, _, attribute = _OPTIONS[name].partition(":")
     own = getattr(importlib.import_module(f"conflictopt.{module}"), attribute)
-    horizon = ("horizon", float, dataclasses.field(default=1.0, kw_only=True))
+    studied = [
+        (key, type(default), dataclasses.field(default=default, kw_only=True))
+        for key, default in _OF_STUDIES[name].items()
+    ]
     checked = {"__post_init__": _checked}
     return dataclasses.make_dataclass(
-        own.__name__, [horizon], bases=(own,), namespace=checked, frozen=True
+        own.__name__, studied, bases=(own,), namespace=checked, frozen=True
     )
 
 
@@ -80,6 +102,10 @@ def _checked(settings: Any) -> None:
     super(type(settings), settings).__post_init__()
     if not (_is_number(settings.horizon) and settings.horizon > 0):
         raise MethodError(f"expected horizon as a number > 0, found {settings.horizon!r}.")
+    warm = getattr(settings, "warm", 0.0)
+    if not (_is_number(warm) and 0 <= warm < 1):
+        raise MethodError(f"expected warm from 0 to below 1, found {warm!r}.")
+    check_count("pool", getattr(settings, "pool", 1))
 
 
 def check_company(optimizer: str, others: Iterable[str], text: str) -> None:

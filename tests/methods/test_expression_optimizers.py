@@ -32,10 +32,11 @@ def test_the_optimizer_of_an_expression_and_the_rest():
     assert parse("ntk").without_optimizer == parse("ntk")
 
 
-def test_options_are_those_of_the_optimizer_and_the_horizon():
+def test_options_are_those_of_the_optimizer_and_those_of_studies():
     of = parse("levenberg_marquardt:horizon=2").options
     own = {f.name: f.default for f in dataclasses.fields(CurvatureOptions)}
-    assert of == {"levenberg_marquardt": {**own, "horizon": 2.0}}
+    studied = {"horizon": 2.0, "warm": 0.0, "pool": 32}
+    assert of == {"levenberg_marquardt": {**own, "measured": [], **studied}}
     chosen = parse("lbfgs:share=0.3").optimizer
     assert (chosen.name, chosen.options, chosen.horizon) == ("lbfgs", {"share": 0.3}, 1.0)
     assert parse("lbfgs").options == {"lbfgs": {"share": 0.5, "horizon": 1.0}}
@@ -54,9 +55,11 @@ def test_options_are_those_of_the_optimizer_and_the_horizon():
         ("adapters+ntk+lbfgs", "beside lbfgs, or none, found 'adapters'"),
         ("lbfgs+ntk+after", "or none, found 'after'"),
         ("none+ntk+lbfgs", "expected none alone beside the optimizer"),
-        ("levenberg_marquardt:row=3", "has no option ['row']; its options: rows, damping"),
+        ("levenberg_marquardt:row=3", "has no option ['row']; its options: rows, growth"),
         ("levenberg_marquardt:rows=0", "expected rows as a positive integer, found 0"),
         ("levenberg_marquardt:horizon=0", "expected horizon as a number > 0, found 0.0"),
+        ("levenberg_marquardt:warm=1", "expected warm from 0 to below 1, found 1.0"),
+        ("levenberg_marquardt:pool=0", "expected pool as a positive integer, found 0"),
         ("lbfgs:share=0", "expected share above 0 and at most 1, found 0.0"),
         ("lbfgs:share=half", "expected share above 0 and at most 1, found 'half'"),
     ],
@@ -67,10 +70,11 @@ def test_members_that_do_not_go_together_and_bad_values_are_refused(text, messag
     assert message in str(error.value)
 
 
-def test_runs_of_the_users_own_have_no_lbfgs_and_no_horizon():
+def test_runs_of_the_users_own_have_none_of_the_options_of_studies():
     made = parse("levenberg_marquardt:rows=300+ntk")
     assert made.check_of_a_run() == made
-    for text in ("lbfgs", "levenberg_marquardt:horizon=2"):
+    options = ("horizon=2", "warm=0.1", "pool=2")
+    for text in ("lbfgs", *(f"levenberg_marquardt:{option}" for option in options)):
         with pytest.raises(MethodError, match="which only studies have"):
             parse(text).check_of_a_run()
 

@@ -269,3 +269,15 @@ def test_measured_steps_are_the_plain_runs():
 def test_methods_that_do_not_go_with_an_optimizer_are_refused(method):
     with pytest.raises(MethodError):
         run(method)
+
+
+def test_adam_goes_first_where_it_is_asked_for():
+    warm, cold = run("levenberg_marquardt:warm=0.5"), run("levenberg_marquardt")
+    assert warm["timed"]["adam_steps"] > 0 == cold["timed"]["adam_steps"]
+    assert warm["relative_l2"] != cold["relative_l2"]
+
+
+def test_a_pool_gives_steps_other_points():
+    few, many = run("levenberg_marquardt:pool=1"), run("levenberg_marquardt:pool=4")
+    assert few["timed"]["ended"] == many["timed"]["ended"]
+    assert few["curve"]["losses"] != many["curve"]["losses"]

@@ -24,18 +24,18 @@ class Kind:
         make: its driver, for what is trained, an expression, a seed and a budget.
         dtype, mode: of what is trained.
         settings: in the record, in place of the plain run's.
-        pool: see ``Setup.of``.
     """
 
     make: Callable[[Setup, MethodExpression, int, Budget], Driver]
     dtype: torch.dtype
     mode: Mode
     settings: dict[str, Any]
-    pool: int = 1
 
-    def setup(self, problem: Problem, seed: int, budget: Budget) -> Setup:
+    def setup(self, problem: Problem, seed: int, budget: Budget, method: MethodExpression) -> Setup:
         """What is trained, at its start."""
-        return Setup.of(problem, seed, budget, self.dtype, self.mode, self.pool)
+        assert method.optimizer is not None
+        pool = method.optimizer.study.get("pool", 1)
+        return Setup.of(problem, seed, budget, self.dtype, self.mode, pool)
 
 
 KINDS = {
@@ -44,7 +44,6 @@ KINDS = {
         levenberg_marquardt.DTYPE,
         levenberg_marquardt.MODE,
         levenberg_marquardt.SETTINGS,
-        levenberg_marquardt.POOL,
     ),
     "lbfgs": Kind(lbfgs.AdamThenLBFGS, lbfgs.DTYPE, lbfgs.MODE, lbfgs.SETTINGS),
 }

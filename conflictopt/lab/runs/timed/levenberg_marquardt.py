@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,21 +20,19 @@ DTYPE = torch.float64
 MODE: Mode = "taylor_apart"
 EVERY = 20
 """Steps for which the weights of a reweighting hold."""
-POOL = 32
-"""Times the points of a run, of which each step has others: few points fit to rounding say nothing
-of the solution between them."""
+WARM_RATE = 0.1
+"""Adam's rate at the end of its part, relative to the budget's first."""
 SETTINGS: dict[str, Any] = {
     "optimizer": "levenberg_marquardt",
     "schedule": None,
     "dtype": "float64",
     "every": EVERY,
-    "pool": POOL,
 }
 """What the record's settings have in place of the plain run's."""
 
 
 class LevenbergMarquardtDriver:
-    """Steps on the residuals of all losses, in float64.
+    """Steps on the residuals of all losses, in float64; before them Adam, where that is asked for.
 
     Args:
         setup: what is trained, in ``DTYPE`` and ``MODE``.
@@ -42,23 +41,32 @@ class LevenbergMarquardtDriver:
     """
 
     def __init__(self, setup: Setup, method: MethodExpression, seed: int, budget: Budget) -> None:
-        assert method.optimizer is not None
-        options = dict(method.optimizer.options)
-        options["seed"] += seed
+        chosen = method.optimizer
+        assert chosen is not None
+        self._setup, self._budget = setup, budget
+        self._warm, pool = chosen.study["warm"], chosen.study["pool"]
+        options = {**chosen.options, "seed": chosen.options["seed"] + seed}
         options["measured"] = setup.problem.measured
         self._inner = LevenbergMarquardt(setup.parameters, **options)
-        self._residuals = RowResiduals(setup.equations, setup.derive, setup.unknowns, POOL)
+        self._residuals = RowResiduals(setup.equations, setup.derive, setup.unknowns, pool)
+        adam = torch.optim.Adam(setup.parameters, lr=budget.learning_rate)
         self.optimizer = MultiLossOptimizer(
-            self._inner,
+            adam if self._warm else self._inner,
             method.without_optimizer.method(),
             equations=setup.problem.equations,
-            every=EVERY,
             seed=seed,
         )
-        self._trials = self._refused = 0
+        self.optimizer.session.every = 1 if self._warm else EVERY
+        self._adam_steps = self._trials = self._refused = 0
 
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
+        if spent < self._warm:
+            self._adam_step(spent / self._warm)
+            return None
+        if self.optimizer.inner is not self._inner:
+            self.optimizer = self.optimizer.rewrap(self._inner)
+            self.optimizer.session.every = EVERY
         self.optimizer.step(self._residuals)
         last = self._inner.last
         assert last is not None
@@ -68,10 +76,19 @@ class LevenbergMarquardtDriver:
             return "converged"
         return "stuck" if self._inner.stuck else None
 
+    def _adam_step(self, part: float) -> None:
+        """On the run's points, along a cosine of its own."""
+        rate = WARM_RATE + (1 - WARM_RATE) * 0.5 * (1 + math.cos(math.pi * part))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._budget.learning_rate * rate
+        self.optimizer.step(self._setup.noted.at(self._setup.derive, self._setup.unknowns))
+        self._adam_steps += 1
+
     def notes(self) -> dict[str, Any]:
         """See ``Driver``: rows and damping of the last step, trials and refused steps of all."""
         last = self._inner.last
         return {
+            "adam_steps": self._adam_steps,
             "rows": last.rows if last else None,
             "damping": last.damping if last else None,
             "trials": self._trials,

@@ -40,7 +40,7 @@ class TimedRun:
         self._began = datetime.now(timezone.utc)
         self._problem, self._method, self._budget = problem, method, budget
         kind = KINDS[method.optimizer.name]
-        self._setup = kind.setup(problem, seed, budget)
+        self._setup = kind.setup(problem, seed, budget, method)
         # once for nothing: what a process sets up once is no method's time
         with suppress(NonFiniteError):  # the run will come by it
             kind.make(self._setup.copy(), method, seed, budget).advance(0.0)
