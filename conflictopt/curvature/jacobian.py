@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import MethodError
 from .capture import Tape, captured
-from .layers import CoupledRows, LayerRows
+from .layers import CoupledRowsError, LayerRows
 from .residuals import ResidualClosure, ResidualSet, read
 from .rows import BatchedRows, scalar_columns
 
@@ -28,9 +29,9 @@ class RowJacobian:
     """Differentiates single rows of residuals by all parameters.
 
     ``"layers"``: parameters of linear maps, from one backward pass for all rows. Few scalars
-    elsewhere, the unknowns of an inverse problem, get one column each. ``"batched"``: one vectorised
-    backward pass for 64 rows; for other parameters, and for residuals whose rows are coupled
-    (integral operators, batch normalisation). ``"auto"`` uses the first for what it can.
+    elsewhere, the unknowns of an inverse problem, get one column each. ``"batched"``: one
+    vectorised backward pass for 64 rows; for other parameters, and for residuals whose rows are
+    coupled (integral operators, batch normalisation). ``"auto"`` uses the first for what it can.
 
     Args:
         params: by which to differentiate; their scalars are the columns, in order.
@@ -57,7 +58,7 @@ class RowJacobian:
         self._coupled: set[tuple[int, int]] = set()
         self._fills: dict[tuple[int, int], int] = {}
         ends = torch.tensor([0, *(p.numel() for p in self.params)]).cumsum(0).tolist()
-        self._spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        self._spans = [slice(a, b) for a, b in pairwise(ends)]
 
     def evaluate(self, closure: ResidualClosure) -> tuple[ResidualSet, ...]:
         """The residuals at the present parameters, such that their rows can be differentiated.
@@ -105,7 +106,7 @@ class RowJacobian:
             return
         try:
             self._fill_layers(r, place, rows, out)
-        except CoupledRows:
+        except CoupledRowsError:
             if self._engine == "layers":
                 raise MethodError(
                     "expected residual rows that depend on their own points alone, found coupled "
@@ -138,7 +139,7 @@ class RowJacobian:
         self._fills[place] = seen + 1
         if seen % _CHECKED_EVERY == 0 and not self._agrees(r, rows, out):
             self._layers.forget()
-            raise CoupledRows
+            raise CoupledRowsError
 
     def _fill_others(self, r: Tensor, rows: Tensor | None, out: Tensor) -> None:
         own = [self.params[i] for i in self._others]

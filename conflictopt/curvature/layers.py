@@ -15,7 +15,7 @@ Key = tuple[int, int, int]
 """Which residual set, which of its columns, and how many rows it has."""
 
 
-class CoupledRows(Exception):
+class CoupledRowsError(Exception):
     """A batch row acts on several residual rows: one pass cannot tell them apart."""
 
 
@@ -52,7 +52,7 @@ class LayerRows:
             it is not to be had, as they are used otherwise than by linear maps.
 
         Raises:
-            CoupledRows: rows cannot be told apart.
+            CoupledRowsError: rows cannot be told apart.
         """
         if key not in self._maps:
             self._maps[key] = self._find_maps(r, numbers)
@@ -61,7 +61,7 @@ class LayerRows:
         if not all(i in maps and covers(maps[i], f) for i, f in found.items()):
             maps = self._maps[key] = self._find_maps(r, numbers)
             if not all(i in maps and covers(maps[i], f) for i, f in found.items()):
-                raise CoupledRows
+                raise CoupledRowsError
         kept = [i for i in found if i not in others]
         return {i: _products(found[i], maps[i], rows) for i in kept}, others
 
@@ -92,7 +92,7 @@ class LayerRows:
             for one, other in zip(factors, seeded[i], strict=True):
                 found = row_map(one, other, seeds)
                 if found is None:
-                    raise CoupledRows
+                    raise CoupledRowsError
                 maps.setdefault(i, []).append(found)
         return maps
 

@@ -157,14 +157,15 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         generator = torch.Generator(device="cpu")
         generator.manual_seed(self.options.seed * _SEEDS_APART + memory["steps"])
         rows = self._rows(engine.size)
-        drawn = isinstance(closure, Batched)
-        evaluate = closure.batch(rows, generator) if drawn else closure
+        evaluate = closure
+        if isinstance(closure, Batched):
+            evaluate, rows = closure.batch(rows, generator), None
         sets = engine.evaluate(evaluate)
         check_finite(sets)
         measured = MeasuredLosses(self.options.measured)
         weigh = partial(measured.weighted, weight=measured.weight(sets, memory))
         sets = weigh(sets)
-        batch = draw(sets, None if drawn else rows, generator)
+        batch = draw(sets, rows, generator)
         r = batch.residuals(sets)
         jacobian = self._space(len(r), engine.size, r.device)
         batch.jacobian(sets, engine, jacobian)
