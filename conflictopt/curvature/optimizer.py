@@ -191,6 +191,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         memory["refused"] += not self.last.taken
         in_a_row = 0 if self.last.taken else memory["refused_in_a_row"] + 1
         memory["refused_in_a_row"] = in_a_row
+        if not self.last.taken and self._jacobian is not None:
+            self._jacobian.doubt()
         grow(memory, self.last.before, self.options)
 
     def _rates(self) -> list[float]:
