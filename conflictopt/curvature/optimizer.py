@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.choices import changed
-from ..core.errors import ConflictOptWarning, LossError, NonFiniteError
+from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .batch import Batched, draw
 from .growth import first_rows, grow
 from .jacobian import RowJacobian
@@ -91,6 +91,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         **choices: Any,
     ) -> None:
         self.options = changed(options or CurvatureOptions(), choices)
+        if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr >= 0):
+            raise MethodError(f"expected lr as a number >= 0, found {lr!r}.")
         given = params.parameters() if isinstance(params, nn.Module) else params
         super().__init__(given, {"lr": lr})
         self.last: CurvatureStep | None = None
@@ -152,6 +154,15 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         """
         if closure is None:
             raise LossError("expected step(closure), whose closure returns the residuals by loss.")
+        memory, before = self._memory, dict(self._memory)
+        try:
+            return self._advance(closure)
+        except BaseException:
+            memory.clear()
+            memory.update(before)
+            raise
+
+    def _advance(self, closure: ResidualClosure) -> float:
         memory, params = self._memory, self.trained
         engine = self._engine(params)
         generator = torch.Generator(device="cpu")
