@@ -243,7 +243,7 @@ def _is_plain(x: Any) -> bool:
         x.untyped_storage()
     except NotImplementedError:  # what a transform wraps has none
         return False
-    return unpack_dual(x).tangent is None
+    return unpack_dual(x).tangent is None  # type: ignore[no-untyped-call]
 
 
 def _is_row(y: Tensor, bias: Tensor) -> bool:
