@@ -72,6 +72,11 @@ class Controller:
         self._detaches = False
 
     @property
+    def auto(self) -> bool:
+        """See ``Control``."""
+        return self.method.auto
+
+    @property
     def applied(self) -> bool:
         """Whether a plan was carried out."""
         return bool(self.decisions)

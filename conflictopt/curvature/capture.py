@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.overrides import TorchFunctionMode
 
 
@@ -30,6 +31,10 @@ class Factors:
 
     left: Tensor
     right: Tensor | None
+
+
+class CoupledRowsError(Exception):
+    """One pass cannot tell residual rows apart; the message is a clause that says why."""
 
 
 class Tape:
@@ -49,8 +54,14 @@ class Tape:
         return self._numbers.get(id(value)) if isinstance(value, Tensor) else None
 
     def add(self, number: int | None, left: Tensor, right: Tensor | None) -> None:
-        """Keep factors of a parameter."""
+        """Keep factors of a parameter.
+
+        Raises:
+            CoupledRowsError: they belong to a vectorised map, outside of which they mean nothing.
+        """
         if number is not None:
+            if not _is_plain(left):
+                raise CoupledRowsError("are differentiated by vmap")
             kept = Factors(left.detach(), None if right is None else right.detach())
             self._found.setdefault(number, []).append(kept)
 
@@ -185,39 +196,59 @@ class _Captured(TorchFunctionMode):
         named = kwargs or {}
         if not torch.is_grad_enabled():  # inside the maps themselves, too
             return func(*args, **named)
-        if func is torch.nn.functional.linear and not named:
-            if self._tape.number(args[1]) is not None and args[1].ndim == 2:
-                return self._tape.linear(*args)
-        elif func in _MATMULS and not named:
-            weight, number = self._weight(args[1]), self._tape.number(args[1])
-            if isinstance(args[0], Tensor) and args[0].ndim >= 2:
-                if weight is not None:
-                    return self._tape.linear(args[0], weight)
-                if number is not None and args[1].ndim == 2:
-                    return self._tape.transposed(args[0], args[1])
-        elif func in _ADDS and not named:
-            number = self._tape.number(args[1])
-            if number is not None and _is_row(args[0], args[1]):
-                return _Added.apply(args[0], args[1], self._tape, number)  # type: ignore[no-untyped-call]
+        if func in _MAPS and not named and _is_plain(args[0]):
+            kept = self._kept(func, args)
+            if kept is not None:
+                return kept
         result = func(*args, **named)
-        if func in _TRANSPOSES and self._tape.number(args[0]) is not None and args[0].ndim == 2:
+        if func in _TRANSPOSES and not named and self._tape.number(args[0]) is not None:
             self._transposes[id(result)] = result, args[0]
         return result
+
+    def _kept(self, func: Any, args: tuple[Any, ...]) -> Tensor | None:
+        """The value of a map that keeps its factors; ``None`` where it is by no parameter."""
+        x, weight, number = args[0], self._weight(args[1]), self._tape.number(args[1])
+        if func is torch.nn.functional.linear:
+            if number is not None and args[1].ndim == 2:
+                return self._tape.linear(*args)
+        elif func in _MATMULS and x.ndim >= 2:
+            if weight is not None:
+                return self._tape.linear(x, weight)
+            if number is not None and args[1].ndim == 2:
+                return self._tape.transposed(x, args[1])
+        elif func in _ADDS and number is not None and _is_row(x, args[1]):
+            out: Tensor = _Added.apply(x, args[1], self._tape, number)  # type: ignore[no-untyped-call]
+            return out
+        return None
 
     def _weight(self, value: Any) -> Tensor | None:
         """The parameter whose transpose a factor on the right is."""
         known = self._transposes.get(id(value))
-        return known[1] if known is not None else None
+        return known[1] if known is not None and known[1].ndim == 2 else None
 
 
 _MATMULS = {torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__}
 _ADDS = {torch.add, Tensor.add, Tensor.__add__}
+_MAPS = {torch.nn.functional.linear, *_MATMULS, *_ADDS}
 _TRANSPOSES = {torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__}  # type: ignore[attr-defined]
 
 
-def _is_row(y: Any, bias: Tensor) -> bool:
+def _is_plain(x: Any) -> bool:
+    """Whether it is a tensor on which no transform of ``torch.func`` is at work, nor a forward
+    derivative: those follow torch's own maps, and the ones above only in part.
+    """
+    if not isinstance(x, Tensor):
+        return False
+    try:
+        x.untyped_storage()
+    except NotImplementedError:  # what a transform wraps has none
+        return False
+    return unpack_dual(x).tangent is None  # type: ignore[no-untyped-call]
+
+
+def _is_row(y: Tensor, bias: Tensor) -> bool:
     """Whether ``y + bias`` has the shape of y, and bias is one row."""
-    if not isinstance(y, Tensor) or y.ndim < 2 or bias.ndim == 0:
+    if y.ndim < 2 or bias.ndim == 0:
         return False
     return bias.numel() == bias.shape[-1] == y.shape[-1] and bias.ndim <= y.ndim
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from ..core.errors import MethodError
-from .capture import Tape, captured
-from .layers import CoupledRows, LayerRows
+from .capture import CoupledRowsError, Tape, captured
+from .layers import COUPLED, Key, LayerRows
 from .residuals import ResidualClosure, ResidualSet, read
 from .rows import BatchedRows, scalar_columns
 
@@ -21,16 +22,18 @@ FEW = 16
 """Scalars outside linear maps up to which a column for each is the cheapest."""
 
 _CHECKED_EVERY = 50
-"""Fills of a residual between two of its checks against a product with the Jacobian."""
+"""Of so many fills of a residual the first two are checked against a product with the Jacobian: the
+second because it goes by what the first found out of the rows.
+"""
 
 
 class RowJacobian:
     """Differentiates single rows of residuals by all parameters.
 
     ``"layers"``: parameters of linear maps, from one backward pass for all rows. Few scalars
-    elsewhere, the unknowns of an inverse problem, get one column each. ``"batched"``: one vectorised
-    backward pass for 64 rows; for other parameters, and for residuals whose rows are coupled
-    (integral operators, batch normalisation). ``"auto"`` uses the first for what it can.
+    elsewhere, the unknowns of an inverse problem, get one column each. ``"batched"``: one
+    vectorised backward pass for 64 rows; for other parameters, and for residuals whose rows are
+    coupled (integral operators, batch normalisation). ``"auto"`` uses the first for what it can.
 
     Args:
         params: by which to differentiate; their scalars are the columns, in order.
@@ -55,9 +58,9 @@ class RowJacobian:
         self._layers, self._batched = LayerRows(self.params, self._tape), BatchedRows()
         self._others: tuple[int, ...] = ()
         self._coupled: set[tuple[int, int]] = set()
-        self._fills: dict[tuple[int, int], int] = {}
+        self._fills: dict[Key, int] = {}
         ends = torch.tensor([0, *(p.numel() for p in self.params)]).cumsum(0).tolist()
-        self._spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        self._spans = [slice(a, b) for a, b in pairwise(ends)]
 
     def evaluate(self, closure: ResidualClosure) -> tuple[ResidualSet, ...]:
         """The residuals at the present parameters, such that their rows can be differentiated.
@@ -70,6 +73,10 @@ class RowJacobian:
                 return read(closure())
             with captured(self._tape):
                 return read(closure())
+
+    def doubt(self) -> None:
+        """Check the next rows of every residual, as a step along these led nowhere."""
+        self._fills.clear()
 
     @torch.enable_grad()
     def fill(
@@ -105,23 +112,22 @@ class RowJacobian:
             return
         try:
             self._fill_layers(r, place, rows, out)
-        except CoupledRows:
+        except CoupledRowsError as error:
             if self._engine == "layers":
                 raise MethodError(
-                    "expected residual rows that depend on their own points alone, found coupled "
-                    "ones; engine='auto' differentiates them one by one."
+                    "expected residual rows that depend on their own points alone, found some that "
+                    f"{error}; engine='auto' differentiates them one by one."
                 ) from None
             self._coupled.add(place)
-            self.notes.append(
-                f"rows of residual {place[0]} are coupled: each takes a backward pass"
-            )
+            self.notes.append(f"rows of residual {place[0]} {error}: each takes a backward pass")
             self._fill_batched(r, rows, range(len(self.params)), out)
 
     def _fill_layers(
         self, r: Tensor, place: tuple[int, int], rows: Tensor | None, out: Tensor
     ) -> None:
         numbers = [i for i in range(len(self.params)) if i not in self._others]
-        found, others = self._layers.of(r, (*place, len(r)), rows, numbers)
+        key = (*place, len(r))
+        found, others = self._layers.of(r, key, rows, numbers)
         for i in numbers:
             if i in found:
                 out[:, self._spans[i]] = found[i].reshape(len(out), -1)
@@ -134,11 +140,12 @@ class RowJacobian:
             self.notes.append(f"{size} scalars act otherwise than by linear maps: {how}")
         if self._others:
             self._fill_others(r, rows, out)
-        seen = self._fills.get(place, 0)
-        self._fills[place] = seen + 1
-        if seen % _CHECKED_EVERY == 0 and not self._agrees(r, rows, out):
+        seen = self._fills.get(key, 0)
+        self._fills[key] = seen + 1
+        if seen % _CHECKED_EVERY < 2 and not self._agrees(r, rows, out):
             self._layers.forget()
-            raise CoupledRows
+            self.doubt()
+            raise CoupledRowsError(COUPLED)
 
     def _fill_others(self, r: Tensor, rows: Tensor | None, out: Tensor) -> None:
         own = [self.params[i] for i in self._others]

@@ -8,15 +8,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .capture import Factors, Tape
+from .capture import CoupledRowsError, Factors, Tape
 from .mapping import RowMap, covers, row_map
 
 Key = tuple[int, int, int]
 """Which residual set, which of its columns, and how many rows it has."""
 
 
-class CoupledRows(Exception):
-    """A batch row acts on several residual rows: one pass cannot tell them apart."""
+COUPLED = "are coupled"
+"""A batch row acts on several residual rows."""
 
 
 class LayerRows:
@@ -52,7 +52,7 @@ class LayerRows:
             it is not to be had, as they are used otherwise than by linear maps.
 
         Raises:
-            CoupledRows: rows cannot be told apart.
+            CoupledRowsError: rows cannot be told apart.
         """
         if key not in self._maps:
             self._maps[key] = self._find_maps(r, numbers)
@@ -61,7 +61,7 @@ class LayerRows:
         if not all(i in maps and covers(maps[i], f) for i, f in found.items()):
             maps = self._maps[key] = self._find_maps(r, numbers)
             if not all(i in maps and covers(maps[i], f) for i, f in found.items()):
-                raise CoupledRows
+                raise CoupledRowsError(COUPLED)
         kept = [i for i in found if i not in others]
         return {i: _products(found[i], maps[i], rows) for i in kept}, others
 
@@ -72,6 +72,8 @@ class LayerRows:
     def _factors(
         self, r: Tensor, numbers: Sequence[int], seeds: Tensor | None = None
     ) -> tuple[dict[int, list[Factors]], list[int]]:
+        if not numbers:
+            return {}, []
         seed = torch.ones_like(r) if seeds is None else seeds
         params = [self._params[i] for i in numbers]
         run = partial(torch.autograd.grad, r, params, seed, retain_graph=True, allow_unused=True)
@@ -92,7 +94,7 @@ class LayerRows:
             for one, other in zip(factors, seeded[i], strict=True):
                 found = row_map(one, other, seeds)
                 if found is None:
-                    raise CoupledRows
+                    raise CoupledRowsError(COUPLED)
                 maps.setdefault(i, []).append(found)
         return maps
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..core.errors import MethodError
 from .residuals import ResidualSet, total
 
 _MEMORY = 0.8
@@ -39,8 +40,20 @@ class MeasuredLosses:
         Args:
             sets: residuals on the step's rows.
             memory: running means are kept here, as numbers.
+
+        Raises:
+            MethodError: a measured loss that is not among them.
         """
         if not self._names:
+            return 1.0
+        others = {s.name for s in sets} - self._names
+        unknown = self._names - {s.name for s in sets}
+        if unknown:
+            raise MethodError(
+                f"expected measured as names of losses, found {', '.join(sorted(unknown))} and the "
+                f"losses {', '.join(dict.fromkeys(s.name for s in sets))}."
+            )
+        if not others:
             return 1.0
         for key, measured in (("conditions_mean", False), ("measured_mean", True)):
             now = total([s for s in sets if (s.name in self._names) == measured])

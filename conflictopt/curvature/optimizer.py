@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.choices import changed
-from ..core.errors import ConflictOptWarning, LossError, NonFiniteError
+from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .batch import Batched, draw
 from .growth import first_rows, grow
 from .jacobian import RowJacobian
@@ -91,6 +91,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         **choices: Any,
     ) -> None:
         self.options = changed(options or CurvatureOptions(), choices)
+        if not (isinstance(lr, (int, float)) and math.isfinite(lr) and lr >= 0):
+            raise MethodError(f"expected lr as a number >= 0, found {lr!r}.")
         given = params.parameters() if isinstance(params, nn.Module) else params
         super().__init__(given, {"lr": lr})
         self.last: CurvatureStep | None = None
@@ -152,19 +154,29 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         """
         if closure is None:
             raise LossError("expected step(closure), whose closure returns the residuals by loss.")
+        memory, before = self._memory, dict(self._memory)
+        try:
+            return self._advance(closure)
+        except BaseException:
+            memory.clear()
+            memory.update(before)
+            raise
+
+    def _advance(self, closure: ResidualClosure) -> float:
         memory, params = self._memory, self.trained
         engine = self._engine(params)
         generator = torch.Generator(device="cpu")
         generator.manual_seed(self.options.seed * _SEEDS_APART + memory["steps"])
         rows = self._rows(engine.size)
-        drawn = isinstance(closure, Batched)
-        evaluate = closure.batch(rows, generator) if drawn else closure
+        evaluate = closure
+        if isinstance(closure, Batched):
+            evaluate, rows = closure.batch(rows, generator), None
         sets = engine.evaluate(evaluate)
         check_finite(sets)
         measured = MeasuredLosses(self.options.measured)
         weigh = partial(measured.weighted, weight=measured.weight(sets, memory))
         sets = weigh(sets)
-        batch = draw(sets, None if drawn else rows, generator)
+        batch = draw(sets, rows, generator)
         r = batch.residuals(sets)
         jacobian = self._space(len(r), engine.size, r.device)
         batch.jacobian(sets, engine, jacobian)
@@ -190,6 +202,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         memory["refused"] += not self.last.taken
         in_a_row = 0 if self.last.taken else memory["refused_in_a_row"] + 1
         memory["refused_in_a_row"] = in_a_row
+        if not self.last.taken and self._jacobian is not None:
+            self._jacobian.doubt()
         grow(memory, self.last.before, self.options)
 
     def _rates(self) -> list[float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.checks import check_count
 from ..core.errors import MethodError
@@ -57,13 +59,28 @@ class CurvatureOptions:
         check_count("most_rows", self.most_rows)
         for name, low in (("damping", 0.0), ("lower", 1.0), ("higher", 1.0), ("memory", 0.0)):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > low):
+            if not (_is_number(value) and value > low):
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
-        if not (math.isfinite(self.growth) and self.growth >= 1):
+        if not (_is_number(self.growth) and self.growth >= 1):
             raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
-        if isinstance(self.measured, str) or not all(isinstance(n, str) for n in self.measured):
+        if not isinstance(self.geodesic, bool):
+            raise MethodError(f"expected geodesic as True or False, found {self.geodesic!r}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise MethodError(f"expected seed as an integer >= 0, found {self.seed!r}.")
+        if not _are_names(self.measured):
             raise MethodError(f"expected measured as names of losses, found {self.measured!r}.")
         if self.engine not in ENGINES:
             raise MethodError(
                 f"expected engine as one of {', '.join(ENGINES)}, found {self.engine!r}."
             )
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _are_names(value: Any) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(n, str) for n in value)

@@ -35,14 +35,21 @@ class StepProblem:
         self._params, self._rates = params, rates
         self._start = [p.detach().clone() for p in params]
 
-    def at(self, step: Tensor, share: float = 1.0) -> Tensor:
-        """Scaled residuals ``[N]`` after a share of a step ``[P]``, which is subtracted."""
+    def at(self, step: Tensor) -> Tensor:
+        """Scaled residuals ``[N]`` after a step ``[P]``, which is subtracted at the rates."""
+        return self._after(step, self._rates)
+
+    def ahead(self, step: Tensor, share: float) -> Tensor:
+        """The same after a share of it, whatever the rates."""
+        return self._after(step, [share] * len(self._params))
+
+    def _after(self, step: Tensor, shares: Sequence[float]) -> Tensor:
         begin = 0
         with torch.no_grad():
-            for p, old, rate in zip(self._params, self._start, self._rates, strict=True):
+            for p, old, share in zip(self._params, self._start, shares, strict=True):
                 part = step[begin : begin + p.numel()].view(p.shape)
                 begin += p.numel()
-                p.copy_(old - (share * rate * part).to(old.dtype))
+                p.copy_(old - (share * part).to(old.dtype))
         with torch.enable_grad():
             sets = read(self._closure())
         return self._batch.residuals(self._weigh(sets))

@@ -94,7 +94,7 @@ def _corrected(
     Source: geodesic acceleration, Transtrum and Sethna 2012 (arXiv 1201.5885), equations 4 to 6,
     with the directional derivative as a one-sided difference of their appendix.
     """
-    ahead = problem.at(step, _PROBE)
+    ahead = problem.ahead(step, _PROBE)
     # the step is subtracted: to first order the residuals change by -S step
     curvature = 2 * (ahead - r + _PROBE * equations.along(step)) / _PROBE**2
     if not bool(curvature.isfinite().all()):

@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class NormalEquations:
-    """``(S^T S + lambda I) d = S^T r`` for a step d, by Cholesky's factors of the smaller Gram matrix.
+    """``(S^T S + lambda I) d = S^T r`` for a step d, by Cholesky's factors.
 
-    With fewer residuals than parameters by way of ``d = S^T (S S^T + lambda I)^-1 r``, which is the
-    same.
+    Those are of the smaller Gram matrix: with fewer residuals than parameters by way of
+    ``d = S^T (S S^T + lambda I)^-1 r``, which is the same.
 
     Args:
         jacobian: S ``[N, P]``, float64.
@@ -29,7 +29,7 @@ class NormalEquations:
         self._factor: tuple[float, Tensor | None] | None = None
 
     def solve(self, residuals: Tensor, damping: float) -> Tensor | None:
-        """The step ``[P]`` for residuals ``[N]``; ``None`` if the matrix is not positive definite."""
+        """The step ``[P]`` for residuals ``[N]``; ``None`` if the matrix is not definite."""
         factor = self._factored(damping)
         if factor is None:
             return None

@@ -6,6 +6,7 @@ import torch
 
 from ..core.aggregator import Aggregator, Needs, members
 from ..core.errors import MethodError
+from .control import Control
 
 
 def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:
@@ -24,10 +25,26 @@ def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator
     for m in members(aggregator):
         if m.plain or (m.family == "reweighting" and not m.needs & Needs.POINTS):
             continue
+        why = "a step on the residuals themselves has no gradients to choose between"
+        if m.needs & Needs.POINTS:
+            why = "the rows of a step are drawn anew, and weights of points would not follow them"
         raise MethodError(
-            f"expected a reweighting with {type(optimizer).__name__}, found {m.label}: a step on "
-            "the residuals themselves has no gradients between which surgery or routing could "
-            "choose. Use 'sum', or one that weights whole losses, such as 'ntk'."
+            f"expected a reweighting with {type(optimizer).__name__}, found {m.label}: {why}. Use "
+            "'sum', or one that weights whole losses, such as 'ntk'."
+        )
+
+
+def check_fixed(optimizer: torch.optim.Optimizer, control: Control | None) -> None:
+    """Check that nothing chooses the method of an optimizer that reads residuals.
+
+    Raises:
+        MethodError: ``"auto"`` does.
+    """
+    if control is not None and control.auto and reads_residuals(optimizer):
+        raise MethodError(
+            f"expected a fixed method with {type(optimizer).__name__}, found 'auto': it profiles a "
+            "run of gradient steps, and its plans may choose between per-loss gradients. Use "
+            "'sum', or a reweighting of whole losses such as 'ntk'."
         )
 
 

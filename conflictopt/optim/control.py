@@ -27,6 +27,10 @@ class Control(Protocol):
     def options(self) -> StepOptions:
         """How each step is taken."""
 
+    @property
+    def auto(self) -> bool:
+        """Whether it chooses the method, rather than watch a fixed one."""
+
     def first(self) -> Aggregator:
         """The method of the first step."""
 

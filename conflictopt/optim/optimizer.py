@@ -22,7 +22,7 @@ from .actual_update import UpdateMode, watched
 from .block_rates import RelativeRates, check_rate
 from .block_wrapper import BlockWrapper
 from .closure import Evaluations
-from .compatibility import check_inner, reads_residuals
+from .compatibility import check_fixed, check_inner, reads_residuals
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
@@ -100,6 +100,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             chosen = changed(options or StepOptions(), choices)
         else:
             aggregator, chosen = self.control.first(), self.control.options
+        check_fixed(optimizer, self.control)
         method = cast("Aggregator | str", aggregator)
         if chosen.update != "trust" and linesearch.searches_lines(optimizer):
             raise MethodError(
@@ -172,6 +173,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         new = MultiLossOptimizer(
             optimizer, self.aggregator, blocks=self.blocks if blocks is None else blocks
         )
+        check_fixed(optimizer, self.control)
         for rate in self.rates.values():
             check_rate(optimizer, rate)
         new.session, new.rates, new.control = self.session, self.rates, self.control
@@ -180,7 +182,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         if new.update != self._update:
             warnings.warn(
                 f"update='{self._update}' does not apply to {type(optimizer).__name__}, whose "
-                "update is the end of a line search: it is trusted.",
+                "update follows values of the losses: it is trusted.",
                 ConflictOptWarning,
                 stacklevel=2,
             )
@@ -190,8 +192,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     @property
     def update(self) -> UpdateMode:
-        """What is done with the wrapped optimizer's actual update; a line search's is trusted."""
-        return "trust" if linesearch.searches_lines(self.inner) else self._update
+        """What is done with the wrapped optimizer's actual update; one that it finds by values of
+        the losses is trusted.
+        """
+        by_values = linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
+        return "trust" if by_values else self._update
 
     def _forget(self) -> None:
         self.session.discard()
@@ -274,6 +279,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         Raises:
             LossError, NonFiniteError, MethodError: see ``step``.
         """
+        if reads_residuals(self.inner):
+            raise LossError(
+                f"expected step(closure) with {type(self.inner).__name__}, found backward(losses): "
+                "it steps by residuals, and reads no gradients."
+            )
         if self._skip:
             return
         if self.update != "trust" and self.session.pending is not None:

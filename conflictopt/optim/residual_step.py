@@ -1,4 +1,4 @@
-"""One step of a wrapped optimizer that reads the residuals behind the losses, not their gradients."""
+"""One step of a wrapped optimizer that reads residuals, and no gradients of losses."""
 
 from __future__ import annotations
 

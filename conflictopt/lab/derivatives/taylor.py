@@ -53,7 +53,7 @@ def derivatives(
     first = _first_apart if apart else _first
     h = first(trunk, x, parts, [(op.firsts, w[len(op.seconds) :]) for op, w in ops])
     for number, layer in enumerate(trunk.layers):
-        bias = layer.bias
+        bias: Tensor | None = layer.bias
         if number:
             h = _layer(h, layer.weight, trunk.adapters[number], parts, shaped)
         if number < len(trunk.layers) - 1:
