@@ -12,7 +12,7 @@ MADE = re.compile(r"^<!-- .*?^<!-- end -->$", flags=re.S | re.M)
 
 def test_python_blocks_run(capsys):
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     namespace = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
