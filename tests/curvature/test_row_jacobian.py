@@ -64,3 +64,25 @@ def test_refusals_name_what_is_wrong(net, residuals):
         row_jacobian(residuals, [])
     with pytest.raises(conflictopt.NonFiniteError, match="found inf or nan in a"):
         row_jacobian(lambda: {"a": net(torch.full((1, 2), torch.inf).double()) * 0}, net)
+
+
+class Waves(torch.nn.Module):
+    """Parameters of which none acts by a linear map; more scalars than get a column each."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = torch.nn.Parameter(torch.linspace(1, 2, 20, dtype=torch.float64))
+
+    def forward(self, x):
+        return torch.sin(x * self.rates).sum(1)
+
+
+def test_two_losses_of_a_model_without_linear_maps():
+    net, x = Waves(), torch.rand(5, 1, dtype=torch.float64)
+
+    def closure():
+        return {"a": net(x) - 1, "b": net(x[:2]).square()}
+
+    rows, params = row_jacobian(closure, net), list(net.parameters())
+    for name, r in closure().items():
+        torch.testing.assert_close(rows[name], by_entry(r, params), rtol=1e-10, atol=1e-12)
