@@ -2,8 +2,10 @@
 
 Usage: python -m benchmarks.equal_time STUDY [--half calibration] [--budget cpu] [--at 1]
            [--focus METHOD] [--out FILE.md] [--json FILE.json]
+           [--figure FILE.png] [--panels PROBLEM,PROBLEM,PROBLEM]
 
-STUDY is a folder of records, or its packed file. Prints Markdown, or writes it with --out.
+STUDY is a folder of records, or its packed file. Prints Markdown, or writes it with --out. The
+figure has the error over CPU seconds for a few problems.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from conflictopt.lab.runs.identity import check_comparable
 from conflictopt.lab.runs.stored import load
 from conflictopt.lab.study_report.study import Study, study_of
 
+from ..documents.drawn import save
+from .curves import PROBLEMS, curves
 from .page import page
 from .readings import FRACTIONS, Reading, readings
 from .summary import ProblemRow, problem_rows, summarise
@@ -37,6 +41,8 @@ def main() -> None:
     if given.json is not None:
         content = as_json(found, rows, noisy, given.at)
         given.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if given.figure is not None:
+        save(curves(study, given.panels.split(",")), given.figure)
     if given.out is not None:
         given.out.write_text(text, encoding="utf-8")
     else:
@@ -114,6 +120,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mixed", action="store_true", help="records of several versions")
     parser.add_argument("--out", type=Path, help="write the Markdown there")
     parser.add_argument("--json", type=Path, help="write all numbers there")
+    parser.add_argument("--figure", type=Path, help="draw the error over CPU seconds there")
+    shown = ",".join(PROBLEMS)
+    parser.add_argument("--panels", default=shown, help=f"problems of the figure; {shown}")
     return parser.parse_args()
 
 

@@ -76,6 +76,8 @@ class LayerRows:
             return {}, []
         seed = torch.ones_like(r) if seeds is None else seeds
         params = [self._params[i] for i in numbers]
+        if not params:  # all of them are used otherwise
+            return {}, []
         run = partial(torch.autograd.grad, r, params, seed, retain_graph=True, allow_unused=True)
         found, rest = self._tape.record(run)
         others = [i for i, g in zip(numbers, rest, strict=True) if g is not None]

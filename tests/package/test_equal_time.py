@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.equal_time.__main__ import as_json, focus_of
+from benchmarks.equal_time.curves import curves
 from benchmarks.equal_time.page import page
 from benchmarks.equal_time.readings import readings
 from benchmarks.equal_time.summary import losers_first, problem_rows, summarise
@@ -129,3 +130,28 @@ def test_from_a_packed_study_alone(records, tmp_path):
     assert "## Problems without noise: 2" in done.stdout
     assert "## Noisy inverse problems: 1" in done.stdout
     assert json.loads((tmp_path / "all.json").read_text())["at"] == 1.0
+
+
+def test_the_figure_tells_timed_runs_in_seconds_of_the_plain_run(records):
+    # heat_1d: T is 8 s of the plain run's record, 10 s as measured beside the timed runs
+    heat, wave = curves(study_of(records), ["heat_1d", "klein_gordon"]).axes
+    assert heat.get_title().startswith("heat_1d\n")
+    lines = {line.get_label(): line.get_xydata() for line in heat.get_lines()}
+    assert lines["Adam"][-1] == pytest.approx([8.0, 0.1])
+    assert lines["Levenberg-Marquardt"][1] == pytest.approx([8.0, 0.02])
+    assert lines["Levenberg-Marquardt"][-1][0] == pytest.approx(24.0)
+    assert len(lines["Adam, then L-BFGS"]) == 0
+    assert wave.get_lines()[-1].get_xdata()[0] == 8.0
+
+
+def test_the_figure_needs_the_plain_runs_of_its_problems(records):
+    with pytest.raises(SystemExit, match="expected runs of 'none' on burgers_1d, found none"):
+        curves(study_of(records), ["burgers_1d"])
+
+
+def test_a_method_without_a_look_of_its_own_is_drawn_too(records):
+    more = [{**r, "method": f"{LM}+ntk"} for r in records if r["method"] == LM]
+    (axes,) = curves(study_of([*records, *more]), ["heat_1d"]).axes
+    labels = [line.get_label() for line in axes.get_lines()][:-1]
+    assert labels == ["Adam", "Adam, then L-BFGS", "Levenberg-Marquardt", f"{LM}+ntk"]
+    assert len({line.get_color() for line in axes.get_lines()}) == 5
