@@ -196,7 +196,7 @@ class _Captured(TorchFunctionMode):
         named = kwargs or {}
         if not torch.is_grad_enabled():  # inside the maps themselves, too
             return func(*args, **named)
-        if func in _MAPS and not named and _is_plain(args[0]):
+        if func in _MAPS and not named and self._is_parameter(args[1]) and _is_plain(args[0]):
             kept = self._kept(func, args)
             if kept is not None:
                 return kept
@@ -220,6 +220,9 @@ class _Captured(TorchFunctionMode):
             out: Tensor = _Added.apply(x, args[1], self._tape, number)  # type: ignore[no-untyped-call]
             return out
         return None
+
+    def _is_parameter(self, value: Any) -> bool:
+        return self._tape.number(value) is not None or id(value) in self._transposes
 
     def _weight(self, value: Any) -> Tensor | None:
         """The parameter whose transpose a factor on the right is."""

@@ -47,6 +47,15 @@ def test_core_imports_torch_and_itself():
             assert name.startswith("conflictopt.core") if ours else name.split(".")[0] in allowed
 
 
+def test_curvature_imports_core_and_itself():
+    allowed = NUMBERS | sys.stdlib_module_names
+    for path in sources("conflictopt/curvature"):
+        for name in imports(path):
+            ours = name.split(".")[0] == "conflictopt"
+            known = name.startswith(("conflictopt.core", "conflictopt.curvature"))
+            assert known if ours else name.split(".")[0] in allowed, (path, name)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_method_imports_core_what_methods_share_and_the_bases_of_its_family(family):
     shared = {p.stem for p in (ROOT / "conflictopt" / "methods").glob("*.py")} - {"registry"}
