@@ -120,13 +120,30 @@ def run(
             "little more cost, and else DeepXDE's own",
         ),
     ] = None,
+    fresh_points: Annotated[
+        bool | None,
+        typer.Option(
+            "--fresh-points/--no-fresh-points",
+            help="whether levenberg_marquardt draws the points of each step from 8 times as many "
+            "as the script has, of the same distribution; unless given, where DeepXDE can draw "
+            "them",
+        ),
+    ] = None,
     groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
     """Train an unmodified DeepXDE script with a method."""
     expression = MethodExpression.parse(method, option or ())
     call = ScriptCall(
-        script, tuple(arguments or ()), expression, options, groups, out, seconds, precision
+        script,
+        tuple(arguments or ()),
+        expression,
+        options,
+        groups,
+        out,
+        seconds,
+        precision,
+        fresh_points,
     )
     script_commands.run(call, tuple(against or ()), script_seed)
 

@@ -31,6 +31,9 @@ class Examined(Protocol):
     def attach_own(self, losses: tuple[str, ...]) -> None:
         """Attach the adapters of a fixed method, one for each of these losses."""
 
+    def examined(self) -> None:
+        """The losses were looked at, before the first step after a compile."""
+
 
 class Preflight:
     """Reads the losses of a patched model's steps.
@@ -70,6 +73,7 @@ class Preflight:
             return lambda: self.objective(batch)
         if not self._checked:
             self._rows.examine(self.objective(batch))
+            self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
 
     def objective(self, batch: Batch) -> ModelObjective:
