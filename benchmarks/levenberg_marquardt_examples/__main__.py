@@ -4,7 +4,7 @@ Usage: python -m benchmarks.levenberg_marquardt_examples PATH_TO_DEEPXDE/example
            [--out records/levenberg_marquardt_examples.json] [--only Burgers Euler]
            [--methods levenberg_marquardt] [--table]
 
-Runs every script, cut to one or two CPU minutes, as it is (``--method none``: Adam, then L-BFGS
+Runs every script, cut to about half a CPU minute, as it is (``--method none``: Adam, then L-BFGS
 where the script says so), and then with each method for as many CPU seconds. Runs that the records
 hold are not run again, unless they failed. ``--table`` prints the records as a Markdown table.
 """
