@@ -2,11 +2,13 @@
 
 Usage: python -m benchmarks.levenberg_marquardt_examples PATH_TO_DEEPXDE/examples --commit HASH
            [--out records/levenberg_marquardt_examples.json] [--only Burgers Euler]
-           [--methods levenberg_marquardt] [--table]
+           [--methods levenberg_marquardt]
+       python -m benchmarks.levenberg_marquardt_examples --tables | --check
 
 Runs every script, cut to about half a CPU minute, as it is (``--method none``: Adam, then L-BFGS
 where the script says so), and then with each method for as many CPU seconds. Runs that the records
-hold are not run again, unless they failed. ``--table`` prints the records as a Markdown table.
+hold are not run again, unless they failed. ``--tables`` writes them into docs/deepxde.md,
+``--check`` fails if that is stale.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..documents.sections import refreshed
 from .scripts import EXAMPLES, Example
 
 ROOT = Path(__file__).parents[2]
-OUT = Path("records/levenberg_marquardt_examples.json")
+OUT = ROOT / "records" / "levenberg_marquardt_examples.json"
+DOCUMENT = ROOT / "docs" / "deepxde.md"
+SCRIPT = "python -m benchmarks.levenberg_marquardt_examples"
+SECTION = "levenberg-marquardt examples"
 ADDRESS = "https://github.com/lululxvi/deepxde/blob/{commit}/examples/{path}"
 TIMEOUT = 3600
 KEPT = ("steps", "train_loss", "metrics", "best", "unknowns", "log")
@@ -128,15 +134,19 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=["levenberg_marquardt"])
     told = "with options as in 'levenberg_marquardt --no-fresh-points'"
     parser.add_argument("--again", action="store_true", help="run what the records hold, too")
-    parser.add_argument("--table", action="store_true", help="print the records")
+    parser.add_argument("--tables", action="store_true", help="write the table, run nothing")
+    parser.add_argument("--check", action="store_true", help="fail if the table is stale")
     parser.epilog = f"methods are expressions, {told}"
     given = parser.parse_args()
     records = json.loads(given.out.read_text()) if given.out.exists() else {}
-    if given.table:
-        print(table(records))
+    if given.tables or given.check:
+        text = refreshed(DOCUMENT, SCRIPT, [(SECTION, table(records))])
+        if given.check:
+            sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
+        DOCUMENT.write_text(text, encoding="utf-8")
         return
     if given.examples is None or given.commit is None:
-        parser.error("expected DeepXDE's folder of examples and --commit, or --table.")
+        parser.error("expected DeepXDE's folder of examples and --commit, or --tables.")
     for example in EXAMPLES:
         if not any(part in example.name for part in given.only):
             continue

@@ -23,8 +23,8 @@ class Example:
         iterations: of Adam.
         searched: of L-BFGS after it; 0 where the script does not use it.
         unknowns: the true values of the unknowns.
-        tensorflow: whether ``tf.exp`` has to be ``torch.exp`` before the script runs with PyTorch, and
-            ``tf.sin`` alike.
+        tensorflow: whether its ``tf.exp`` and ``tf.sin`` have to be torch's before it runs with
+            PyTorch.
     """
 
     path: str
