@@ -125,8 +125,8 @@ def run(
         typer.Option(
             "--fresh-points/--no-fresh-points",
             help="whether levenberg_marquardt draws the points of each step from 8 times as many "
-            "as the script has, of the same distribution; unless given, where DeepXDE can draw "
-            "them",
+            "as the script has, of the same distribution; unless given, from up to so many, where "
+            "DeepXDE can draw them and the script has few",
         ),
     ] = None,
     groups: GroupBy = "kind",

@@ -19,9 +19,7 @@ from .apart import copied
 from .hook import Batch
 
 TIMES = 8
-"""Points of a pool for each point of the script."""
-_ENOUGH = 50_000
-"""Points from which on a script needs no pool: a training reads hardly more."""
+"""Points of a pool for each point of the script, at most."""
 _NUMBERS = ("num_domain", "num_boundary", "num_initial")
 _DRAWING = ("train_next_batch", "train_points", "bc_points")
 _POINTS = ("train_x", "train_y", "train_aux_vars", "train_x_all", "train_x_bc", "num_bcs")
@@ -90,8 +88,6 @@ def obstacle_to_fresh(data: Any) -> str | None:
         return "they are divided among processes"
     if any(getattr(c, "batch_size", None) is not None for c in data.bcs):
         return "a condition takes its measurements in batches"
-    if len(data.train_x) > _ENOUGH:
-        return f"{len(data.train_x)} points are enough"
     if not any(getattr(data, name, 0) for name in _NUMBERS) or _kept(data).all():
         return "all of them are given by the script"
     first, second = (_drawn(data, 1, skipped).train_x_all for skipped in range(2))
@@ -104,9 +100,9 @@ def obstacle_to_fresh(data: Any) -> str | None:
     return None
 
 
-def fresh_points(data: Any) -> Drawable:
-    """A pool of points of the same distribution; no random state is moved."""
-    pool = _drawn(data, TIMES)
+def fresh_points(data: Any, times: int = TIMES) -> Drawable:
+    """A pool of so many times the points, of the same distribution; no random state is moved."""
+    pool = _drawn(data, times)
     begin = starts_of(pool)[-1]
     kept, before = _kept(pool), _kept(data)
     equation = [

@@ -43,9 +43,10 @@ def patch(
     no effect. Or compile with an instance, ``model.compile(LevenbergMarquardt(net))``, and patch
     with what weights the losses, ``"sum"`` for nothing. Where the residuals of a ``PDE`` or
     ``TimePDE`` problem depend on their own points alone, a step evaluates no others than it reads,
-    and draws them from a pool of 8 times the script's, of the same distribution: few points would
-    be fitted to rounding, and the solution between them missed. Anchors, and points with values of
-    the user's, stay what they are. DeepXDE displays the losses on the script's own points.
+    and draws them from a pool of up to 8 times the script's, of the same distribution, as many as
+    steps can grow to: few points would be fitted to rounding, and the solution between them missed.
+    Anchors, and points with values of the user's, stay what they are. DeepXDE displays the losses
+    on the script's own points.
 
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
@@ -55,8 +56,9 @@ def patch(
         options: how steps are taken and how a plan is reached; see ``TrainingOptions``.
         groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
-        fresh_points: whether steps on residuals draw from such a pool. ``None``: where DeepXDE can
-            draw one; ``patch.log`` says whether, and else why not.
+        fresh_points: whether steps on residuals draw from such a pool, then of 8 times. ``None``:
+            where DeepXDE can draw one and the script has no more points than a step;
+            ``patch.log`` says whether, and else why not.
         choices: fields of ``TrainingOptions`` by name, e.g. ``profile_steps=500`` or ``every=10``.
 
     Returns:

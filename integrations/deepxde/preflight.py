@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from conflictopt.adapters import Adapters
 from conflictopt.auto.controller import Controller
@@ -72,7 +72,7 @@ class Preflight:
         if not self._by_residuals:
             return lambda: self.objective(batch)
         if not self._checked:
-            self._rows.examine(self.objective(batch))
+            self._rows.examine(self.objective(batch), _most_rows(self._optimizer.inner))
             self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
 
@@ -138,3 +138,9 @@ class Preflight:
             return False
         why = str(error).removesuffix(ADVICE).rstrip()
         return self._run.controller.without_residuals(why, self._optimizer.completed)
+
+
+def _most_rows(inner: Any) -> int | None:
+    """How many residuals the steps of an optimizer grow to; ``None`` for all."""
+    options = inner.options
+    return None if options.rows is None else max(options.rows, options.most_rows)

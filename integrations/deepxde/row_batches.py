@@ -17,7 +17,7 @@ from conflictopt.curvature.batch import LEAST
 
 from .apart import obstacle
 from .chosen_rows import RowChoice, choose, evaluate_chosen, residual_rows
-from .drawable import Drawable, fresh_points, obstacle_to_fresh, origin, own_points
+from .drawable import TIMES, Drawable, fresh_points, obstacle_to_fresh, origin, own_points
 from .hook import Batch
 from .losses import LossReader, ModelObjective
 from .patch_errors import PatchError
@@ -31,7 +31,8 @@ class RowBatches:
     Args:
         model: the model.
         reader: of its losses.
-        fresh: whether batches are drawn from a pool of fresh points; ``None`` where it can be had.
+        fresh: whether batches are drawn from a pool of fresh points; ``None`` where it can be had,
+            and steps can grow to all of it.
         tell: is told which points they are drawn from.
     """
 
@@ -44,12 +45,15 @@ class RowBatches:
         self._pools: dict[Any, Drawable] = {}
         self._no_pool: str | None = None
         self._told: str | None = None
+        self._most: int | None = None
+        self._entries = 0
 
-    def examine(self, objective: ModelObjective) -> None:
+    def examine(self, objective: ModelObjective, most: int | None) -> None:
         """Find out, once after every compile, whether it does; the log says why not.
 
         Args:
             objective: on all points.
+            most: residuals that a step grows to; ``None`` for all.
 
         Raises:
             PatchError: fresh points were asked for, and cannot be had.
@@ -61,6 +65,7 @@ class RowBatches:
             if why is None and self._columns is None:
                 why = "a residual has not one row for each of its points"
             self._reader.settle(why or self._difference(residuals))
+        self._most, self._entries = most, sum(r.numel() for r in residuals)
         self._choose_points()
 
     def closure(self, batch: Batch) -> BatchedClosure | None:
@@ -103,7 +108,7 @@ class RowBatches:
         data, known = self._model.data, origin(self._model.data)
         self._no_pool = self._obstacle_to_pool()
         if self._no_pool is None and known not in self._pools:
-            pool = fresh_points(data)
+            pool = fresh_points(data, self._times())
             self._no_pool = self._failure(pool)
             if self._no_pool is None:
                 # those before stay: DeepXDE remembers values by the identity of the points
@@ -132,7 +137,21 @@ class RowBatches:
             return "fresh_points=False was given"
         if self._columns is None or self._reader.obstructed:
             return "losses are evaluated on all points at once"
+        if self._times() < 2:
+            return f"their {self._entries} residuals are as many as a step is made of, or more"
         return obstacle_to_fresh(self._model.data)
+
+    def _times(self) -> int:
+        """How many times the script's points a pool has.
+
+        Steps on parts of a set of points converge as long as all of it can be fitted at once. Of
+        more points each step undoes what others did: on Burgers' equation the error with 8 times
+        the script's 3,000 points was 0.47, and with these 0.03
+        (records/levenberg_marquardt_examples.json).
+        """
+        if self._fresh or self._most is None:
+            return TIMES
+        return min(TIMES, self._most // max(1, self._entries))
 
     def _failure(self, pool: Drawable) -> str | None:
         """Why losses cannot be evaluated on fresh points; ``None`` if they can."""

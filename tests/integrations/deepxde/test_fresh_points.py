@@ -184,6 +184,19 @@ def test_functions_that_count_on_their_own_points_are_left_them(heat):
     assert any("fails" in line or "depend on more" in line for line in made.log)
 
 
+def test_a_script_of_many_points_keeps_them_unless_asked(heat):
+    made = trained(heat(num_domain=1000), 1, NAMED + ":rows=50:most_rows=900")
+    assert any("residuals are as many as a step is made of, or more" in x for x in made.log)
+    made = trained(heat(num_domain=1000), 1, NAMED + ":rows=50:most_rows=900", fresh_points=True)
+    assert len(pool_of(made).data.train_x) > 8000
+
+
+def test_a_pool_has_as_many_points_as_steps_grow_to(heat):
+    model = heat(num_domain=268, num_test=None)
+    made = trained(model, 1, NAMED + ":rows=50:most_rows=900")
+    assert len(pool_of(made).data.train_x) == 3 * len(model.data.train_x)
+
+
 def test_points_can_be_left_as_they_are(heat):
     made = trained(heat(), fresh_points=False)
     assert any(line.endswith(f"{OWN}fresh_points=False was given.") for line in made.log)
