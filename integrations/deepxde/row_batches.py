@@ -17,10 +17,10 @@ from conflictopt.curvature.batch import LEAST
 
 from .apart import obstacle
 from .chosen_rows import RowChoice, choose, evaluate_chosen, residual_rows
-from .drawable import TIMES, Drawable, fresh_points, obstacle_to_fresh, origin, own_points
+from .drawable import Drawable, own_points
 from .hook import Batch
 from .losses import LossReader, ModelObjective
-from .patch_errors import PatchError
+from .pools import Pools
 
 CONSEQUENCE = "every step evaluates the losses on all points, also where it reads few of them"
 
@@ -34,19 +34,17 @@ class RowBatches:
         fresh: whether batches are drawn from a pool of fresh points; ``None`` where it can be had,
             and steps can grow to all of it.
         tell: is told which points they are drawn from.
+
+    Attributes:
+        pools: the points that batches are drawn from.
     """
 
     def __init__(
         self, model: Any, reader: LossReader, fresh: bool | None, tell: Callable[[str], None]
     ) -> None:
         self._model, self._reader = model, reader
-        self._fresh, self._tell = fresh, tell
         self._columns: tuple[int, ...] | None = None
-        self._pools: dict[Any, Drawable] = {}
-        self._no_pool: str | None = None
-        self._told: str | None = None
-        self._most: int | None = None
-        self._entries = 0
+        self.pools = Pools(model, fresh, tell, self._failure)
 
     def examine(self, objective: ModelObjective, most: int | None) -> None:
         """Find out, once after every compile, whether it does; the log says why not.
@@ -65,8 +63,10 @@ class RowBatches:
             if why is None and self._columns is None:
                 why = "a residual has not one row for each of its points"
             self._reader.settle(why or self._difference(residuals))
-        self._most, self._entries = most, sum(r.numel() for r in residuals)
-        self._choose_points()
+        if self._columns is None or self._reader.obstructed:
+            self.pools.refuse()
+        else:
+            self.pools.allow(sum(r.numel() for r in residuals), most)
 
     def closure(self, batch: Batch) -> BatchedClosure | None:
         """What a step on rows of this batch evaluates; ``None`` where it takes all points."""
@@ -74,10 +74,7 @@ class RowBatches:
             return None
         if batch[0] is not self._model.data.train_x:
             return None
-        if self._no_pool is None and origin(self._model.data) not in self._pools:
-            self._choose_points()  # the script has added anchors, or asked for other numbers
-        own = own_points(self._model.data)
-        return BatchedClosure(self, own, self._pools.get(origin(self._model.data), own))
+        return BatchedClosure(self, *self.pools.source())
 
     def choose(self, source: Drawable, rows: int | None, generator: torch.Generator) -> RowChoice:
         """Draw rows; see ``chosen_rows.choose``."""
@@ -102,56 +99,6 @@ class RowBatches:
         assert groups is not None
         by_loss = [iter(losses.residuals[name]) for name in losses.names]
         return [next(by_loss[owner])[0] for owner in groups.members[: len(groups.entries)]]
-
-    def _choose_points(self) -> None:
-        """Have a pool, or say why there is none."""
-        data, known = self._model.data, origin(self._model.data)
-        self._no_pool = self._obstacle_to_pool()
-        if self._no_pool is None and known not in self._pools:
-            pool = fresh_points(data, self._times())
-            self._no_pool = self._failure(pool)
-            if self._no_pool is None:
-                # those before stay: DeepXDE remembers values by the identity of the points
-                self._pools[known] = pool
-        if self._no_pool is None:
-            size = len(self._pools[known].data.train_x)
-            self._say(
-                f"every step draws its points from {size} that DeepXDE has drawn as it drew the "
-                f"script's {len(data.train_x)}"
-            )
-        elif self._fresh:
-            raise PatchError(
-                f"expected a problem that fresh points can be drawn for, but "
-                f"{self._no_pool}. Leave fresh_points out."
-            )
-        elif not self._reader.obstructed:  # else it was told why
-            self._say(f"steps are made of the script's own points, as {self._no_pool}")
-
-    def _say(self, what: str) -> None:
-        if what != self._told:
-            self._tell(f"{what}.")
-        self._told = what
-
-    def _obstacle_to_pool(self) -> str | None:
-        if self._fresh is False:
-            return "fresh_points=False was given"
-        if self._columns is None or self._reader.obstructed:
-            return "losses are evaluated on all points at once"
-        if self._times() < 2:
-            return f"their {self._entries} residuals are as many as a step is made of, or more"
-        return obstacle_to_fresh(self._model.data)
-
-    def _times(self) -> int:
-        """How many times the script's points a pool has.
-
-        Steps on parts of a set of points converge as long as all of it can be fitted at once. Of
-        more points each step undoes what others did: on Burgers' equation the error with 8 times
-        the script's 3,000 points was 0.47, and with these 0.03
-        (records/levenberg_marquardt_examples.json).
-        """
-        if self._fresh or self._most is None:
-            return TIMES
-        return min(TIMES, self._most // max(1, self._entries))
 
     def _failure(self, pool: Drawable) -> str | None:
         """Why losses cannot be evaluated on fresh points; ``None`` if they can."""

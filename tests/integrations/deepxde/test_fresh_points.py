@@ -52,7 +52,7 @@ def trained(model, iterations=1, method=NAMED, **options):
 
 
 def pool_of(made):
-    (pool,) = made._preflight._rows._pools.values()
+    (pool,) = made._preflight._rows.pools._made.values()
     return pool
 
 
@@ -180,7 +180,7 @@ def test_functions_that_count_on_their_own_points_are_left_them(heat):
         return [dde.icbc.IC(geometry, lambda x: np.ones((8, 1)), everywhere)]
 
     made = trained(heat(conditions=conditions, num_boundary=0))
-    assert not made._preflight._rows._pools
+    assert not made._preflight._rows.pools._made
     assert any("fails" in line or "depend on more" in line for line in made.log)
 
 
@@ -200,7 +200,7 @@ def test_a_pool_has_as_many_points_as_steps_grow_to(heat):
 def test_points_can_be_left_as_they_are(heat):
     made = trained(heat(), fresh_points=False)
     assert any(line.endswith(f"{OWN}fresh_points=False was given.") for line in made.log)
-    assert not made._preflight._rows._pools
+    assert not made._preflight._rows.pools._made
 
 
 def test_other_optimizers_are_given_all_points(heat):
@@ -214,6 +214,6 @@ def test_points_that_are_added_later_are_in_the_pool(heat):
     model.data.add_anchors(POINTS[:5])
     model.compile("adam", lr=1e-3, verbose=0)
     model.train(iterations=2, verbose=0)
-    last = list(made._preflight._rows._pools.values())[-1]
+    last = list(made._preflight._rows.pools._made.values())[-1]
     assert sum(s.usual for s in last.equation) == len(model.data.train_x_all)
     assert last.equation[0].usual == 5
