@@ -106,4 +106,7 @@ class Comparison:
         command += ["--precision", call.precision] if call.precision is not None else []
         timed = call.seconds is not None and self.others[label].optimizer is not None
         command += ["--seconds", str(call.seconds)] if timed else []
+        chosen = call.fresh_points
+        if chosen is not None and self.others[label].optimizer is not None:
+            command += ["--fresh-points" if chosen else "--no-fresh-points"]
         return [*command, "--", *call.arguments]

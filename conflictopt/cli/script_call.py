@@ -31,9 +31,11 @@ class ScriptCall:
             as the script's own iterations would take.
         precision: the script's default float; without it float64 for such an optimizer, else the
             host's own.
+        fresh_points: whether steps of such an optimizer draw points from a pool; without it where
+            there can be one.
 
     Raises:
-        MethodError: seconds for a method that ends as the script says.
+        MethodError: seconds or fresh points for a method that has no use for them.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class ScriptCall:
     out: Path
     seconds: float | None = None
     precision: Precision | None = None
+    fresh_points: bool | None = None
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.method.optimizer is None:
@@ -51,6 +54,12 @@ class ScriptCall:
                 f"expected --seconds with a method that names an optimizer, found it with "
                 f"'{self.method.label}', which takes the script's own iterations. Use "
                 f"levenberg_marquardt, or change the iterations in the script."
+            )
+        if self.fresh_points is not None and self.method.optimizer is None:
+            raise MethodError(
+                "expected --fresh-points with a method that names an optimizer, found it with "
+                f"'{self.method.label}', whose steps are made of all points. Use "
+                "levenberg_marquardt, or leave it out."
             )
 
     @property
@@ -101,6 +110,7 @@ class ScriptCall:
             seed=seed,
             seconds=self.seconds,
             precision=self.precision or usual,
+            fresh_points=self.fresh_points,
         )
 
 

@@ -59,6 +59,7 @@ class ScriptRunner(Protocol):
         seed: int | None,
         seconds: float | None,
         precision: Precision | None,
+        fresh_points: bool | None,
     ) -> ScriptRun: ...
 
 

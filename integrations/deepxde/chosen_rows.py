@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import deepxde as dde
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,10 +18,8 @@ from torch import Tensor
 from conflictopt.curvature.batch import LEAST
 
 from .apart import FUNCTION_OF_RANGE, copied, losses_of_view
-from .hook import Batch, watched
-
-_PAIRED = (dde.icbc.PeriodicBC, dde.icbc.Interface2DBC)
-"""Conditions whose residual i stands between the points i of two halves."""
+from .drawable import PAIRED, Drawable, Stratum, starts_of
+from .hook import watched
 
 
 @dataclass(frozen=True)
@@ -39,56 +36,57 @@ class RowChoice:
 
 
 def choose(
-    data: Any, columns: Sequence[int], rows: int | None, generator: torch.Generator
+    source: Drawable, columns: Sequence[int], rows: int | None, generator: torch.Generator
 ) -> RowChoice:
     """Draw points of the equation and of every condition, in proportion to how many there are.
 
-    All equations get the same points, so that the network is evaluated there once.
+    All equations get the same points, so that the network is evaluated there once. Points of a pool
+    are drawn in the proportions of the script; more than it has, where more rows are wanted.
 
     Args:
-        data: the problem.
+        source: what they are drawn from.
         columns: per loss entry how many residuals it has for a row: equations, then conditions.
-        rows: how many residuals in all, about; ``None`` for all.
+        rows: how many residuals in all, about; ``None`` for as many as the script has.
         generator: draws them.
     """
-    starts = _starts(data)
-    conditions = [_points(c, n) for c, n in zip(data.bcs, data.num_bcs, strict=True)]
-    inside = len(data.train_x) - starts[-1] if data.pde is not None else 0
-    equations = len(columns) - len(conditions)
+    equations = len(columns) - len(source.conditions)
     own = [sum(columns[:equations]), *columns[equations:]]
-    counts = [inside, *conditions]
-    entries = sum(n * m for n, m in zip(counts, own, strict=True))
-    share = 1.0 if rows is None or entries <= rows else rows / entries
-    drawn = [_drawn(n, share, generator) for n in counts]
+    strata = [source.equation, *((s,) for s in source.conditions)]
+    entries = sum(s.usual * m for part, m in zip(strata, own, strict=True) for s in part)
+    share = 1.0 if rows is None else rows / max(1, entries)
+    drawn = [[_drawn(s, share, generator) for s in part] for part in strata]
+    counts = [n // 2 for n in source.data.num_bcs]
     chosen = [
-        np.concatenate([index, index + n]) if isinstance(c, _PAIRED) else index
-        for c, n, index in zip(data.bcs, conditions, drawn[1:], strict=True)
+        np.concatenate([index, index + n]) if isinstance(c, PAIRED) else index
+        for c, n, (index,) in zip(source.data.bcs, counts, drawn[1:], strict=True)
     ]
-    return RowChoice(starts[-1] + drawn[0] if data.pde is not None else None, tuple(chosen))
+    equation = np.sort(np.concatenate(drawn[0])) if drawn[0] else None
+    return RowChoice(equation, tuple(chosen))
 
 
 def residual_rows(choice: RowChoice, data: Any, equations: int) -> list[Any]:
     """Per loss entry which rows of its residual, on all points, those of the choice are."""
-    start = _starts(data)[-1]
+    start = starts_of(data)[-1]
     own = [
-        index[: len(index) // 2] if isinstance(c, _PAIRED) else index
+        index[: len(index) // 2] if isinstance(c, PAIRED) else index
         for c, index in zip(data.bcs, choice.conditions, strict=True)
     ]
     return [choice.equation - start] * equations + own
 
 
 def evaluate_chosen(
-    model: Any, batch: Batch, loss_fn: Any, choice: RowChoice
+    model: Any, source: Drawable, loss_fn: Any, choice: RowChoice
 ) -> tuple[list[Tensor], list[Tensor]]:
     """The unweighted losses on the chosen points, in DeepXDE's order, and the residuals.
 
     Args:
         model: the model.
-        batch: all training points.
+        source: the points that were chosen from.
         loss_fn: the loss function, or one per entry.
         choice: of these points.
     """
-    data = model.data
+    data, batch = source.data, source.batch
+    before = getattr(model.net, "auxiliary_vars", None)
     entries: list[Tensor] = []
     residuals: list[Tensor] = []
     own = loss_fn if isinstance(loss_fn, (list, tuple)) else None
@@ -104,7 +102,7 @@ def evaluate_chosen(
             used = watched(loss_fn if own is None else fns, residuals)
             entries += losses_of_view(model, view, batch, rows, used)
     if batch[2] is not None:
-        model.net.auxiliary_vars = torch.as_tensor(batch[2])
+        model.net.auxiliary_vars = before
     return entries, residuals
 
 
@@ -116,12 +114,12 @@ def _equation(data: Any) -> Any:
 
 def _conditions(data: Any, points: Any, choice: RowChoice) -> tuple[Any, Any]:
     """The problem reduced to the chosen rows of its conditions, and which these are."""
-    spans = list(pairwise(_starts(data)))
+    spans = list(pairwise(starts_of(data)))
     if not spans:
         return None, None
     view = copied(data)
     view.pde, view.num_bcs, view.bcs = None, [len(index) for index in choice.conditions], []
-    picked = zip(data.bcs, spans, choice.conditions, _starts(view)[:-1], strict=True)
+    picked = zip(data.bcs, spans, choice.conditions, starts_of(view)[:-1], strict=True)
     view.bcs = [_reduced(c, points, span, index, start) for c, span, index, start in picked]
     rows = [a + index for (a, _), index in zip(spans, choice.conditions, strict=True)]
     joined = np.concatenate(rows)
@@ -159,21 +157,10 @@ def _rows(values: Any, index: Any) -> Any:
     return values
 
 
-def _points(condition: Any, count: int) -> int:
-    """How many residual rows a condition has on so many points."""
-    return count // 2 if isinstance(condition, _PAIRED) else count
-
-
-def _drawn(count: int, share: float, generator: torch.Generator) -> Any:
-    wanted = max(min(count, LEAST), round(count * share))
-    if wanted >= count:
-        return np.arange(count)
-    drawn = torch.randperm(count, generator=generator, device="cpu")[:wanted]
-    return drawn.sort().values.numpy()
-
-
-def _starts(data: Any) -> list[int]:
-    starts = [0]
-    for n in data.num_bcs:
-        starts.append(starts[-1] + n)
-    return starts
+def _drawn(stratum: Stratum, share: float, generator: torch.Generator) -> Any:
+    most = len(stratum.rows)
+    wanted = max(min(stratum.usual, LEAST), round(stratum.usual * share))
+    if wanted >= most:
+        return stratum.rows
+    drawn = torch.randperm(most, generator=generator, device="cpu")[:wanted]
+    return stratum.rows[drawn.sort().values.numpy()]

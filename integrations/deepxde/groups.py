@@ -24,6 +24,7 @@ class Groups:
         names: the K loss names.
         members: per entry its loss, or ``FIXED`` for the L1 regulariser.
         equations: names of the losses that contain a PDE residual.
+        measured: names of the losses that consist of values at the user's own points.
         entries: the R entry names, as ``groups="each"`` would name them.
     """
 
@@ -31,6 +32,7 @@ class Groups:
     members: tuple[int, ...]
     equations: tuple[str, ...]
     entries: tuple[str, ...]
+    measured: tuple[str, ...] = ()
 
 
 def check_grouping(grouping: Grouping) -> None:
@@ -72,7 +74,8 @@ def group(model: Any, count: int, grouping: Grouping) -> Groups:
     owner = {i: k for k, chosen in enumerate(table.values()) for i in chosen}
     members = tuple(owner[i] for i in range(len(entries))) + (FIXED,) * fixed
     equations = tuple(n for n, chosen in table.items() if any(kinds[i] == "pde" for i in chosen))
-    return Groups(tuple(table), members, equations, entries)
+    measured = tuple(n for n, chosen in table.items() if all(kinds[i] == "data" for i in chosen))
+    return Groups(tuple(table), members, equations, entries, measured)
 
 
 def has_l1(model: Any) -> bool:

@@ -8,8 +8,6 @@ import deepxde as dde
 
 ENDLESS = 2**31
 """Steps that no call takes."""
-_STUCK = 10
-"""Steps in a row that lowered nothing, after which no further one will."""
 
 
 class Pace(dde.callbacks.Callback):  # type: ignore[misc]
@@ -26,6 +24,7 @@ class Pace(dde.callbacks.Callback):  # type: ignore[misc]
         seconds: that steps may take; ``None`` as long as it is not known, or if they may take any.
         spent: by the steps so far.
         steps: so far.
+        over: whether a step has said that no further one is of use.
     """
 
     def __init__(
@@ -38,18 +37,18 @@ class Pace(dde.callbacks.Callback):  # type: ignore[misc]
         self.steps = 0
         self._display, self._displays = display, displays
         self._shown = 0
-        self._refused = 0
+        self.over = False
 
-    def stepped(self, seconds: float, taken: bool) -> None:
-        """A step was taken, or refused."""
+    def stepped(self, seconds: float, over: bool) -> None:
+        """A step was taken, or refused.
+
+        Args:
+            seconds: that it took.
+            over: whether no further one is of use.
+        """
         self.spent += seconds
         self.steps += 1
-        self._refused = 0 if taken else self._refused + 1
-
-    @property
-    def stuck(self) -> bool:
-        """Whether steps stopped lowering anything."""
-        return self._refused >= _STUCK
+        self.over = over
 
     @property
     def _share(self) -> float:
@@ -58,7 +57,7 @@ class Pace(dde.callbacks.Callback):  # type: ignore[misc]
     def on_batch_end(self) -> None:
         """See DeepXDE: after a step and its display."""
         state, history = self.model.train_state, self.model.losshistory
-        over = self.stuck or (self.seconds is not None and self.spent >= self.seconds)
+        over = self.over or (self.seconds is not None and self.spent >= self.seconds)
         shown = int(self._share * self._displays)
         if (over or shown > self._shown) and (not history.steps or history.steps[-1] != state.step):
             self._display()

@@ -22,6 +22,7 @@ def patch(
     options: TrainingOptions | None = None,
     *,
     groups: Grouping = "kind",
+    fresh_points: bool | None = None,
     **choices: Any,
 ) -> Patch:
     """Train a DeepXDE model through conflictopt; call it before or after ``model.compile``.
@@ -41,7 +42,11 @@ def patch(
     the model is compiled with, L-BFGS too: ``iterations`` are then steps of it, and schedules have
     no effect. Or compile with an instance, ``model.compile(LevenbergMarquardt(net))``, and patch
     with what weights the losses, ``"sum"`` for nothing. Where the residuals of a ``PDE`` or
-    ``TimePDE`` problem depend on their own points alone, a step evaluates no others than it reads.
+    ``TimePDE`` problem depend on their own points alone, a step evaluates no others than it reads,
+    and draws them from a pool of up to 8 times the script's, of the same distribution, as many as
+    steps can grow to: few points would be fitted to rounding, and the solution between them missed.
+    Anchors, and points with values of the user's, stay what they are. DeepXDE displays the losses
+    on the script's own points.
 
     Args:
         model: a ``deepxde.Model`` on the PyTorch backend.
@@ -51,6 +56,9 @@ def patch(
         options: how steps are taken and how a plan is reached; see ``TrainingOptions``.
         groups: ``"kind"`` groups and names the losses by kind (pde, boundary, initial, data);
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
+        fresh_points: whether steps on residuals draw from such a pool, then of 8 times. ``None``:
+            where DeepXDE can draw one and the script has no more points than a step;
+            ``patch.log`` says whether, and else why not.
         choices: fields of ``TrainingOptions`` by name, e.g. ``profile_steps=500`` or ``every=10``.
 
     Returns:
@@ -66,7 +74,8 @@ def patch(
     if isinstance(getattr(model, "conflictopt", None), Patch):
         raise PatchError("this model is patched already; call unpatch(model) first.")
     check_grouping(groups)
-    made = Patch(model, method, groups, changed(options or TrainingOptions(), choices))
+    chosen = changed(options or TrainingOptions(), choices)
+    made = Patch(model, method, groups, chosen, fresh_points)
     try:
         made.start()
     except Exception:

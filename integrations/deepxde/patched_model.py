@@ -34,7 +34,7 @@ from .losses import LossReader, check_mean_square
 from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
 from .preflight import Preflight
-from .replacement import apart, check_residual_steps
+from .replacement import apart, check_no_fresh_points, check_residual_steps
 from .residual_training import ResidualTraining
 from .row_batches import RowBatches
 from .unknowns import adopt_unknowns
@@ -52,7 +52,14 @@ class Patch:
             (before the plan is applied).
     """
 
-    def __init__(self, model: Any, method: Any, groups: Grouping, options: TrainingOptions) -> None:
+    def __init__(
+        self,
+        model: Any,
+        method: Any,
+        groups: Grouping,
+        options: TrainingOptions,
+        fresh_points: bool | None = None,
+    ) -> None:
         self.model = model
         self._replacement, method = apart(method)
         self.controller = Controller(method, options, self)
@@ -63,7 +70,9 @@ class Patch:
         self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
         self._reader = LossReader(self._hook, groups, self.note)
-        self._preflight = Preflight(self, self._reader, RowBatches(model, self._reader))
+        self._fresh_points = fresh_points
+        rows = RowBatches(model, self._reader, fresh_points, self.note)
+        self._preflight = Preflight(self, self._reader, rows)
         self._batch: Batch | None = None
         self._residual_training = ResidualTraining(self._hook, self.note)
 
@@ -186,6 +195,8 @@ class Patch:
                 warnings.warn(adopted, stacklevel=3)
         if reads_residuals(inner):
             check_residual_steps(self.model, inner, self.method.auto)
+        else:
+            check_no_fresh_points(self._fresh_points, inner)
         return inner
 
     def _blocks(self) -> dict[str, list[Tensor]]:
@@ -216,6 +227,14 @@ class Patch:
         """Attach the adapters of a fixed method, one for each of these losses."""
         self._attach_and_train(losses, self.method.policy.adapter_design)
 
+    def examined(self) -> None:
+        """The losses were looked at, before the first step after a compile."""
+        if self._replacement is None or self.groups is None:
+            return
+        told = self._replacement.weigh_measurements(self.groups, self._hook.trainable_unknowns())
+        if told is not None:
+            self.note(told)
+
     def _attach_and_train(self, losses: tuple[str, ...], design: AdapterDesign) -> None:
         assert self.optimizer is not None
         adapters = self.attach(losses, design)
@@ -229,10 +248,11 @@ class Patch:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
         closure = self._preflight.closure(batch)
-        if self._replacement is not None:
+        if self._by_residuals:
             self._residual_training.step(self.optimizer, closure, batch)
         else:
             self.optimizer.step(closure)
+        if self._replacement is None:
             self._hook.schedule()
         for listener in self.on_step:
             listener(self)
@@ -275,8 +295,8 @@ class Patch:
 
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
+        pace = self._residual_training.begin(call) if self._by_residuals else None
         replaced = self._replacement is not None
-        pace = self._residual_training.begin(call) if replaced else None
         asked = call.iterations if call.counted or replaced else None
         endless = pace is not None and pace.iterations == ENDLESS
         self.stage_end = None if asked is None or endless else self.steps + asked
@@ -285,12 +305,19 @@ class Patch:
 
     def trained(self) -> None:
         """A call of ``train`` is over."""
-        if self._replacement is not None and self.optimizer is not None:
+        if self._by_residuals:
+            assert self.optimizer is not None
             self._residual_training.end(self.optimizer)
+
+    @property
+    def _by_residuals(self) -> bool:
+        """Whether steps are made of residuals, rather than of gradients."""
+        return self.optimizer is not None and reads_residuals(self.optimizer.inner)
 
     def allow(self, budget: Budget) -> None:
         """Have an optimizer that the method names train for seconds, rather than for iterations."""
-        self._residual_training.budget = budget
+        if self._replacement is not None:
+            self._residual_training.budget = budget
 
     def _warn_of_short_calls(self) -> None:
         profile = self.method.recorder.steps

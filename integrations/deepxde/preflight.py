@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from conflictopt.adapters import Adapters
 from conflictopt.auto.controller import Controller
@@ -30,6 +30,9 @@ class Examined(Protocol):
     def adapters(self) -> Adapters | None: ...
     def attach_own(self, losses: tuple[str, ...]) -> None:
         """Attach the adapters of a fixed method, one for each of these losses."""
+
+    def examined(self) -> None:
+        """The losses were looked at, before the first step after a compile."""
 
 
 class Preflight:
@@ -69,7 +72,8 @@ class Preflight:
         if not self._by_residuals:
             return lambda: self.objective(batch)
         if not self._checked:
-            self._rows.examine(self.objective(batch))
+            self._rows.examine(self.objective(batch), _most_rows(self._optimizer.inner))
+            self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
 
     def objective(self, batch: Batch) -> ModelObjective:
@@ -134,3 +138,9 @@ class Preflight:
             return False
         why = str(error).removesuffix(ADVICE).rstrip()
         return self._run.controller.without_residuals(why, self._optimizer.completed)
+
+
+def _most_rows(inner: Any) -> int | None:
+    """How many residuals the steps of an optimizer grow to; ``None`` for all."""
+    options = inner.options
+    return None if options.rows is None else max(options.rows, options.most_rows)

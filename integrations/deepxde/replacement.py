@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from conflictopt.curvature.optimizer import LevenbergMarquardt
 from conflictopt.methods.expression import MethodExpression
 
+from .groups import Groups
 from .patch_errors import PatchError
 
 
@@ -24,6 +26,7 @@ class Replacement:
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._made: LevenbergMarquardt | None = None
+        self._measured: tuple[str, ...] = ()
 
     def of(self, plain: torch.optim.Optimizer, unknowns: Sequence[Tensor]) -> LevenbergMarquardt:
         """The one for a compiled model; the same, with its damping, while its parameters are.
@@ -56,6 +59,29 @@ class Replacement:
             self._made = made = LevenbergMarquardt(params, **self._options)
         return made
 
+    def weigh_measurements(self, groups: Groups, unknowns: Sequence[Tensor]) -> str | None:
+        """Take weight off noisy measurements in an inverse problem; what was done, if it is news.
+
+        Without unknowns, values at points are conditions as exact as the others. What the method's
+        option ``measured`` names stays so.
+
+        Args:
+            groups: of the losses.
+            unknowns: the model's trainable ones.
+        """
+        made, own = self._made, tuple(self._options.get("measured", ()))
+        assert made is not None
+        found = groups.measured if unknowns and len(groups.measured) < len(groups.names) else ()
+        made.options = replace(made.options, measured=own or found)
+        before, self._measured = self._measured, made.options.measured
+        if own or not found or before == found:
+            return None
+        names = ", ".join(f"'{name}'" for name in found)
+        return (
+            f"{names} counts as measurements, as there are unknowns: it gets less weight once the "
+            "other losses are below the noise that it comes to rest at."
+        )
+
 
 def apart(method: Any) -> tuple[Replacement | None, Any]:
     """A method without the optimizer that it may name, and that.
@@ -74,6 +100,20 @@ def apart(method: Any) -> tuple[Replacement | None, Any]:
         return None, method
     expression.check_of_a_run()
     return Replacement(named.options), expression.without_optimizer.label
+
+
+def check_no_fresh_points(asked: bool | None, optimizer: torch.optim.Optimizer) -> None:
+    """Check that nobody chose points for an optimizer that is given all of them.
+
+    Raises:
+        PatchError: somebody did.
+    """
+    if asked is not None:
+        raise PatchError(
+            "expected fresh_points with steps that are made of few residuals, found it with "
+            f"{type(optimizer).__name__}. Use 'levenberg_marquardt', or leave it out "
+            "(DeepXDE's PDEPointResampler draws other points for any optimizer)."
+        )
 
 
 def check_residual_steps(model: Any, optimizer: torch.optim.Optimizer, auto: bool) -> None:

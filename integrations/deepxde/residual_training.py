@@ -1,4 +1,4 @@
-"""Calls of ``train`` whose steps are those of an optimizer that a method names."""
+"""Calls of ``train`` whose steps are made of residuals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from .plain_cost import iteration_seconds
 
 
 class ResidualTraining:
-    """Takes the steps of a model whose optimizer was replaced, and says when they end.
+    """Takes the steps of a model whose optimizer reads residuals, and says when they end.
 
-    Without a budget a call takes as many steps as it asks for; one for L-BFGS, which counts
-    otherwise, as many as its ``maxiter``, or until they lower nothing.
+    Without a budget a call takes as many steps as it asks for, one for L-BFGS, which counts
+    otherwise, as many as its ``maxiter``; in any case until residuals are rounding errors, or steps
+    have led nowhere for long.
 
     Args:
         hook: of the model.
@@ -35,13 +36,12 @@ class ResidualTraining:
         self._asked: TrainCall | None = None
         self._pace: Pace | None = None
         self._refused = 0
+        self._notes: list[str] = []
 
     def begin(self, call: TrainCall) -> Pace | None:
         """A call begins; how long it goes on, if not as it asks."""
         self._asked, self._pace, self._refused = call, None, 0
-        if call.iterations is None or (self.budget is None and call.counted):
-            return None
-        if call.iterations == 0:
+        if not call.iterations:
             return None
         steps = None if self.budget is not None else call.iterations
         self._pace = Pace(call.display, steps, call.iterations / call.display_every)
@@ -62,25 +62,28 @@ class ResidualTraining:
         taken = optimizer.skipped == skipped and last.taken
         self._refused += not taken
         if pace is not None:
-            pace.stepped(time.perf_counter() - began, taken)
+            over = optimizer.inner.converged or optimizer.inner.stuck  # type: ignore[attr-defined]
+            pace.stepped(time.perf_counter() - began, over)
 
     def end(self, optimizer: MultiLossOptimizer) -> None:
         """The call is over."""
         pace, self._pace = self._pace, None
-        last: Any = optimizer.inner.last  # type: ignore[attr-defined]
-        if pace is None or last is None:
+        inner: Any = optimizer.inner
+        last = inner.last
+        if pace is None or last is None or not pace.steps:
             return
         if self.budget is not None:
             self.budget.spend(pace.spent)
         of = f" of {pace.seconds:.3g}" if pace.seconds is not None else ""
-        stuck = ", when no step lowered the losses any more" if pace.stuck else ""
         self._tell(
-            f"{pace.steps} steps of {type(optimizer.inner).__name__} in {pace.spent:.3g} s{of}"
-            f"{stuck}: {last.rows} residuals in a step, damping {last.damping:.1e} at the end, "
-            f"{self._refused} steps refused."
+            f"{pace.steps} steps of {type(inner).__name__} in {pace.spent:.3g} s{of}"
+            f"{_ending(inner)}: {last.rows} residuals in a step, damping {last.damping:.1e} at the "
+            f"end, {self._refused} steps refused."
         )
-        for found in getattr(optimizer.inner, "notes", ()):
-            self._tell(f"{found}.")
+        for found in inner.notes:
+            if found not in self._notes:
+                self._tell(f"{found.rstrip('.')}.")
+        self._notes = inner.notes
 
     def _cost(self, batch: Batch, name: str) -> float:
         """Seconds that the iterations asked for would take without a replacement."""
@@ -93,3 +96,12 @@ class ResidualTraining:
             f"{most}{each * asked.iterations:.3g} s, {1e3 * each:.3g} ms each: {name} has as long."
         )
         return each * asked.iterations
+
+
+def _ending(inner: Any) -> str:
+    """Why steps ended before their time, if they did."""
+    if inner.converged:
+        return ", when the residuals were rounding errors"
+    if inner.stuck:
+        return ", when steps had led nowhere for long (another optimizer may go on)"
+    return ""

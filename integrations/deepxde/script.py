@@ -55,6 +55,7 @@ class ScriptRun:
             its own later. Unless given they stay as they are.
         seconds: of all training steps of an optimizer that the method names; unless given, as long
             as the iterations that the script asks for would take.
+        fresh_points: of ``patch``.
         precision: DeepXDE's default float when the script begins, "float32" or "float64".
     """
 
@@ -70,12 +71,14 @@ class ScriptRun:
         seed: int | None = None,
         seconds: float | None = None,
         precision: str | None = None,
+        fresh_points: bool | None = None,
     ) -> None:
         self.path = path
         self.arguments = list(arguments)
         self._method, self._options, self._groups = method, options, groups
         self._on_patch, self._seed = on_patch, seed
         self._seconds, self._precision = seconds, precision
+        self._fresh_points = fresh_points
         self._budget: Budget | None = None
         self._stops = False
         self._models = ScriptModels(self._patched)
@@ -137,7 +140,13 @@ class ScriptRun:
         self._check_backend()
         from .patch_model import patch
 
-        made = patch(model, self._method, self._options, groups=self._groups)
+        made = patch(
+            model,
+            self._method,
+            self._options,
+            groups=self._groups,
+            fresh_points=self._fresh_points,
+        )
         if self._budget is not None:
             made.allow(self._budget)
         if self._stops:

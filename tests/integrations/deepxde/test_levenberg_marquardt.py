@@ -212,3 +212,44 @@ def test_a_named_one_refuses_what_cannot_work(heat):
     patch(model, NAMED)
     with pytest.raises(PatchError, match="expected no weight decay"):
         model.compile("adam", lr=1e-3, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("groups", "measured"),
+    [
+        ("kind", ("data",)),
+        ("each", ("data",)),
+        ({"both": ["boundary", "data"], "equation": ["pde"]}, ()),
+        ({"seen": ["data"], "rest": ["pde", "boundary"]}, ("seen",)),
+        ({"all": ["pde", "boundary", "data"]}, ()),
+    ],
+)
+def test_measurements_are_weighed_where_there_are_unknowns(inverse, groups, measured):
+    model = inverse()
+    made = patch(model, NAMED, groups=groups)
+    model.compile("adam", lr=1e-3, external_trainable_variables=model.unknown, verbose=0)
+    model.train(iterations=2, verbose=0)
+    assert made.optimizer.inner.options.measured == measured
+    assert any("as measurements, as there are unknowns" in x for x in made.log) == bool(measured)
+
+
+def test_without_unknowns_points_are_conditions(inverse):
+    model = inverse()
+    made = patch(model, NAMED)
+    model.compile("adam", lr=1e-3, verbose=0)
+    model.train(iterations=2, verbose=0)
+    assert made.optimizer.inner.options.measured == ()
+
+
+@pytest.mark.parametrize("flag", ["converged", "stuck"])
+@pytest.mark.parametrize("how", ["compiled", "named"])
+def test_training_ends_once_converged_or_stuck(heat, monkeypatch, how, flag):
+    model = heat()
+    made = patch(model, NAMED if how == "named" else "sum")
+    optimizer = "adam" if how == "named" else LevenbergMarquardt(model.net)
+    model.compile(optimizer, lr=1e-3 if how == "named" else None, verbose=0)
+    monkeypatch.setattr(LevenbergMarquardt, flag, property(lambda self: self._memory["steps"] == 4))
+    model.train(iterations=50, verbose=0)
+    assert (made.steps, model.losshistory.steps[-1]) == (4, 4)
+    told = "were rounding errors" if flag == "converged" else "had led nowhere for long"
+    assert any(told in line for line in made.log)

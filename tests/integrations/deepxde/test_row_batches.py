@@ -9,6 +9,7 @@ import torch
 
 from conflictopt.integrations.deepxde import patch
 from conflictopt.integrations.deepxde.chosen_rows import choose, residual_rows
+from conflictopt.integrations.deepxde.drawable import own_points
 
 POINTS = np.linspace([-0.9, 0.1], [0.9, 0.9], 40)
 
@@ -73,11 +74,11 @@ def test_residuals_on_chosen_rows_are_those_of_all_rows(heat, rows, name):
 
     model = heat(conditions=conditions, num_boundary=60, num_initial=60, num_test=None)
     found = rows(model)
-    state, expected = model.train_state, whole(model)
-    batch = state.X_train, state.y_train, state.train_aux_vars
+    expected = whole(model)
+    source = own_points(model.data)
     entries = sum(len(r) for r in expected)
-    choice = found.choose(entries // 2, torch.Generator().manual_seed(1))
-    losses = found.losses(batch, choice)
+    choice = found.choose(source, entries // 2, torch.Generator().manual_seed(1))
+    losses = found.losses(source, choice)
     index = residual_rows(choice, model.data, 1)
     got = [r for name in losses.names for r, _ in losses.residuals[name]]
     order = [0, *(1 + i for i in range(len(got) - 1))]
@@ -89,15 +90,15 @@ def test_residuals_on_chosen_rows_are_those_of_all_rows(heat, rows, name):
 def test_rows_are_drawn_in_proportion_and_of_each_loss_some(heat):
     model = heat(num_domain=800, num_boundary=160, num_initial=40, num_test=None)
     data, generator = model.data, torch.Generator().manual_seed(0)
-    choice = choose(data, (1, 1, 1), 100, generator)
+    choice = choose(own_points(data), (1, 1, 1), 100, generator)
     entries = len(data.train_x)
     walls, starts = data.num_bcs
     assert len(choice.equation) == round((entries - walls - starts) * 100 / entries)
     assert [len(c) for c in choice.conditions] == [max(16, round(walls * 100 / entries)), 16]
     assert choice.equation.min() >= walls + starts
-    other = choose(data, (1, 1, 1), 100, generator)
+    other = choose(own_points(data), (1, 1, 1), 100, generator)
     assert other.equation.tolist() != choice.equation.tolist()
-    everything = choose(data, (1, 1, 1), None, generator)
+    everything = choose(own_points(data), (1, 1, 1), None, generator)
     assert everything.equation.tolist() == list(range(walls + starts, entries))
     assert [len(c) for c in everything.conditions] == [walls, starts]
 
