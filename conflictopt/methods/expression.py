@@ -67,7 +67,8 @@ class MethodExpression:
     the optimizer, alone or with reweightings of whole losses. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
-    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon, of the first warm and pool.
+    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon, of the
+    first warm and pool.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
     ``none`` is meant. Case and hyphens of names do not count.
 
