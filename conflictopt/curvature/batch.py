@@ -41,9 +41,7 @@ class RowBatch:
         pairs = zip(sets, self.chosen, strict=True)
         return torch.cat([s.scaled(rows) for s, rows in pairs])
 
-    def jacobian(
-        self, sets: Sequence[ResidualSet], engine: RowJacobian, space: Space
-    ) -> RowMatrix:
+    def jacobian(self, sets: Sequence[ResidualSet], engine: RowJacobian, space: Space) -> RowMatrix:
         """The rows ``[N, P]`` of their Jacobian, scaled as the residuals are.
 
         Args:

@@ -96,9 +96,7 @@ class RowJacobian:
                     entries[:, column, span] = 0.0
 
     @torch.enable_grad()
-    def parts(
-        self, sets: Sequence[ResidualSet], number: int, rows: Tensor | None
-    ) -> list[Parts]:
+    def parts(self, sets: Sequence[ResidualSet], number: int, rows: Tensor | None) -> list[Parts]:
         """Rows of ``d values / d theta``, not scaled and by parameter.
 
         Args:
