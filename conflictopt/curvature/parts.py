@@ -51,7 +51,7 @@ class OuterRows:
 
     @property
     def rows(self) -> int:
-        """k."""
+        """How many."""
         return len(self.pairs[0][0])
 
     @property
@@ -92,7 +92,9 @@ class OuterRows:
             for found in zip(*self.pairs, strict=True)
         )
         target = out.view(len(out), *self.shape)
-        if target.dtype == left.dtype:
+        if left.shape[1] == 1:
+            torch.mul(left.transpose(1, 2), right, out=target)
+        elif target.is_contiguous() and target.dtype == left.dtype:
             torch.bmm(left.transpose(1, 2), right, out=target)
         else:
             target.copy_(torch.bmm(left.transpose(1, 2), right))

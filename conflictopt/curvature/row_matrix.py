@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from .parts import OuterRows, Parts
 
 _ELEMENTWISE = 50
 """Multiplications in a matrix product that take as long as one elementwise product (measured)."""
+
+_LARGE = 256
+"""Scalars of a parameter from which on its rows lie apart."""
 
 Space = Callable[[int, int], Tensor]
 """Gives memory for a matrix of so many rows and columns."""
@@ -51,43 +55,44 @@ class RowMatrix:
         count = max(b.rows.stop for b in blocks)
         self.shape = count, sum(sizes)
         ends = np.cumsum([0, *sizes]).tolist()
-        self._spans = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        self._spans = [slice(a, b) for a, b in pairwise(ends)]
         self._layers: dict[int, list[tuple[slice, OuterRows]]] = {}
-        if count <= self.shape[1]:  # else its transpose's Gram matrix is what is needed
-            for i in range(len(sizes)):
-                found = _factored(blocks, i, count)
-                if found:
-                    self._layers[i] = found
-        self._written = [i for i in range(len(sizes)) if i not in self._layers]
-        self._dense = space(count, sum(sizes[i] for i in self._written))
-        self._write(blocks, sizes)
+        wide = count <= self.shape[1]  # else its transpose's Gram matrix is what is needed
+        for i in range(len(sizes)):
+            found = _factored(blocks, i, count) if wide else None
+            if found:
+                self._layers[i] = found
+        self._groups = _groups([i for i in range(len(sizes)) if i not in self._layers], sizes, wide)
+        self._written = _matrices(self._groups, sizes, count, space)
+        for numbers, matrix in zip(self._groups, self._written, strict=True):
+            _write(blocks, numbers, sizes, matrix)
 
     def gram(self) -> Tensor:
         """``S S^T``."""
-        found = gram(self._dense)
+        first, *others = (gram(matrix) for matrix in self._written)
+        for other in others:
+            first += other
         if self._layers:
-            half = found.new_zeros(found.shape)
+            half = first.new_zeros(first.shape)
             for members in self._layers.values():
                 _add_half_gram(half, members)
-            found += half
-            found += half.t()
-        return found
+            first += half
+            first += half.t()
+        return first
 
     def gram_of_columns(self) -> Tensor:
         """``S^T S``; with more rows than columns alone."""
-        return gram(self._dense.t())
+        (matrix,) = self._written
+        return gram(matrix.t())
 
     def combined(self, v: Tensor) -> Tensor:
         """``S^T v`` ``[P]``."""
-        own = self._dense.t() @ v
-        if not self._layers:
-            return own
         found = v.new_zeros(self.shape[1])
-        start = 0
-        for i in self._written:
-            span = self._spans[i]
-            found[span] = own[start : start + span.stop - span.start]
-            start += span.stop - span.start
+        for numbers, matrix in zip(self._groups, self._written, strict=True):
+            spans = [self._spans[i] for i in numbers]
+            parts = (matrix.t() @ v).split([span.stop - span.start for span in spans])
+            for span, part in zip(spans, parts, strict=True):
+                found[span] = part
         for i, members in self._layers.items():
             for rows, outer in members:
                 found[self._spans[i]] += outer.combined(v[rows])
@@ -95,27 +100,15 @@ class RowMatrix:
 
     def along(self, step: Tensor) -> Tensor:
         """``S step`` ``[N]``."""
-        if not self._layers:
-            return self._dense @ step
-        own = [step[self._spans[i]] for i in self._written]
-        found = self._dense @ torch.cat([*own, step[:0]])  # not of an empty list
+        found = step.new_zeros(self.shape[0])
+        for numbers, matrix in zip(self._groups, self._written, strict=True):
+            if numbers:
+                found.addmv_(matrix, torch.cat([step[self._spans[i]] for i in numbers]))
         for i, members in self._layers.items():
             direction = step[self._spans[i]].view(members[0][1].shape)
             for rows, outer in members:
                 found[rows] += outer.along(direction)
         return found
-
-    def _write(self, blocks: Sequence[RowBlock], sizes: Sequence[int]) -> None:
-        start = 0
-        for i in self._written:
-            columns = self._dense[:, start : start + sizes[i]]
-            start += sizes[i]
-            for block in blocks:
-                part = block.parts.get(i)
-                if part is None:
-                    columns[block.rows] = 0.0
-                else:
-                    part.write(columns[block.rows])
 
 
 def gram(a: Tensor) -> Tensor:
@@ -127,6 +120,38 @@ def gram(a: Tensor) -> Tensor:
     if a.device.type == "cpu":
         return torch.from_numpy(np.dot(a.numpy(), a.numpy().T))
     return a @ a.t()
+
+
+def _groups(numbers: Sequence[int], sizes: Sequence[int], apart: bool) -> list[list[int]]:
+    """Which parameters' rows are written side by side: the small ones, or all if not ``apart``.
+
+    Those of a large one are contiguous on their own, which products of small matrices ask for.
+    """
+    large = [i for i in numbers if apart and sizes[i] >= _LARGE]
+    return [[i for i in numbers if i not in large], *([i] for i in large)]
+
+
+def _matrices(
+    groups: Sequence[Sequence[int]], sizes: Sequence[int], count: int, space: Space
+) -> list[Tensor]:
+    """Memory for the rows of each group."""
+    widths = [sum(sizes[i] for i in numbers) for numbers in groups]
+    memory = space(count, sum(widths)).view(-1).split([count * w for w in widths])
+    return [m.view(count, w) for m, w in zip(memory, widths, strict=True)]
+
+
+def _write(
+    blocks: Sequence[RowBlock], numbers: Sequence[int], sizes: Sequence[int], matrix: Tensor
+) -> None:
+    """Write the rows by some parameters side by side."""
+    columns = matrix.split([sizes[i] for i in numbers], dim=1) if numbers else ()
+    for i, own in zip(numbers, columns, strict=True):
+        for block in blocks:
+            part = block.parts.get(i)
+            if part is None:
+                own[block.rows] = 0.0
+            else:
+                part.write(own[block.rows])
 
 
 def _factored(
