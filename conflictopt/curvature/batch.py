@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .jacobian import RowJacobian
 from .residuals import ResidualClosure, ResidualSet
+from .row_matrix import RowBlock, RowMatrix, Space
 
 LEAST = 16
 """Rows of each loss in a batch, where it has so many."""
@@ -40,15 +41,25 @@ class RowBatch:
         pairs = zip(sets, self.chosen, strict=True)
         return torch.cat([s.scaled(rows) for s, rows in pairs])
 
-    def jacobian(self, sets: Sequence[ResidualSet], engine: RowJacobian, out: Tensor) -> None:
-        """Write the rows ``[N, P]`` of their Jacobian."""
-        start = 0
+    def jacobian(self, sets: Sequence[ResidualSet], engine: RowJacobian, space: Space) -> RowMatrix:
+        """The rows ``[N, P]`` of their Jacobian, scaled as the residuals are.
+
+        Args:
+            sets: as ``engine`` evaluated them.
+            engine: differentiates rows.
+            space: memory for rows that are written out.
+        """
+        blocks, start = [], 0
         for number, (s, rows) in enumerate(zip(sets, self.chosen, strict=True)):
-            count = s.rows if rows is None else len(rows)
-            block = out[start : start + count * s.values.shape[1]]
-            start += len(block)
-            engine.fill(sets, number, rows, block)
-            block.mul_(s.scale(count))
+            count, entries = s.rows if rows is None else len(rows), s.values.shape[1]
+            stop = start + count * entries
+            scale = s.scale(count)
+            for entry, parts in enumerate(engine.parts(sets, number, rows)):
+                # one after the other: rows that are no factors are large
+                scaled = {i: parts.pop(i).scaled(scale) for i in list(parts)}
+                blocks.append(RowBlock(slice(start + entry, stop, entries), scaled))
+            start = stop
+        return RowMatrix(blocks, [p.numel() for p in engine.params], space)
 
     def size(self, sets: Sequence[ResidualSet]) -> int:
         """N."""

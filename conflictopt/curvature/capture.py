@@ -83,16 +83,13 @@ class Tape:
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """``x @ weight.T + bias`` for ``x`` ``[..., in]``, with the factors of both kept."""
-        flat = x.reshape(-1, x.shape[-1])
         numbers = self.number(weight), self.number(bias)
-        out: Tensor = _Linear.apply(flat, weight, bias, self, numbers)  # type: ignore[no-untyped-call]
-        return out.view(*x.shape[:-1], out.shape[-1])
+        return _by_rows(x, lambda rows: _apply(_Linear, rows, weight, bias, self, numbers))
 
     def transposed(self, x: Tensor, weight: Tensor) -> Tensor:
         """``x @ weight`` for ``x`` ``[..., out]``, with the factors of the weight kept."""
-        flat = x.reshape(-1, x.shape[-1])
-        out: Tensor = _Transposed.apply(flat, weight, self, self.number(weight))  # type: ignore[no-untyped-call]
-        return out.view(*x.shape[:-1], out.shape[-1])
+        number = self.number(weight)
+        return _by_rows(x, lambda rows: _apply(_Transposed, rows, weight, self, number))
 
 
 class _Linear(torch.autograd.Function):
@@ -116,7 +113,7 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         tape, (own, of_bias) = ctx.tape, ctx.numbers
         need = ctx.needs_input_grad
-        back = _Transposed.apply(g, weight, tape, own) if need[0] else None  # type: ignore[no-untyped-call]
+        back = _apply(_Transposed, g, weight, tape, own) if need[0] else None
         if tape.recording:
             tape.add(own, g, x)
             tape.add(of_bias, g, None)
@@ -147,7 +144,7 @@ class _Transposed(torch.autograd.Function):
         need = ctx.needs_input_grad
         forth = None
         if need[0]:
-            forth = _Linear.apply(v, weight, None, tape, (number, None))  # type: ignore[no-untyped-call]
+            forth = _apply(_Linear, v, weight, None, tape, (number, None))
         if tape.recording:
             tape.add(number, g, v)
             return forth, None, None, None
@@ -176,6 +173,44 @@ class _Added(torch.autograd.Function):
             return g, None, None, None
         own = g.reshape(-1, g.shape[-1]).sum(0).view(ctx.shape) if ctx.needs_input_grad[1] else None
         return g, own, None, None
+
+
+def _by_rows(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """A function of a matrix, of which each row of ``x`` ``[..., w]`` is one."""
+    if x.ndim == 2:
+        return function(x)
+    out = function(x.reshape(-1, x.shape[-1]))
+    return out.view(*x.shape[:-1], out.shape[-1])
+
+
+def _plain(function: Any) -> type[torch.autograd.Function]:
+    """The same function without a rule for vmap."""
+
+    class Plain(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            output = function.forward(*inputs)
+            function.setup_context(ctx, inputs, output)
+            return output
+
+        backward = staticmethod(function.backward)
+
+    return Plain
+
+
+_PLAIN: dict[Any, Any] = {f: _plain(f) for f in (_Linear, _Transposed, _Added)}
+
+
+def _apply(function: Any, *inputs: Any) -> Any:
+    """``function.apply(*inputs)``, without its rule for vmap where there is no need of it.
+
+    torch inspects the signature of a function with such a rule at every call: 0.1 ms, more than the
+    product of small matrices. Under vmap it refuses one without, before anything is computed.
+    """
+    try:
+        return _PLAIN[function].apply(*inputs)
+    except RuntimeError:
+        return function.apply(*inputs)
 
 
 class _Captured(TorchFunctionMode):
@@ -217,7 +252,7 @@ class _Captured(TorchFunctionMode):
             if number is not None and args[1].ndim == 2:
                 return self._tape.transposed(x, args[1])
         elif func in _ADDS and number is not None and _is_row(x, args[1]):
-            out: Tensor = _Added.apply(x, args[1], self._tape, number)  # type: ignore[no-untyped-call]
+            out: Tensor = _apply(_Added, x, args[1], self._tape, number)
             return out
         return None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.errors import MethodError
 from .capture import CoupledRowsError, Tape, captured
 from .layers import COUPLED, Key, LayerRows
+from .parts import Parts, PlainRows
 from .residuals import ResidualClosure, ResidualSet, read
 from .rows import BatchedRows, scalar_columns
 
@@ -78,7 +79,6 @@ class RowJacobian:
         """Check the next rows of every residual, as a step along these led nowhere."""
         self._fills.clear()
 
-    @torch.enable_grad()
     def fill(
         self, sets: Sequence[ResidualSet], number: int, rows: Tensor | None, out: Tensor
     ) -> None:
@@ -91,27 +91,44 @@ class RowJacobian:
             out: ``[k m, P]``, the m entries of a row one after the other.
 
         Raises:
+            MethodError: see ``parts``.
+        """
+        columns = self.parts(sets, number, rows)
+        entries = out.view(-1, len(columns), self.size)
+        for column, parts in enumerate(columns):
+            for i, span in enumerate(self._spans):
+                if i in parts:
+                    parts[i].write(entries[:, column, span])
+                else:
+                    entries[:, column, span] = 0.0
+
+    @torch.enable_grad()
+    def parts(self, sets: Sequence[ResidualSet], number: int, rows: Tensor | None) -> list[Parts]:
+        """Rows of ``d values / d theta``, not scaled and by parameter.
+
+        Args:
+            sets: as ``evaluate`` returned them.
+            number: of the set.
+            rows: ``[k]`` which rows; ``None`` for all.
+
+        Returns:
+            For each of the m entries of a row its k rows.
+
+        Raises:
             MethodError: rows that ``engine="layers"`` cannot tell apart.
-            NonFiniteError: an infinite or NaN derivative.
         """
         values = sets[number].values
-        count = len(values) if rows is None else len(rows)
-        entries = out.view(count, values.shape[1], self.size)
-        for column in range(values.shape[1]):
-            place, own = (number, column), entries[:, column]
-            if values.requires_grad:
-                self._fill_column(values[:, column], place, rows, own)
-            else:
-                own.zero_()
+        if not values.requires_grad:
+            return [{} for _ in range(values.shape[1])]
+        columns = range(values.shape[1])
+        return [self._column(values[:, c], (number, c), rows) for c in columns]
 
-    def _fill_column(
-        self, r: Tensor, place: tuple[int, int], rows: Tensor | None, out: Tensor
-    ) -> None:
+    def _column(self, r: Tensor, place: tuple[int, int], rows: Tensor | None) -> Parts:
+        everything = range(len(self.params))
         if self._engine == "batched" or place in self._coupled:
-            self._fill_batched(r, rows, range(len(self.params)), out)
-            return
+            return self._by_batches(r, rows, everything)
         try:
-            self._fill_layers(r, place, rows, out)
+            return self._by_layers(r, place, rows)
         except CoupledRowsError as error:
             if self._engine == "layers":
                 raise MethodError(
@@ -120,61 +137,55 @@ class RowJacobian:
                 ) from None
             self._coupled.add(place)
             self.notes.append(f"rows of residual {place[0]} {error}: each takes a backward pass")
-            self._fill_batched(r, rows, range(len(self.params)), out)
+            return self._by_batches(r, rows, everything)
 
-    def _fill_layers(
-        self, r: Tensor, place: tuple[int, int], rows: Tensor | None, out: Tensor
-    ) -> None:
+    def _by_layers(self, r: Tensor, place: tuple[int, int], rows: Tensor | None) -> Parts:
         numbers = [i for i in range(len(self.params)) if i not in self._others]
         key = (*place, len(r))
         found, others = self._layers.of(r, key, rows, numbers)
-        for i in numbers:
-            if i in found:
-                out[:, self._spans[i]] = found[i].reshape(len(out), -1)
-            else:
-                out[:, self._spans[i]] = 0.0
         if others:
             self._others = tuple(sorted({*self._others, *others}))
             size = sum(self.params[i].numel() for i in self._others)
             how = "a column each" if size <= FEW else "a backward pass for each row"
             self.notes.append(f"{size} scalars act otherwise than by linear maps: {how}")
         if self._others:
-            self._fill_others(r, rows, out)
+            found |= self._of_others(r, rows)
         seen = self._fills.get(key, 0)
         self._fills[key] = seen + 1
-        if seen % _CHECKED_EVERY < 2 and not self._agrees(r, rows, out):
+        if seen % _CHECKED_EVERY < 2 and not self._agrees(r, rows, found):
             self._layers.forget()
             self.doubt()
             raise CoupledRowsError(COUPLED)
+        return found
 
-    def _fill_others(self, r: Tensor, rows: Tensor | None, out: Tensor) -> None:
+    def _of_others(self, r: Tensor, rows: Tensor | None) -> Parts:
         own = [self.params[i] for i in self._others]
         if sum(p.numel() for p in own) > FEW:
-            self._fill_batched(r, rows, self._others, out)
-            return
-        chosen = r if rows is None else r[rows]
-        for i, column in zip(self._others, scalar_columns(chosen, own), strict=True):
-            out[:, self._spans[i]] = column
+            return self._by_batches(r, rows, self._others)
+        columns = scalar_columns(r if rows is None else r[rows], own)
+        return {i: PlainRows(c) for i, c in zip(self._others, columns, strict=True)}
 
-    def _fill_batched(
-        self, r: Tensor, rows: Tensor | None, numbers: Sequence[int], out: Tensor
-    ) -> None:
+    def _by_batches(self, r: Tensor, rows: Tensor | None, numbers: Sequence[int]) -> Parts:
         chosen = r if rows is None else r[rows]
-        parts = self._batched.of(chosen, [self.params[i] for i in numbers])
-        for i, part in zip(numbers, parts, strict=True):
-            out[:, self._spans[i]] = part
+        found = self._batched.of(chosen, [self.params[i] for i in numbers])
+        return {i: PlainRows(values) for i, values in zip(numbers, found, strict=True)}
 
-    def _agrees(self, r: Tensor, rows: Tensor | None, out: Tensor) -> bool:
+    def _agrees(self, r: Tensor, rows: Tensor | None, found: Parts) -> bool:
         """Whether a random combination of the rows is what a backward pass gives."""
         chosen = r if rows is None else r[rows]
         generator = torch.Generator(device="cpu").manual_seed(len(chosen))
         v = torch.randn(len(chosen), generator=generator, dtype=torch.float64, device="cpu")
         v = v.to(r.device, r.dtype)
         grads = torch.autograd.grad(chosen, self.params, v, retain_graph=True, allow_unused=True)
-        pairs = zip(grads, self.params, strict=True)
-        expected = torch.cat(
-            [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs]
-        ).to(out.dtype)
-        size = float((v.to(out.dtype).abs() @ out.abs()).max())
-        apart = float((v.to(out.dtype) @ out - expected).abs().max())
-        return apart <= 1e3 * torch.finfo(r.dtype).eps * max(size, 1e-300)
+        sizes, apart = [], []
+        for i, g in enumerate(grads):
+            expected = r.new_zeros(1) if g is None else g.reshape(-1)
+            if i in found:
+                part = found[i].scaled(1.0)  # float64, as the rows of a step are
+                sizes.append(part.absolute().combined(v.double().abs()).max())
+                apart.append((part.combined(v.double()) - expected.double()).abs().max())
+            else:
+                apart.append(expected.double().abs().max())
+        size = float(torch.stack(sizes).max()) if sizes else 0.0
+        allowed = 1e3 * torch.finfo(r.dtype).eps * max(size, 1e-300)
+        return float(torch.stack(apart).max()) <= allowed

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .capture import CoupledRowsError, Factors, Tape
 from .mapping import RowMap, covers, row_map
+from .parts import OuterRows, Part, Parts, PlainRows
 
 Key = tuple[int, int, int]
 """Which residual set, which of its columns, and how many rows it has."""
@@ -38,7 +39,7 @@ class LayerRows:
 
     def of(
         self, r: Tensor, key: Key, rows: Tensor | None, numbers: Sequence[int]
-    ) -> tuple[dict[int, Tensor], list[int]]:
+    ) -> tuple[Parts, list[int]]:
         """Rows of ``d r / d p``.
 
         Args:
@@ -48,8 +49,8 @@ class LayerRows:
             numbers: of the parameters that are asked for.
 
         Returns:
-            Per number ``[k, *shape]``, left out where it is zero; and the numbers of those of which
-            it is not to be had, as they are used otherwise than by linear maps.
+            Per number k rows, left out where they are zero; and the numbers of those of which they
+            are not to be had, as they are used otherwise than by linear maps.
 
         Raises:
             CoupledRowsError: rows cannot be told apart.
@@ -63,7 +64,7 @@ class LayerRows:
             if not all(i in maps and covers(maps[i], f) for i, f in found.items()):
                 raise CoupledRowsError(COUPLED)
         kept = [i for i in found if i not in others]
-        return {i: _products(found[i], maps[i], rows) for i in kept}, others
+        return {i: _part(found[i], maps[i], rows) for i in kept}, others
 
     def forget(self) -> None:
         """Find out anew which batch rows belong to which residual row."""
@@ -101,11 +102,11 @@ class LayerRows:
         return maps
 
 
-def _products(factors: list[Factors], maps: list[RowMap], rows: Tensor | None) -> Tensor:
-    """``[k, out, in]``, or of a vector ``[k, out]``."""
-    pairs = list(zip(factors, maps, strict=True))
-    left = torch.cat([m.gather(f.left, rows) for f, m in pairs], dim=1)
+def _part(factors: list[Factors], maps: list[RowMap], rows: Tensor | None) -> Part:
+    """The k rows of one parameter."""
+    left = [m.gather(f.left, rows) for f, m in zip(factors, maps, strict=True)]
     if factors[0].right is None:
-        return left.sum(1)
-    right = torch.cat([m.gather(f.right, rows) for f, m in pairs if f.right is not None], dim=1)
-    return torch.bmm(left.transpose(1, 2), right)
+        return PlainRows((left[0] if len(left) == 1 else torch.cat(left, dim=1)).sum(1))
+    pairs = zip(factors, maps, strict=True)
+    right = [m.gather(f.right, rows) for f, m in pairs if f.right is not None]
+    return OuterRows(tuple(zip(left, right, strict=True)))

@@ -178,8 +178,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         sets = weigh(sets)
         batch = draw(sets, rows, generator)
         r = batch.residuals(sets)
-        jacobian = self._space(len(r), engine.size, r.device)
-        batch.jacobian(sets, engine, jacobian)
+        jacobian = batch.jacobian(sets, engine, partial(self._space, device=r.device))
         del sets  # and with them the graph
         problem = StepProblem(evaluate, batch, weigh, params, self._rates())
         self._move(problem, NormalEquations(jacobian), r)
@@ -223,7 +222,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         rows = self._memory["rows"]
         return most if rows is None else min(rows, most)
 
-    def _space(self, rows: int, size: int, device: torch.device) -> Tensor:
+    def _space(self, rows: int, size: int, *, device: torch.device) -> Tensor:
         """``[rows, size]`` float64; the same memory at every step."""
         known = self._buffer
         if known is None or known.numel() < rows * size or known.device != device:
