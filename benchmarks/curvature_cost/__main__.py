@@ -66,7 +66,7 @@ def run(quick: bool, seconds: float, out: Path, only: list[str] | None) -> None:
         if only is None or part in only:
             record[part][name] = measure()
             write(out, record)
-    print(page(record))  # noqa: T201
+    print(page(record))
 
 
 def _measurements(quick: bool, seconds: float) -> Iterator[tuple[str, str, Callable[[], Any]]]:
