@@ -19,8 +19,8 @@ def page(record: Record) -> str:
     lines += ["", "| step | P | part | ms | of an Adam step |", "| --- | --- | --- | --- | --- |"]
     for name, r in record["steps"].items():
         for part, found in r["parts"].items():
-            cells = f"{found['ms'][1]:.1f} | {found['ratio'][1]:.1f}"
-            lines.append(f"| {name} | {r['parameters']} | {part} | {cells} |")
+            times = f"{found['ms'][1]:.1f} | {found['ratio'][1]:.1f}"
+            lines.append(f"| {name} | {r['parameters']} | {part} | {times} |")
     lines += ["", "| Taylor mode, apart | ms | of the usual one |", "| --- | --- | --- |"]
     for name, r in record["taylor"].items():
         lines.append(f"| {name}, width {r['width']} | {r['ms'][1]:.1f} | {r['ratio'][1]:.2f} |")
