@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...documents.sections import Part
 from .adapter_ablation import adapter_ablation
+from .curvature_cost import curvature_cost
 from .deepxde_examples import deepxde_examples
 from .plan_screens import plan_screens
 from .solver_cost import solver_cost
@@ -24,6 +25,7 @@ def parts(results: Path) -> Iterator[Part]:
     """
     yield from step_cost(results)
     yield from solver_cost(results)
+    yield from curvature_cost(results)
     yield from suite_cost(results)
     yield from synthetic_regimes(results)
     yield from suite_regimes(results)
