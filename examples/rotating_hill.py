@@ -1,4 +1,4 @@
-"""A hill carried around by a solid rotation: u_t - 2 pi y u_x + 2 pi x u_y = 0, one full turn.
+"""A hill carried around by a solid rotation: u_t - pi y u_x + pi x u_y = 0, half a turn.
 
 A plain torch loop with Adam, then Levenberg-Marquardt for the same CPU time, both on points drawn
 anew for every step. Usage: OMP_NUM_THREADS=1 python examples/rotating_hill.py [--quick]
@@ -15,14 +15,14 @@ import conflictopt
 
 # Both train in float64: Levenberg-Marquardt would end at the rounding of float32.
 torch.set_default_dtype(torch.float64)
-TURN = 2 * math.pi
-WIDTH, DISTANCE = 0.25, 0.4
+TURN = math.pi
+WIDTH, DISTANCE = 0.3, 0.4
 POINTS = {"transport": 1000, "start": 300, "border": 200}
 STEPS, RATE = 4000, 5e-3
 
 
 def exact(x):
-    """The hill at points ``[n, (x, y, t)]``; at the border of [-1, 1]^2 it is all but flat."""
+    """The hill at points ``[n, (x, y, t)]``; low at the border of [-1, 1]^2."""
     angle = TURN * x[:, 2:]
     centre = DISTANCE * torch.cat([angle.cos(), angle.sin()], dim=1)
     return torch.exp(-(x[:, :2] - centre).square().sum(1, keepdim=True) / WIDTH**2)
