@@ -42,6 +42,32 @@ GroupBy = Annotated[
 Out = Annotated[
     Path, typer.Option("--out", help="folder of the report; one with other files is refused")
 ]
+Seconds = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        help="how long levenberg_marquardt may train, displays apart, divided among the "
+        "script's calls of train; unless given, as long as the iterations that the script asks "
+        "for would take its own optimizer, by a few of them that are timed first and undone",
+    ),
+]
+FloatOfDeepXDE = Annotated[
+    Precision | None,
+    typer.Option(
+        help="DeepXDE's default float, which the script may set itself; unless given float64 "
+        "for levenberg_marquardt, whose progress float32 ends sooner (on the one script where "
+        "it was measured, at 3 times the error), and else DeepXDE's own",
+    ),
+]
+FreshPoints = Annotated[
+    bool | None,
+    typer.Option(
+        "--fresh-points/--no-fresh-points",
+        help="whether levenberg_marquardt draws the points of each step from 8 times as many "
+        "as the script has, of the same distribution; unless given, from up to so many, where "
+        "DeepXDE can draw them and the script has few",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -103,32 +129,9 @@ def run(
             "given, so that all runs begin alike",
         ),
     ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="how long levenberg_marquardt may train, displays apart, divided among the "
-            "script's calls of train; unless given, as long as the iterations that the script asks "
-            "for would take its own optimizer, by a few of them that are timed first and undone",
-        ),
-    ] = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            help="DeepXDE's default float, which the script may set itself; unless given float64 "
-            "for levenberg_marquardt, whose progress float32 ends sooner (on the one script where "
-            "it was measured, at 3 times the error), and else DeepXDE's own",
-        ),
-    ] = None,
-    fresh_points: Annotated[
-        bool | None,
-        typer.Option(
-            "--fresh-points/--no-fresh-points",
-            help="whether levenberg_marquardt draws the points of each step from 8 times as many "
-            "as the script has, of the same distribution; unless given, from up to so many, where "
-            "DeepXDE can draw them and the script has few",
-        ),
-    ] = None,
+    seconds: Seconds = None,
+    precision: FloatOfDeepXDE = None,
+    fresh_points: FreshPoints = None,
     groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
