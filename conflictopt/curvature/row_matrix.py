@@ -114,10 +114,11 @@ class RowMatrix:
 def gram(a: Tensor) -> Tensor:
     """``a a^T``.
 
-    On the CPU by NumPy, whose BLAS has a symmetric product (``dsyrk``), which torch lacks: measured
-    0.45 to 0.65 of the time of ``torch.mm``.
+    On one thread of the CPU by NumPy, whose BLAS has a symmetric product (``dsyrk``), which torch
+    lacks: measured 0.45 to 0.65 of the time of ``torch.mm``. On several by torch: its threads wait
+    busily for the next operation, and NumPy's, which are others, would compete with them.
     """
-    if a.device.type == "cpu":
+    if a.device.type == "cpu" and torch.get_num_threads() == 1:
         return torch.from_numpy(np.dot(a.numpy(), a.numpy().T))
     return a @ a.t()
 

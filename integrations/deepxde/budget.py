@@ -24,7 +24,10 @@ class Budget:
     @classmethod
     def of_script(cls, path: Path, seconds: float | None) -> Budget:
         """Of a script, whose text shows how many calls there are; in a loop there may be more."""
-        tree = ast.parse(path.read_bytes())
+        try:
+            tree = ast.parse(path.read_bytes())
+        except SyntaxError:  # which running the script will tell
+            return cls(seconds)
         loops = [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While)]
         looped = any(_calls(loop) for loop in loops)
         return cls(seconds, max(1, len(_calls(tree))), looped)
