@@ -55,8 +55,7 @@ FloatOfDeepXDE = Annotated[
     Precision | None,
     typer.Option(
         help="DeepXDE's default float, which the script may set itself; unless given float64 "
-        "for levenberg_marquardt, whose progress float32 ends sooner (on the one script where "
-        "it was measured, at 3 times the error), and else DeepXDE's own",
+        "for levenberg_marquardt, whose progress float32 ends sooner, and else DeepXDE's own",
     ),
 ]
 FreshPoints = Annotated[

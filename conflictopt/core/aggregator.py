@@ -217,3 +217,8 @@ def members(aggregator: Aggregator) -> Sequence[Aggregator]:
     """The parts of a chain, or the method alone."""
     found: Sequence[Aggregator] = getattr(aggregator, "members", (aggregator,))
     return found
+
+
+def weights_whole_losses(method: Aggregator | type[Aggregator]) -> bool:
+    """Whether all that a method does is to give each loss a weight."""
+    return method.family == "reweighting" and not method.needs & Needs.POINTS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from .errors import MethodError
 
 
@@ -13,3 +16,9 @@ def check_count(name: str, value: int) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise MethodError(f"expected {name} as a positive integer, found {value!r}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a hyper-parameter is a finite number, and no truth value."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)

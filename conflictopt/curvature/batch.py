@@ -61,11 +61,6 @@ class RowBatch:
             start = stop
         return RowMatrix(blocks, [p.numel() for p in engine.params], space)
 
-    def size(self, sets: Sequence[ResidualSet]) -> int:
-        """N."""
-        pairs = zip(sets, self.chosen, strict=True)
-        return sum((s.rows if r is None else len(r)) * s.values.shape[1] for s, r in pairs)
-
 
 def draw(sets: Sequence[ResidualSet], rows: int | None, generator: torch.Generator) -> RowBatch:
     """Draw rows of all losses in proportion to their points, of each at least ``LEAST``.
@@ -80,10 +75,21 @@ def draw(sets: Sequence[ResidualSet], rows: int | None, generator: torch.Generat
         return RowBatch((None,) * len(sets))
     chosen: list[Tensor | None] = []
     for s in sets:
-        count = max(min(s.rows, LEAST), round(s.rows * rows / entries))
-        if count >= s.rows:
-            chosen.append(None)
-            continue
-        drawn = torch.randperm(s.rows, generator=generator, device="cpu")[:count]
-        chosen.append(drawn.sort().values.to(s.values.device))
+        drawn = draw_numbers(s.rows, s.rows, rows / entries, generator)
+        chosen.append(drawn if drawn is None else drawn.to(s.values.device))
     return RowBatch(tuple(chosen))
+
+
+def draw_numbers(most: int, usual: int, share: float, generator: torch.Generator) -> Tensor | None:
+    """Draw numbers of rows, in order; ``None`` for all.
+
+    Args:
+        most: how many rows there are, a pool's too.
+        usual: how many of them a step on all rows would have.
+        share: of these to be drawn, but of each loss at least ``LEAST`` if it has so many.
+        generator: on the CPU.
+    """
+    count = max(min(usual, LEAST), round(usual * share))
+    if count >= most:
+        return None
+    return torch.randperm(most, generator=generator, device="cpu")[:count].sort().values

@@ -47,14 +47,15 @@ class LevenbergMarquardt(torch.optim.Optimizer):
     in float64 too where you can, since float32 residuals end the progress at about 1e-7 of their
     first size. Frozen parameters stay. ``.grad`` is neither read nor written.
 
-    Cost: one evaluation of the residuals with about 1.25 backward passes for the rows, N^2 P
-    multiplications for the Gram matrix of N rows and P parameters, and two evaluations a trial.
+    Cost: one evaluation of the residuals with a backward pass that gives the rows, up to N^2 P
+    multiplications for the Gram matrix of N rows and P parameters, and two evaluations a trial;
+    ``docs/cost.md`` has times.
 
     Source: Levenberg 1944, Marquardt 1963; on PINNs with fewer residuals than parameters
     arXiv 2505.12149 (by way of ``J J^T``) and 2505.21404 (with geodesic acceleration, Transtrum and
     Sethna 2012).
     Differs: rows are a batch that is accepted by its own loss, damping follows success (5 down,
-    1.5 up) and not a gain ratio; no momentum (SPRING's, measured: worse).
+    1.5 up) and not a gain ratio; no momentum.
 
     Args:
         params: a module, parameters or groups of them.
@@ -128,7 +129,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         """State of the whole run, kept with the first parameter as ``torch.optim.LBFGS`` does."""
         memory: dict[str, Any] = self.state[self.param_groups[0]["params"][0]]
         if not memory:
-            memory.update(damping=None, steps=0, refused=0, refused_in_a_row=0)
+            memory.update(damping=None, steps=0, refused_in_a_row=0)
             memory.update(first_rows(self.options))
         return memory
 
@@ -198,7 +199,6 @@ class LevenbergMarquardt(torch.optim.Optimizer):
             raise
         memory["damping"] = next_damping(self.last, scale, self.options)
         memory["steps"] += 1
-        memory["refused"] += not self.last.taken
         in_a_row = 0 if self.last.taken else memory["refused_in_a_row"] + 1
         memory["refused_in_a_row"] = in_a_row
         if not self.last.taken and self._jacobian is not None:

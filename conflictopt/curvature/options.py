@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.checks import check_count
+from ..core.checks import check_count, is_number
 from ..core.errors import MethodError
 from .jacobian import ENGINES, Engine
 
@@ -59,9 +58,9 @@ class CurvatureOptions:
         check_count("most_rows", self.most_rows)
         for name, low in (("damping", 0.0), ("lower", 1.0), ("higher", 1.0), ("memory", 0.0)):
             value = getattr(self, name)
-            if not (_is_number(value) and value > low):
+            if not (is_number(value) and value > low):
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
-        if not (_is_number(self.growth) and self.growth >= 1):
+        if not (is_number(self.growth) and self.growth >= 1):
             raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
         if not isinstance(self.geodesic, bool):
             raise MethodError(f"expected geodesic as True or False, found {self.geodesic!r}.")
@@ -73,11 +72,6 @@ class CurvatureOptions:
             raise MethodError(
                 f"expected engine as one of {', '.join(ENGINES)}, found {self.engine!r}."
             )
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
 
 
 def _are_names(value: Any) -> bool:

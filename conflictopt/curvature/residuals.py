@@ -33,7 +33,7 @@ class ResidualSet:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """How many rows there are, n."""
         return self.values.shape[0]
 
     def scaled(self, rows: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .parts import OuterRows, Parts
 
 _ELEMENTWISE = 50
-"""Multiplications in a matrix product that take as long as one elementwise product (measured)."""
+"""Multiplications in a matrix product that take about as long as one elementwise product."""
 
 _LARGE = 256
 """Scalars of a parameter from which on its rows lie apart."""
@@ -115,7 +115,7 @@ def gram(a: Tensor) -> Tensor:
     """``a a^T``.
 
     On one thread of the CPU by NumPy, whose BLAS has a symmetric product (``dsyrk``), which torch
-    lacks: measured 0.45 to 0.65 of the time of ``torch.mm``. On several by torch: its threads wait
+    lacks: half the multiplications. On several by torch: its threads wait
     busily for the next operation, and NumPy's, which are others, would compete with them.
     """
     if a.device.type == "cpu" and torch.get_num_threads() == 1:

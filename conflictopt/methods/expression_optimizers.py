@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..core.aggregator import Needs
-from ..core.checks import check_count
+from ..core.aggregator import weights_whole_losses
+from ..core.checks import check_count, is_number
 from ..core.errors import MethodError
 from .registry import METHODS, method_class
 
@@ -48,7 +47,7 @@ class LineSearchOptions:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.share) and 0 < self.share <= 1):
+        if not (is_number(self.share) and 0 < self.share <= 1):
             raise MethodError(f"expected share above 0 and at most 1, found {self.share!r}.")
 
 
@@ -100,10 +99,10 @@ def optimizer_settings(name: str) -> type[Any]:
 
 def _checked(settings: Any) -> None:
     super(type(settings), settings).__post_init__()
-    if not (_is_number(settings.horizon) and settings.horizon > 0):
+    if not (is_number(settings.horizon) and settings.horizon > 0):
         raise MethodError(f"expected horizon as a number > 0, found {settings.horizon!r}.")
     warm = getattr(settings, "warm", 0.0)
-    if not (_is_number(warm) and 0 <= warm < 1):
+    if not (is_number(warm) and 0 <= warm < 1):
         raise MethodError(f"expected warm from 0 to below 1, found {warm!r}.")
     check_count("pool", getattr(settings, "pool", 1))
 
@@ -125,9 +124,4 @@ def check_company(optimizer: str, others: Iterable[str], text: str) -> None:
 def _weights_losses(name: str) -> bool:
     if name not in METHODS:
         return False
-    found = method_class(name)
-    return found.family == "reweighting" and not found.needs & Needs.POINTS
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return weights_whole_losses(method_class(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..core.aggregator import Aggregator, Needs, members
+from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
 from ..core.errors import MethodError
 from .control import Control
 
@@ -23,7 +23,7 @@ def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator
     if not reads_residuals(optimizer):
         return
     for m in members(aggregator):
-        if m.plain or (m.family == "reweighting" and not m.needs & Needs.POINTS):
+        if m.plain or weights_whole_losses(m):
             continue
         why = "a step on the residuals themselves has no gradients to choose between"
         if m.needs & Needs.POINTS:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conflictopt.curvature.batch import LEAST
+from conflictopt.curvature.batch import draw_numbers
 
 from .apart import FUNCTION_OF_RANGE, copied, losses_of_view
 from .drawable import PAIRED, Drawable, Stratum, starts_of
@@ -158,9 +158,5 @@ def _rows(values: Any, index: Any) -> Any:
 
 
 def _drawn(stratum: Stratum, share: float, generator: torch.Generator) -> Any:
-    most = len(stratum.rows)
-    wanted = max(min(stratum.usual, LEAST), round(stratum.usual * share))
-    if wanted >= most:
-        return stratum.rows
-    drawn = torch.randperm(most, generator=generator, device="cpu")[:wanted]
-    return stratum.rows[drawn.sort().values.numpy()]
+    drawn = draw_numbers(len(stratum.rows), stratum.usual, share, generator)
+    return stratum.rows if drawn is None else stratum.rows[drawn.numpy()]

@@ -43,7 +43,7 @@ def test_products_are_those_of_the_rows(dtype, rows, elementwise, monkeypatch):
     sets = engine.evaluate(closure)
     batch = draw(sets, rows, torch.Generator().manual_seed(0))
     found = batch.jacobian(sets, engine, lambda n, p: torch.empty(n, p, dtype=torch.float64))
-    written = torch.empty(batch.size(sets), engine.size, dtype=torch.float64)
+    written = torch.empty(len(batch.residuals(sets)), engine.size, dtype=torch.float64)
     start = 0
     for number, (s, chosen) in enumerate(zip(sets, batch.chosen, strict=True)):
         count = s.rows if chosen is None else len(chosen)

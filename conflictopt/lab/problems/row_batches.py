@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from ...core.losses import Losses
+from ...curvature.batch import draw_numbers
 from .assembly import Derive
 from .batches import Batches
 from .objective import Equations
 from .points import SharedPoints
-
-LEAST = 16
-"""Points of each block in a batch, where it has so many."""
 
 
 class RowResiduals:
@@ -72,7 +70,5 @@ class RowClosure:
 
 def _drawn(block: SharedPoints, most: int, share: float, generator: torch.Generator) -> Tensor:
     """Numbers of points, in order."""
-    count = min(block.count, max(min(most, LEAST), round(most * share)))
-    if count == block.count:
-        return torch.arange(count, device="cpu")
-    return torch.randperm(block.count, generator=generator, device="cpu")[:count].sort().values
+    drawn = draw_numbers(block.count, most, share, generator)
+    return torch.arange(block.count, device="cpu") if drawn is None else drawn
