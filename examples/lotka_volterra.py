@@ -85,6 +85,7 @@ def train_curvature(net, seconds):
     optimizer = conflictopt.LevenbergMarquardt(net)
     while time.process_time() - begin < seconds and not optimizer.converged:
         optimizer.step(residuals)
+    optimizer.load_best(residuals)
 
 
 def report(title, train, budget):

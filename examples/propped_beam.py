@@ -69,6 +69,7 @@ def train_curvature(net, seconds):
     optimizer = conflictopt.LevenbergMarquardt(net)
     while time.process_time() - begin < seconds and not optimizer.converged:
         optimizer.step(residuals)
+    optimizer.load_best(residuals)
 
 
 def train_weighted(net, seconds):
@@ -84,6 +85,7 @@ def train_weighted(net, seconds):
 
     while time.process_time() - begin < seconds and not inner.converged:
         optimizer.step(losses)
+    optimizer.load_best(losses)
 
 
 def report(title, train, budget):

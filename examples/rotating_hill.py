@@ -96,6 +96,7 @@ def train_curvature(net, seconds):
     optimizer = conflictopt.LevenbergMarquardt(net)
     while time.process_time() - begin < seconds and not optimizer.converged:
         optimizer.step(points)
+    optimizer.load_best(points)
 
 
 def report(title, train, budget):

@@ -1,17 +1,18 @@
 """Methods against plain Adam at equal CPU time, from the records of a study alone.
 
-Usage: python -m benchmarks.equal_time STUDY [--half calibration] [--budget cpu] [--at 1]
-           [--focus METHOD] [--out FILE.md] [--json FILE.json]
+Usage: python -m benchmarks.equal_time STUDY [STUDY ...] [--half calibration] [--budget cpu]
+           [--at 1] [--methods METHOD,METHOD] [--focus METHOD] [--out FILE.md] [--json FILE.json]
            [--figure FILE.png] [--panels PROBLEM,PROBLEM,PROBLEM]
 
-STUDY is a folder of records, or its packed file. Prints Markdown, or writes it with --out. The
-figure has the error over CPU seconds for a few problems.
+STUDY is a folder of records, or its packed file; several are read as one. Prints Markdown, or
+writes it with --out. The figure has the error over CPU seconds for a few problems.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ from .summary import ProblemRow, problem_rows, summarise
 def main() -> None:
     """Read the records and tell."""
     given = _arguments()
-    study = chosen_study(given.study, given.half, given.budget, given.baseline, given.mixed)
+    study = chosen_study(
+        given.studies, given.half, given.budget, given.methods, given.baseline, given.mixed
+    )
     found = readings(study)
     if not found:
         raise SystemExit(f"expected runs of '{study.baseline}' to compare with, found none.")
@@ -50,10 +53,19 @@ def main() -> None:
 
 
 def chosen_study(
-    folder: Path, half: str | None, budget: str | None, baseline: str, mixed: bool
+    studies: Sequence[Path],
+    half: str | None,
+    budget: str | None,
+    methods: str | None,
+    baseline: str,
+    mixed: bool,
 ) -> Study:
     """The records that were asked for."""
-    records = [r for r in load(folder) if budget in (None, r["budget"])]
+    every = [r for folder in studies for r in load(folder)]
+    records = [r for r in every if budget in (None, r["budget"])]
+    if methods is not None:
+        wanted = {baseline, *methods.split(",")}
+        records = [r for r in records if r["method"] in wanted]
     if half is not None:
         members = set(problems_of(half))  # type: ignore[arg-type]
         records = [r for r in records if r["problem"] in members]
@@ -111,9 +123,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", type=Path)
+    parser.add_argument("studies", type=Path, nargs="+", metavar="STUDY")
     parser.add_argument("--half", choices=HALVES, help="problems of this half alone")
     parser.add_argument("--budget", help="whose records, if there are several")
+    parser.add_argument("--methods", help="of these alone, and the baseline; joined by commas")
     parser.add_argument("--baseline", default="none", help="the plain run's label")
     parser.add_argument("--at", type=float, choices=FRACTIONS, default=1.0, help="rank at this T")
     parser.add_argument("--focus", help="rank by this method; the first timed one unless given")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .batch import Batched, draw
+from .best import BestIterate
 from .growth import first_rows, grow
 from .jacobian import RowJacobian
 from .noise import MeasuredLosses
 from .options import CurvatureOptions
-from .problem import StepProblem
-from .residuals import ResidualClosure, check_finite
+from .problem import StepProblem, evaluated
+from .residuals import ResidualClosure, ResidualSet, check_finite
 from .search import CurvatureStep, next_damping, search
 from .system import NormalEquations
 
@@ -155,36 +156,68 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         """
         if closure is None:
             raise LossError("expected step(closure), whose closure returns the residuals by loss.")
-        memory, before = self._memory, dict(self._memory)
+        before = {p: dict(of_one) for p, of_one in self.state.items()}
         try:
             return self._advance(closure)
         except BaseException:
-            memory.clear()
-            memory.update(before)
+            for p, of_one in self.state.items():
+                of_one.clear()
+                of_one.update(before.get(p, {}))
             raise
 
     def _advance(self, closure: ResidualClosure) -> float:
-        memory, params = self._memory, self.trained
-        engine = self._engine(params)
+        engine = self._engine(self.trained)
+        problem, sets = self._begin(closure, engine.evaluate, self._memory)
+        check_finite(sets)
+        r = problem.batch.residuals(sets)
+        jacobian = problem.batch.jacobian(sets, engine, partial(self._space, device=r.device))
+        del sets  # and with them the graph
+        if self.options.keep_best:
+            BestIterate(self.state, self.trained).judge(problem, float(r @ r))
+        self._move(problem, NormalEquations(jacobian), r)
+        assert self.last is not None
+        return self.last.before
+
+    @torch.no_grad()
+    def load_best(self, closure: ResidualClosure) -> None:
+        """Give the parameters the values that did best on fresh rows; see ``best.BestIterate``.
+
+        Call it after the last step. The present values are held against the best before once more,
+        on the rows of the step that would follow; where they do as well, or their residuals are
+        rounding errors, they stay.
+
+        Args:
+            closure: see ``step``.
+
+        Raises:
+            LossError: one that returns no residuals.
+        """
+        best = BestIterate(self.state, self.trained)
+        if self.converged or best.values is None:
+            return
+        problem, sets = self._begin(closure, evaluated, dict(self._memory))
+        r = problem.batch.residuals(sets)
+        if best.beat(problem, float(r @ r)):
+            best.load()
+
+    def _begin(
+        self,
+        closure: ResidualClosure,
+        evaluate: Callable[[ResidualClosure], tuple[ResidualSet, ...]],
+        memory: dict[str, Any],
+    ) -> tuple[StepProblem, tuple[ResidualSet, ...]]:
+        """Draw rows: what a step solves, and the residuals where it begins."""
         generator = torch.Generator(device="cpu")
         generator.manual_seed(self.options.seed * _SEEDS_APART + memory["steps"])
-        rows = self._rows(engine.size)
-        evaluate = closure
+        rows = self._rows(sum(p.numel() for p in self.trained))
         if isinstance(closure, Batched):
-            evaluate, rows = closure.batch(rows, generator), None
-        sets = engine.evaluate(evaluate)
-        check_finite(sets)
+            closure, rows = closure.batch(rows, generator), None
+        sets = evaluate(closure)
         measured = MeasuredLosses(self.options.measured)
         weigh = partial(measured.weighted, weight=measured.weight(sets, memory))
         sets = weigh(sets)
         batch = draw(sets, rows, generator)
-        r = batch.residuals(sets)
-        jacobian = batch.jacobian(sets, engine, partial(self._space, device=r.device))
-        del sets  # and with them the graph
-        problem = StepProblem(evaluate, batch, weigh, params, self._rates())
-        self._move(problem, NormalEquations(jacobian), r)
-        assert self.last is not None
-        return self.last.before
+        return StepProblem(closure, batch, weigh, self.trained, self._rates()), sets
 
     def _move(self, problem: StepProblem, equations: NormalEquations, r: Tensor) -> None:
         memory, scale = self._memory, equations.scale
@@ -234,7 +267,8 @@ class LevenbergMarquardt(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint; the state of another kind of optimizer is left where it is."""
-        if any("damping" not in of_one for of_one in state_dict["state"].values()):
+        known = state_dict["state"].values()
+        if known and not any("damping" in of_one for of_one in known):
             told = "expected the state of a LevenbergMarquardt, found another optimizer's"
             warnings.warn(f"{told}: the damping starts afresh.", ConflictOptWarning, stacklevel=2)
             return

@@ -30,6 +30,8 @@ class CurvatureOptions:
             evaluation of the residuals.
         measured: names of losses that hold measurements. As the other losses fall below theirs,
             which come to rest at the noise, they get less weight; see ``noise.MeasuredLosses``.
+        keep_best: whether to keep the parameters that did best on fresh rows, for ``load_best``, at
+            one more evaluation of the residuals in each step.
         engine: how rows are differentiated; see ``jacobian.RowJacobian``.
         memory: bytes that the rows of a step may take; it has fewer where they would not fit.
         seed: of the choice of rows.
@@ -47,6 +49,7 @@ class CurvatureOptions:
     trials: int = 8
     geodesic: bool = True
     measured: tuple[str, ...] = ()
+    keep_best: bool = True
     engine: Engine = "auto"
     memory: float = 1e9
     seed: int = 0
@@ -62,8 +65,10 @@ class CurvatureOptions:
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
         if not (is_number(self.growth) and self.growth >= 1):
             raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
-        if not isinstance(self.geodesic, bool):
-            raise MethodError(f"expected geodesic as True or False, found {self.geodesic!r}.")
+        for name in ("geodesic", "keep_best"):
+            if not isinstance(getattr(self, name), bool):
+                found = getattr(self, name)
+                raise MethodError(f"expected {name} as True or False, found {found!r}.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise MethodError(f"expected seed as an integer >= 0, found {self.seed!r}.")
         if not _are_names(self.measured):

@@ -10,7 +10,13 @@ from torch import Tensor
 from .batch import RowBatch
 from .residuals import ResidualClosure, ResidualSet, read
 
-Weighing = Callable[[Sequence[ResidualSet]], Sequence[ResidualSet]]
+Weighing = Callable[[Sequence[ResidualSet]], tuple[ResidualSet, ...]]
+
+
+def evaluated(closure: ResidualClosure) -> tuple[ResidualSet, ...]:
+    """The residuals at the present parameters, with their graph."""
+    with torch.enable_grad():
+        return read(closure())
 
 
 class StepProblem:
@@ -21,6 +27,10 @@ class StepProblem:
         batch: which rows of them.
         weigh: gives them the weights of this step.
         params, rates: what is moved, and by how much of a step.
+
+    Attributes:
+        batch: which rows.
+        start: values of the parameters where the step begins.
     """
 
     def __init__(
@@ -31,9 +41,9 @@ class StepProblem:
         params: Sequence[Tensor],
         rates: Sequence[float],
     ) -> None:
-        self._closure, self._batch, self._weigh = closure, batch, weigh
+        self._closure, self.batch, self._weigh = closure, batch, weigh
         self._params, self._rates = params, rates
-        self._start = [p.detach().clone() for p in params]
+        self.start = [p.detach().clone() for p in params]
 
     def at(self, step: Tensor) -> Tensor:
         """Scaled residuals ``[N]`` after a step ``[P]``, which is subtracted at the rates."""
@@ -43,19 +53,29 @@ class StepProblem:
         """The same after a share of it, whatever the rates."""
         return self._after(step, [share] * len(self._params))
 
+    def at_values(self, values: Sequence[Tensor]) -> Tensor:
+        """The same at any values of the parameters, which then are where the step begins again."""
+        try:
+            self._set(values)
+            return self._residuals()
+        finally:
+            self.restore()
+
     def _after(self, step: Tensor, shares: Sequence[float]) -> Tensor:
-        begin = 0
+        parts = torch.split(step, [p.numel() for p in self._params])
         with torch.no_grad():
-            for p, old, share in zip(self._params, self._start, shares, strict=True):
-                part = step[begin : begin + p.numel()].view(p.shape)
-                begin += p.numel()
-                p.copy_(old - (share * part).to(old.dtype))
-        with torch.enable_grad():
-            sets = read(self._closure())
-        return self._batch.residuals(self._weigh(sets))
+            for p, old, part, share in zip(self._params, self.start, parts, shares, strict=True):
+                p.copy_(old - (share * part.view(p.shape)).to(old.dtype))
+        return self._residuals()
+
+    def _residuals(self) -> Tensor:
+        return self.batch.residuals(self._weigh(evaluated(self._closure)))
 
     def restore(self) -> None:
         """Bring the parameters back to where the step began, bitwise."""
+        self._set(self.start)
+
+    def _set(self, values: Sequence[Tensor]) -> None:
         with torch.no_grad():
-            for p, old in zip(self._params, self._start, strict=True):
-                p.copy_(old)
+            for p, value in zip(self._params, values, strict=True):
+                p.copy_(value)

@@ -22,12 +22,13 @@ _OPTIONS = {
 
 OPTIMIZERS = tuple(_OPTIONS)
 _OF_STUDIES: dict[str, dict[str, Any]] = {
-    "levenberg_marquardt": {"horizon": 1.0, "warm": 0.0, "pool": 32},
+    "levenberg_marquardt": {"horizon": 1.0, "warm": 0.05, "pool": 32},
     "lbfgs": {"horizon": 1.0},
 }
 """Per optimizer the options that only studies have, with their defaults. ``horizon``: how many
 times the plain run's CPU time a run may take; ``warm``: the part of that time in which Adam goes
-first; ``pool``: times the points of a run, of which every step draws others."""
+first, since from random weights a curvature step may fall into a bad minimum that Adam avoids;
+``pool``: times the points of a run, of which every step draws others."""
 
 STUDIED = ("lbfgs",)
 """Of those the ones that only studies have: a run of one's own compiles with L-BFGS by itself."""

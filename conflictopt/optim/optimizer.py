@@ -27,7 +27,7 @@ from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
 from .options import StepOptions
-from .residual_step import ResidualEvaluations
+from .residual_step import ResidualEvaluations, load_best
 from .session import LossForms, Residuals, Session
 from .wrapper import with_step_hooks
 
@@ -350,6 +350,18 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             self._skips_in_a_row = 0
             if self.control is not None:
                 self.control.after_step(self)
+
+    def load_best(self, closure: Callable[[], LossForms]) -> None:
+        """Give the parameters the values that did best on fresh rows, after the last step.
+
+        Args:
+            closure: see ``step``.
+
+        Raises:
+            MethodError: the wrapped optimizer keeps none; only one that reads residuals does.
+            LossError: losses that cannot be used.
+        """
+        load_best(self, closure)
 
     # -- checkpoints, copies ------------------------------------------------------------------
 

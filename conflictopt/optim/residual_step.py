@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from ..core.errors import LossError
+from ..core.errors import LossError, MethodError
 from ..core.losses import FIXED, Losses, Residual
 from .closure import Owner
+from .compatibility import reads_residuals
 from .session import LossForms
 
 Weighted = Mapping[str, list[Residual]]
@@ -60,6 +61,24 @@ class ResidualEvaluations:
 
     def undo(self) -> None:
         """The step failed: such an optimizer leaves the parameters as they were."""
+
+
+def load_best(owner: Owner, closure: Callable[[], LossForms]) -> None:
+    """Give the parameters the values that did best; the state of the method stays.
+
+    Raises:
+        MethodError: the wrapped optimizer keeps none.
+    """
+    inner: Any = owner.inner
+    if not reads_residuals(inner):
+        raise MethodError(
+            "expected load_best with an optimizer that reads residuals, such as "
+            f"LevenbergMarquardt, found {type(inner).__name__}, which keeps no best parameters."
+        )
+    try:
+        inner.load_best(ResidualEvaluations(owner, closure))
+    finally:
+        owner.session.discard()
 
 
 def _check(losses: Losses) -> None:

@@ -51,16 +51,23 @@ class Pace(dde.callbacks.Callback):  # type: ignore[misc]
         self.over = over
 
     @property
+    def ended(self) -> bool:
+        """Whether no further step is taken."""
+        timed = self.seconds is not None and self.spent >= self.seconds
+        return self.over or timed or self.steps >= self.iterations
+
+    @property
     def _share(self) -> float:
         return min(1.0, self.spent / self.seconds) if self.seconds else 0.0
 
     def on_batch_end(self) -> None:
         """See DeepXDE: after a step and its display."""
         state, history = self.model.train_state, self.model.losshistory
-        over = self.over or (self.seconds is not None and self.spent >= self.seconds)
         shown = int(self._share * self._displays)
-        if (over or shown > self._shown) and (not history.steps or history.steps[-1] != state.step):
+        if (self.ended or shown > self._shown) and (
+            not history.steps or history.steps[-1] != state.step
+        ):
             self._display()
         self._shown = shown
-        if over:
+        if self.ended:
             self.model.stop_training = True

@@ -20,7 +20,7 @@ class ResidualTraining:
 
     Without a budget a call takes as many steps as it asks for, one for L-BFGS, which counts
     otherwise, as many as its ``maxiter``; in any case until residuals are rounding errors, or steps
-    have led nowhere for long.
+    have led nowhere for long. At its end the model has the parameters that did best on fresh rows.
 
     Args:
         hook: of the model.
@@ -35,6 +35,7 @@ class ResidualTraining:
         self._hook, self._tell = hook, tell
         self._asked: TrainCall | None = None
         self._pace: Pace | None = None
+        self._closure: Callable[[], Objective] | None = None
         self._refused = 0
         self._notes: list[str] = []
 
@@ -56,7 +57,7 @@ class ResidualTraining:
         pace = self._pace
         if pace is not None and pace.iterations == ENDLESS and pace.seconds is None:
             pace.seconds = self._cost(batch, type(optimizer.inner).__name__)
-        began, skipped = time.perf_counter(), optimizer.skipped
+        began, skipped, self._closure = time.perf_counter(), optimizer.skipped, closure
         optimizer.step(closure)
         last: Any = optimizer.inner.last  # type: ignore[attr-defined]
         taken = optimizer.skipped == skipped and last.taken
@@ -64,6 +65,9 @@ class ResidualTraining:
         if pace is not None:
             over = optimizer.inner.converged or optimizer.inner.stuck  # type: ignore[attr-defined]
             pace.stepped(time.perf_counter() - began, over)
+            if pace.ended:  # before DeepXDE evaluates the model for the last time
+                optimizer.load_best(closure)
+                self._closure = None
 
     def end(self, optimizer: MultiLossOptimizer) -> None:
         """The call is over."""
@@ -72,6 +76,9 @@ class ResidualTraining:
         last = inner.last
         if pace is None or last is None or not pace.steps:
             return
+        if self._closure is not None:  # a callback ended it
+            optimizer.load_best(self._closure)
+            self._closure = None
         if self.budget is not None:
             self.budget.spend(pace.spent)
         of = f" of {pace.seconds:.3g}" if pace.seconds is not None else ""

@@ -224,6 +224,7 @@ BAD = {
     "higher": (1.0, 0.0, math.inf, "2"),
     "trials": (0, 2.0, None),
     "geodesic": ("yes", 1, None),
+    "keep_best": ("yes", 1, None),
     "measured": ("data", 3, (1,), None),
     "engine": ("fast", None),
     "memory": (0, -1, math.inf, None),

@@ -166,7 +166,7 @@ def infinite_slope(found):
 
 def test_a_refused_step_leaves_the_parameters_bitwise(heat, same):
     net = heat.net()
-    opt = LevenbergMarquardt(net, rows=None, trials=3, higher=2.0)
+    opt = LevenbergMarquardt(net, rows=None, trials=3, higher=2.0, keep_best=False)
     heat.train(net, opt, 2)
     before, memory = flat(net), dict(opt.state_dict()["state"][0])
     closure = Counted(heat, net, 2, worse)

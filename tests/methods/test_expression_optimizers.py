@@ -35,7 +35,7 @@ def test_the_optimizer_of_an_expression_and_the_rest():
 def test_options_are_those_of_the_optimizer_and_those_of_studies():
     of = parse("levenberg_marquardt:horizon=2").options
     own = {f.name: f.default for f in dataclasses.fields(CurvatureOptions)}
-    studied = {"horizon": 2.0, "warm": 0.0, "pool": 32}
+    studied = {"horizon": 2.0, "warm": 0.05, "pool": 32}
     assert of == {"levenberg_marquardt": {**own, "measured": [], **studied}}
     chosen = parse("lbfgs:share=0.3").optimizer
     assert (chosen.name, chosen.options, chosen.horizon) == ("lbfgs", {"share": 0.3}, 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.equal_time.__main__ import as_json, focus_of
+from benchmarks.equal_time.__main__ import as_json, chosen_study, focus_of
 from benchmarks.equal_time.curves import curves
 from benchmarks.equal_time.page import page
 from benchmarks.equal_time.readings import readings
@@ -130,6 +130,16 @@ def test_from_a_packed_study_alone(records, tmp_path):
     assert "## Problems without noise: 2" in done.stdout
     assert "## Noisy inverse problems: 1" in done.stdout
     assert json.loads((tmp_path / "all.json").read_text())["at"] == 1.0
+
+
+def test_several_studies_are_read_as_one_and_methods_may_be_chosen(records, tmp_path):
+    plain = [r for r in records if r["method"] == "none"]
+    write_pack(tmp_path / "plain.jsonl.gz", plain)
+    write_pack(tmp_path / "timed.jsonl.gz", [r for r in records if r["method"] != "none"])
+    study = chosen_study([tmp_path / "plain", tmp_path / "timed"], None, None, LM, "none", False)
+    assert set(study.methods) == {"none", LM}
+    every = chosen_study([tmp_path / "plain", tmp_path / "timed"], None, None, None, "none", False)
+    assert set(every.methods) == {"none", LM, "lbfgs"}
 
 
 def test_the_figure_tells_timed_runs_in_seconds_of_the_plain_run(records):

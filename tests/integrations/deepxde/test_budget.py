@@ -6,6 +6,7 @@ import deepxde as dde
 import pytest
 import torch
 
+from conflictopt import LevenbergMarquardt
 from conflictopt.integrations.deepxde import patch
 from conflictopt.integrations.deepxde.budget import Budget
 from conflictopt.integrations.deepxde.pace import Pace
@@ -111,3 +112,41 @@ def test_training_ends_where_a_step_says_so():
         pace.stepped(0.1, over=pace.model.train_state.step == 10)
         pace.on_batch_end()
     assert (pace.over, shown) == (True, [10])
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """How many steps had been taken whenever a model was given what did best."""
+    seen, plainly = [], LevenbergMarquardt.load_best
+
+    def load_best(self, closure):
+        seen.append(self._memory["steps"])
+        plainly(self, closure)
+        with torch.no_grad():
+            self.trained[0].fill_(0.5)  # to be seen again
+
+    monkeypatch.setattr(LevenbergMarquardt, "load_best", load_best)
+    return seen
+
+
+@pytest.mark.parametrize("seconds", [None, 0.4])
+def test_a_call_ends_with_what_did_best_and_shows_it(trained, loaded, seconds):
+    budget = None if seconds is None else Budget(seconds)
+    model, _ = trained(budget, 30 if budget is None else 10**6)
+    assert loaded == [model.conflictopt.steps]
+    assert bool((next(model.net.parameters()) == 0.5).all())
+    shown = model.train_state.loss_train
+    model._test(verbose=0)
+    assert model.train_state.loss_train == pytest.approx(shown, rel=1e-6)
+
+
+def test_a_call_that_a_callback_ends_does_too(heat, loaded):
+    class Impatient(dde.callbacks.Callback):
+        def on_batch_end(self):
+            self.model.stop_training = True
+
+    model = heat(num_domain=100)
+    patch(model, "levenberg_marquardt")
+    model.compile("adam", lr=1e-3, verbose=0)
+    model.train(iterations=30, verbose=0, callbacks=[Impatient()])
+    assert loaded == [1] == [model.conflictopt.steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from ....optim.optimizer import MultiLossOptimizer
@@ -30,6 +31,9 @@ class Driver(Protocol):
         Raises:
             NonFiniteError: a loss or a gradient became infinite.
         """
+
+    def best(self) -> AbstractContextManager[None]:
+        """Within it, what is trained is what the run would hand over if it ended now."""
 
     def notes(self) -> dict[str, Any]:
         """What the record tells of the steps, as plain data."""

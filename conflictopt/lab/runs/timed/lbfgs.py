@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -92,6 +93,10 @@ class AdamThenLBFGS:
         )
         self.optimizer = self.optimizer.rewrap(self._iterated)
         self.optimizer.session.every = EVERY
+
+    def best(self) -> AbstractContextManager[None]:
+        """See ``Driver``: it is where the last step ended."""
+        return nullcontext()
 
     def notes(self) -> dict[str, Any]:
         """See ``Driver``: steps of Adam, iterations and evaluations of L-BFGS."""

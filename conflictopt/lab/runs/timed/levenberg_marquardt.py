@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -83,6 +85,19 @@ class LevenbergMarquardtDriver:
             group["lr"] = self._budget.learning_rate * rate
         self.optimizer.step(self._setup.noted.at(self._setup.derive, self._setup.unknowns))
         self._adam_steps += 1
+
+    @contextmanager
+    def best(self) -> Iterator[None]:
+        """See ``Driver``: it is what did best on fresh rows."""
+        present = [p.detach().clone() for p in self._setup.parameters]
+        if self.optimizer.inner is self._inner:
+            self.optimizer.load_best(self._residuals)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, value in zip(self._setup.parameters, present, strict=True):
+                    p.copy_(value)
 
     def notes(self) -> dict[str, Any]:
         """See ``Driver``: rows and damping of the last step, trials and refused steps of all."""

@@ -85,15 +85,18 @@ class TimedRun:
         last = self._driver.optimizer.last
         none = torch.full((self._problem.K,), float("nan"))
         weights = none if last is None else last.coefficients
-        names, values = self._problem.loss_names, self._setup.losses()
-        self._curve.note(self._done, LastStep(names, values, weights, ()), self._watch.cpu_s)
+        with self._driver.best():
+            names, values = self._problem.loss_names, self._setup.losses()
+            self._curve.note(self._done, LastStep(names, values, weights, ()), self._watch.cpu_s)
         self._parts.append(round(self._clock.spent, 5))
 
     def outcome(self, message: str | None) -> dict[str, Any]:
         """The rest of the record."""
         optimizer = self._driver.optimizer
+        with self._driver.best():
+            ending = outcome_of(self._problem, self._setup.net, self._setup.unknowns, message)
         return {
-            **outcome_of(self._problem, self._setup.net, self._setup.unknowns, message),
+            **ending,
             "steps": self._done,
             "wall_time_s": round(self._watch.wall_s, 3),
             "cpu_time_s": round(self._watch.cpu_s, 3),
