@@ -5,13 +5,27 @@ from __future__ import annotations
 import torch
 
 from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
-from ..core.errors import MethodError
+from ..core.errors import LossError, MethodError
 from .control import Control
 
 
 def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:
     """Whether an optimizer steps by residuals, as ``LevenbergMarquardt`` does."""
     return bool(getattr(optimizer, "reads_residuals", False))
+
+
+def check_reads_gradients(optimizer: torch.optim.Optimizer, found: str) -> None:
+    """Check that an optimizer can step without a closure.
+
+    Raises:
+        LossError: it evaluates the losses several times a step.
+    """
+    if reads_residuals(optimizer):
+        raise LossError(
+            f"expected a closure with {type(optimizer).__name__}, found {found}: it steps by "
+            "residuals, which it evaluates several times, and reads no gradients. Call "
+            "step(lambda: Losses.of_residuals({name: residuals}))."
+        )
 
 
 def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator) -> None:

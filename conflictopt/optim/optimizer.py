@@ -22,7 +22,7 @@ from .actual_update import UpdateMode, watched
 from .block_rates import RelativeRates, check_rate
 from .block_wrapper import BlockWrapper
 from .closure import Evaluations
-from .compatibility import check_fixed, check_inner, reads_residuals
+from .compatibility import check_fixed, check_inner, check_reads_gradients, reads_residuals
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
@@ -235,11 +235,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """
         if self.aggregator.steps_itself:
             check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
-        if reads_residuals(self.inner) and not callable(losses):
-            raise LossError(
-                f"expected a closure with {type(self.inner).__name__}, which evaluates the losses "
-                "several times a step: step(lambda: Losses.of_residuals({name: residuals}))."
-            )
+        if not callable(losses):
+            check_reads_gradients(self.inner, "a step without one")
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
@@ -279,11 +276,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         Raises:
             LossError, NonFiniteError, MethodError: see ``step``.
         """
-        if reads_residuals(self.inner):
-            raise LossError(
-                f"expected step(closure) with {type(self.inner).__name__}, found backward(losses): "
-                "it steps by residuals, and reads no gradients."
-            )
+        check_reads_gradients(self.inner, "backward(losses)")
         if self._skip:
             return
         if self.update != "trust" and self.session.pending is not None:
@@ -352,14 +345,10 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
                 self.control.after_step(self)
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
-        """Give the parameters the values that did best on fresh rows, after the last step.
-
-        Args:
-            closure: see ``step``.
+        """After the last step: see ``LevenbergMarquardt.load_best``; losses have their weights.
 
         Raises:
-            MethodError: the wrapped optimizer keeps none; only one that reads residuals does.
-            LossError: losses that cannot be used.
+            LossError, MethodError: unusable losses; an optimizer that keeps no best parameters.
         """
         load_best(self, closure)
 

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from conflictopt.core.objective import Objective
+from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.optimizer import MultiLossOptimizer
 
 from .budget import Budget
 from .hook import Batch, Hook, TrainCall
 from .pace import ENDLESS, Pace
 from .plain_cost import iteration_seconds
+
+WARM = 0.05
+"""Of the seconds of the first call, those in which the optimizer that the model was compiled with goes
+first: from random weights a curvature step may fall into a bad minimum that Adam avoids."""
 
 
 class ResidualTraining:
@@ -58,6 +63,8 @@ class ResidualTraining:
         if pace is not None and pace.iterations == ENDLESS and pace.seconds is None:
             pace.seconds = self._cost(batch, type(optimizer.inner).__name__)
         began, skipped, self._closure = time.perf_counter(), optimizer.skipped, closure
+        if pace is not None and pace.seconds is not None and not optimizer.session.completed:
+            self._warm_up(batch, WARM * pace.seconds)
         optimizer.step(closure)
         last: Any = optimizer.inner.last  # type: ignore[attr-defined]
         taken = optimizer.skipped == skipped and last.taken
@@ -91,6 +98,17 @@ class ResidualTraining:
             if found not in self._notes:
                 self._tell(f"{found.rstrip('.')}.")
         self._notes = inner.notes
+
+    def _warm_up(self, batch: Batch, seconds: float) -> None:
+        """Steps of the optimizer that the model was compiled with, unless it searches lines."""
+        assert self._asked is not None
+        if not self._asked.counted or reads_residuals(self._hook.optimizer):
+            return
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            self._hook.plain_step(batch)
+            steps += 1
+        self._tell(f"{steps} steps of {self._hook.compiled_with} first, in {seconds:.3g} s.")
 
     def _cost(self, batch: Batch, name: str) -> float:
         """Seconds that the iterations asked for would take without a replacement."""

@@ -49,6 +49,7 @@ def _process(monkeypatch, tmp_path):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+    dde.config.set_default_float("float32")
     dde.optimizers.set_LBFGS_options()
 
 

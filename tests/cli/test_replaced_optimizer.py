@@ -64,6 +64,7 @@ def test_a_script_that_counts_on_its_own_float_is_told_so(script, invoke):
     assert "--precision float32" in " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_compared_with_the_script_as_it_is(command, script, tmp_path):
     path = script("model.train(iterations=20, verbose=0)\nprint(dde.config.real(np).__name__)")
     out = tmp_path / "report"

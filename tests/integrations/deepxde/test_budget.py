@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conflictopt import LevenbergMarquardt
-from conflictopt.integrations.deepxde import patch
+from conflictopt.integrations.deepxde import patch, residual_training
 from conflictopt.integrations.deepxde.budget import Budget
 from conflictopt.integrations.deepxde.pace import Pace
 
@@ -77,7 +77,29 @@ def test_a_call_without_seconds_left_takes_one_step(trained):
     assert ended == [1] == [model.conflictopt.steps]
 
 
-def test_what_the_scripts_iterations_cost_is_found_without_a_trace(trained):
+def test_the_optimizer_of_the_script_goes_first(trained):
+    model, _ = trained(Budget(1.0), 10**6)
+    (line,) = [line for line in model.conflictopt.log if "steps of adam first" in line]
+    assert "in 0.05 s" in line
+    assert model.conflictopt._hook.optimizer.state
+    model.train(iterations=10**6, verbose=0)
+    assert [line for line in model.conflictopt.log if "steps of adam first" in line] == [line]
+
+
+def test_it_does_not_where_steps_are_counted_or_it_searches_lines(trained, heat, lbfgs):
+    model, _ = trained(None, 5)
+    assert not any("first, in" in line for line in model.conflictopt.log)
+    lbfgs(iterations=40)
+    model = heat()
+    made = patch(model, "levenberg_marquardt")
+    made.allow(Budget(0.5))
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert not any("first, in" in line for line in made.log)
+
+
+def test_what_the_scripts_iterations_cost_is_found_without_a_trace(trained, monkeypatch):
+    monkeypatch.setattr(residual_training, "WARM", 0.0)
     budgeted, _ = trained(Budget(None), 60)
     made = budgeted.conflictopt
     assert any("60 iterations of adam would take" in line for line in made.log)

@@ -31,6 +31,7 @@ def reference(tmp_path_factory):
     return records(tmp_path_factory.mktemp("study") / "processes", PYTHONHASHSEED="1")
 
 
+@pytest.mark.slow
 def test_there_are_all_records(reference):
     assert len(reference) == 9
     assert {r["status"] for r in reference} == {"ok"}
