@@ -16,8 +16,8 @@ from .pace import ENDLESS, Pace
 from .plain_cost import iteration_seconds
 
 WARM = 0.05
-"""Of the seconds of the first call, those in which the optimizer that the model was compiled with goes
-first: from random weights a curvature step may fall into a bad minimum that Adam avoids."""
+"""Of the first call's seconds, those in which the optimizer that the model was compiled with goes
+before: from random weights a curvature step may fall into a bad minimum that Adam avoids."""
 
 
 class ResidualTraining:
