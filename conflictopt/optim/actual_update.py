@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,25 +17,44 @@ from torch import Tensor
 from ..core.errors import MethodError
 from ..core.gradients import GradientSource
 from ..core.layout import TRUNK
+from .metrics import Metric, StateShares
 from .session import Session
 
-UpdateMode = Literal["trust", "check", "correct"]
+UpdateMode = Literal["trust", "check", "correct", "align"]
+_DONE = {"check": "left", "correct": "projected", "align": "aligned"}
 
 
 def check_update(value: str) -> None:
     """Check the option ``update``.
 
     Raises:
-        MethodError: not one of the three.
+        MethodError: none of the four.
     """
-    if value not in ("trust", "check", "correct"):
-        raise MethodError(f"expected update='trust', 'check' or 'correct', found {value!r}.")
+    if value not in get_args(UpdateMode):
+        raise MethodError(
+            f"expected update='trust', 'check', 'correct' or 'align', found {value!r}."
+        )
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What is done with updates.
+
+    Attributes:
+        mode: see ``StepOptions.update``.
+        shares: how far the optimizer's state follows an aligned one.
+    """
+
+    mode: UpdateMode = "trust"
+    shares: StateShares = field(default_factory=StateShares)
 
 
 @contextmanager
-def watched(session: Session, mode: UpdateMode) -> Iterator[None]:
+def watched(
+    session: Session, optimizer: torch.optim.Optimizer, watching: Watching
+) -> Iterator[None]:
     """Around the wrapped optimizer's step: examine the update, if wished."""
-    update = ActualUpdate.begin(session, mode)
+    update = ActualUpdate.begin(session, optimizer, watching)
     yield
     if update is not None:
         update.end(session)
@@ -45,71 +65,120 @@ class ActualUpdate:
 
     Args:
         source: the losses of this step; their rows must have been read.
-        mode: ``"check"`` or ``"correct"``.
+        optimizer: that will step, by the gradients that the parameters have.
+        watching: what is done with its update.
     """
 
-    def __init__(self, source: GradientSource, mode: UpdateMode) -> None:
+    def __init__(
+        self, source: GradientSource, optimizer: torch.optim.Optimizer, watching: Watching
+    ) -> None:
         layout = source.layout
         columns = layout.columns(TRUNK)
         self._names: Sequence[str] = source.objective.names
-        self._correct = mode == "correct"
+        self._optimizer, self._watching = optimizer, watching
         self._rows = source.rows()[:, columns]
         self._gramian = source.gramian(TRUNK)
+        self._norms = self._gramian.diagonal().sqrt()
         self._trunk = layout.params[: sum(1 for s in layout.offsets if s < columns.stop)]
         self._before = self._flat()
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._trunk]
+        # downhill, so that a loss that it raises has a positive rate, as of an update
+        self._direction = -torch.cat([g.reshape(-1) for g in grads])
 
     @classmethod
-    def begin(cls, session: Session, mode: UpdateMode) -> ActualUpdate | None:
+    def begin(
+        cls, session: Session, optimizer: torch.optim.Optimizer, watching: Watching
+    ) -> ActualUpdate | None:
         """Before the wrapped optimizer steps; ``None`` if its update is trusted."""
         source = session.source
-        return None if mode == "trust" or source is None else cls(source, mode)
+        if watching.mode == "trust" or source is None:
+            return None
+        return cls(source, optimizer, watching)
 
     def end(self, session: Session) -> None:
-        """After it has stepped: report, and correct if wished."""
-        message = self.examine()
-        if message is not None:
-            session.note("update", message)
+        """After it has stepped: count conflicts, report, and change the update if wished."""
+        proposed = self._raised(self._moved())
+        if proposed:
+            session.note("update", self._sentence(proposed))
+            if self._watching.mode != "check":
+                self._project()
+        taken = proposed if self._watching.mode == "check" else self._raised(self._moved())
+        session.conflicts = session.conflicts.counted(
+            gradients=self._opposed(),
+            direction=bool(self._raised(self._direction)),
+            proposed=bool(proposed),
+            taken=bool(taken),
+        )
 
     def _flat(self) -> Tensor:
         return torch.cat([p.detach().reshape(-1) for p in self._trunk])
 
-    def examine(self) -> str | None:
-        """Say which losses the update raises to first order, and undo that if wished.
+    def _moved(self) -> Tensor:
+        return self._flat() - self._before
 
-        The correction is the shortest: the update is projected on the dual cone of the gradients.
+    def _opposed(self) -> bool:
+        """Whether two gradients point against each other."""
+        active = self._norms > 0
+        norms = self._norms[active]
+        cosines = self._gramian[active][:, active] / norms[:, None] / norms[None, :]
+        return bool((cosines < -_rounding(self._rows)).any())
 
-        Returns:
-            A sentence, or ``None`` if no loss is raised.
-        """
-        moved = self._flat() - self._before
-        size = float(torch.linalg.vector_norm(moved, dtype=torch.float64))
-        norms = self._gramian.diagonal().sqrt()
-        active = norms > 0
-        if size == 0 or not bool(active.any()):
-            return None
-        rates = (self._rows[active.to(moved.device)] @ moved).cpu().double()
-        cosines = rates / norms[active] / size
+    def _raised(self, update: Tensor) -> dict[str, float]:
+        """Cosines of the losses that an update raises to first order, with its direction."""
+        size = float(torch.linalg.vector_norm(update, dtype=torch.float64))
+        if size == 0:
+            return {}
+        rates = (self._rows @ update).cpu().double()
+        cosines = (rates / self._norms.clamp_min(torch.finfo(torch.float64).tiny) / size).tolist()
         # parameters are rounded when they are written
-        if float(cosines.max()) <= torch.finfo(moved.dtype).eps ** 0.5:
-            return None
-        names = [n for n, a in zip(self._names, active.tolist(), strict=True) if a]
-        raised = zip(names, cosines.tolist(), strict=True)
-        listed = ", ".join(f"'{n}' (cosine {c:.2g})" for n, c in raised if c > 0)
-        if self._correct:
-            self._project(active, rates, norms[active])
-        done = "it was projected" if self._correct else "it was left"
-        return f"the optimizer's update would raise {listed} to first order; {done}."
+        least = _rounding(update)
+        pairs = zip(self._names, cosines, self._norms.tolist(), strict=True)
+        return {name: c for name, c, norm in pairs if norm > 0 and c > least}
 
-    def _project(self, active: Tensor, rates: Tensor, norms: Tensor) -> None:
-        from ..methods.cone import nearest
+    def _sentence(self, raised: dict[str, float]) -> str:
+        listed = ", ".join(f"'{n}' (cosine {c:.2g})" for n, c in raised.items())
+        done = _DONE[self._watching.mode]
+        return f"the optimizer's update would raise {listed} to first order; it was {done}."
 
-        unit = self._gramian[active][:, active] / norms[:, None] / norms[None, :]
-        along = (-rates / norms).numpy()
-        c = torch.zeros(len(active), dtype=torch.float64)
-        c[active] = torch.from_numpy(nearest(unit.numpy(), along)) / norms
-        back = c.to(self._rows) @ self._rows
+    def _project(self) -> None:
+        """Go back to the nearest update that raises no loss, in the metric that is wished."""
+        metric = None
+        if self._watching.mode == "align":
+            metric = Metric(self._optimizer, self._trunk)
+        active = (self._norms > 0).to(self._rows.device)
+        rows = self._rows[active].double()
+        inverse = None if metric is None else metric.inverse()
+        spread = rows if inverse is None else rows * inverse
+        c = _multipliers(spread @ rows.T, rows @ self._moved().double())
+        added = c @ rows
+        back = (added if inverse is None else inverse * added).to(self._rows.dtype)
         with torch.no_grad():
             start = 0
             for p in self._trunk:
                 p.sub_(back[start : start + p.numel()].view_as(p))
                 start += p.numel()
+            if metric is not None:
+                metric.follow(added, self._watching.shares)
+
+
+def _multipliers(gramian: Tensor, rates: Tensor) -> Tensor:
+    """``c >= 0`` of the gradients that are taken off an update, in a metric's Gramian and rates.
+
+    Rows that the optimizer does not move at all have no say.
+    """
+    from ..methods.cone import nearest
+
+    sizes = gramian.diagonal().sqrt()
+    moved = sizes > 0
+    c = torch.zeros_like(rates)
+    if bool(moved.any()):
+        kept = sizes[moved]
+        unit = gramian[moved][:, moved] / kept[:, None] / kept[None, :]
+        found = nearest(unit.cpu().numpy(), (-rates[moved] / kept).cpu().numpy())
+        c[moved] = torch.from_numpy(found).to(c) / kept
+    return c
+
+
+def _rounding(like: Tensor) -> float:
+    """Cosine below which a conflict is rounding."""
+    return float(torch.finfo(like.dtype).eps ** 0.5)

@@ -17,6 +17,7 @@ from ..core.errors import CheckpointError
 from ..core.layout import ParameterLayout
 from ..core.reports import Reports
 from ..methods.registry import to_config
+from .conflict_counts import ConflictCounts
 from .last_step import LastStep
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def save(session: Session) -> dict[str, Any]:
         "generator": session.generator.get_state(),
         "state": dict(session.state) if session.state is not None else None,
         "reports": session.reports.state_dict(),
+        "conflicts": session.conflicts.state_dict(),
         "coefficients": session.last.coefficients if session.last is not None else None,
         "losses": session.last.losses if session.last is not None else None,
         "blocks": list(map(list, session.last.blocks)) if session.last is not None else None,
@@ -76,6 +78,7 @@ def resume(session: Session, saved: Mapping[str, Any], layout: ParameterLayout) 
     session.completed = saved["completed"]
     session.began = saved["began"] if same else session.completed
     session.reports = Reports(saved["reports"])
+    session.conflicts = ConflictCounts.of(saved.get("conflicts"))
     session.generator.set_state(saved["generator"].cpu())
     session.last = None
     if saved["coefficients"] is not None and session.names is not None:

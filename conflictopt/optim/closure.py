@@ -13,7 +13,7 @@ from ..core.errors import MethodError, NonFiniteError
 from ..core.layout import ParameterLayout
 from ..core.objective import Objective
 from . import line_search as linesearch
-from .actual_update import ActualUpdate, UpdateMode
+from .actual_update import ActualUpdate, UpdateMode, Watching
 from .block_rates import RelativeRates
 from .session import LossForms, Session
 
@@ -30,6 +30,8 @@ class Owner(Protocol):
     def aggregator(self) -> Aggregator: ...
     @property
     def update(self) -> UpdateMode: ...
+    @property
+    def watching(self) -> Watching: ...
     def layout(self) -> ParameterLayout: ...
     def clear_grads(self) -> None: ...
     def read(self, losses: LossForms) -> Objective: ...
@@ -75,7 +77,7 @@ class Evaluations:
             if session.changed:
                 # another objective than the last step's: differences of gradients mean nothing
                 linesearch.restart_curvature(owner.inner)
-            self._watched = ActualUpdate.begin(session, owner.update)
+            self._watched = ActualUpdate.begin(session, owner.inner, owner.watching)
             self._rates = RelativeRates(owner.blocks, owner.rates)
         return value
 

@@ -7,6 +7,8 @@ import torch
 from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
 from ..core.errors import LossError, MethodError
 from .control import Control
+from .line_search import searches_lines
+from .metrics import known_metric
 
 
 def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:
@@ -26,6 +28,25 @@ def check_reads_gradients(optimizer: torch.optim.Optimizer, found: str) -> None:
             "residuals, which it evaluates several times, and reads no gradients. Call "
             "step(lambda: Losses.of_residuals({name: residuals}))."
         )
+
+
+def check_watched(optimizer: torch.optim.Optimizer, update: str) -> None:
+    """Check that an optimizer's update can be looked at, and aligned if that is wished.
+
+    Raises:
+        MethodError: it cannot.
+    """
+    if update == "trust":
+        return
+    expected = f"expected update='trust' with {type(optimizer).__name__}, found '{update}'"
+    if searches_lines(optimizer):
+        raise MethodError(
+            f"{expected}: its update is the end of a search along values of the loss."
+        )
+    if reads_residuals(optimizer):
+        raise MethodError(f"{expected}: it steps by residuals, and takes no per-loss gradients.")
+    if update == "align":
+        known_metric(optimizer)
 
 
 def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator) -> None:

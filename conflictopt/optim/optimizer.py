@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -13,16 +14,23 @@ from torch import Tensor, nn
 from ..core.aggregator import Aggregator
 from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
-from ..core.layout import ADAPTER, LayoutCache
+from ..core.layout import LayoutCache
 from ..core.objective import Objective
 from ..core.reports import Reports
-from . import checkpoint
 from . import line_search as linesearch
-from .actual_update import UpdateMode, watched
+from . import run_checkpoint
+from .actual_update import UpdateMode, Watching, watched
 from .block_rates import RelativeRates, check_rate
 from .block_wrapper import BlockWrapper
 from .closure import Evaluations
-from .compatibility import check_fixed, check_inner, check_reads_gradients, reads_residuals
+from .compatibility import (
+    check_fixed,
+    check_inner,
+    check_reads_gradients,
+    check_watched,
+    reads_residuals,
+)
+from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
@@ -102,17 +110,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             aggregator, chosen = self.control.first(), self.control.options
         check_fixed(optimizer, self.control)
         method = cast("Aggregator | str", aggregator)
-        if chosen.update != "trust" and linesearch.searches_lines(optimizer):
-            raise MethodError(
-                f"expected update='trust' with {type(optimizer).__name__}, found "
-                f"'{chosen.update}': its update is the end of a search along values of the loss."
-            )
-        if reads_residuals(optimizer) and chosen.update != "trust":
-            raise MethodError(
-                f"expected update='trust' with {type(optimizer).__name__}, found "
-                f"'{chosen.update}': it steps by residuals, and takes no per-loss gradients."
-            )
-        self._update = chosen.update
+        check_watched(optimizer, chosen.update)
+        self._watching = chosen.watching
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
         self.on_nonfinite = chosen.on_nonfinite
@@ -177,12 +176,14 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         for rate in self.rates.values():
             check_rate(optimizer, rate)
         new.session, new.rates, new.control = self.session, self.rates, self.control
-        new.on_nonfinite, new.skipped, new._update = self.on_nonfinite, self.skipped, self._update
+        new.on_nonfinite, new.skipped = self.on_nonfinite, self.skipped
+        new._watching = self._watching
+        check_watched(optimizer, new.update)
         new.session.join()
-        if new.update != self._update:
+        if new.update != self._watching.mode:
             warnings.warn(
-                f"update='{self._update}' does not apply to {type(optimizer).__name__}, whose "
-                "update follows values of the losses: it is trusted.",
+                f"update='{self._watching.mode}' does not apply to {type(optimizer).__name__}, "
+                "whose update follows values of the losses: it is trusted.",
                 ConflictOptWarning,
                 stacklevel=2,
             )
@@ -196,7 +197,17 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         the losses is trusted.
         """
         by_values = linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
-        return "trust" if by_values else self._update
+        return "trust" if by_values else self._watching.mode
+
+    @property
+    def watching(self) -> Watching:
+        """The same, with how it is done."""
+        return replace(self._watching, mode=self.update)
+
+    @property
+    def conflicts(self) -> ConflictCounts:
+        """How often losses conflicted, by stage, in steps whose update was looked at."""
+        return self.session.conflicts
 
     def _forget(self) -> None:
         self.session.discard()
@@ -255,7 +266,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             )
         if not self._skip:
             rates = RelativeRates(self.blocks, self.rates)
-            with watched(self.session, self.update):
+            with watched(self.session, self.inner, self.watching):
                 self.inner.step()
                 rates.apply()
         self._finish()
@@ -355,42 +366,16 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
     # -- checkpoints, copies ------------------------------------------------------------------
 
     def _save(self) -> dict[str, Any]:
-        extras = {**checkpoint.save(self.session), "skipped": self.skipped}
-        if self.control is not None:
-            extras["control"] = self.control.state_dict()
-        return {**self.inner.state_dict(), checkpoint.KEY: extras}
+        return run_checkpoint.save(self)
 
     def _load(self, given: dict[str, Any]) -> None:
-        extras = given.get(checkpoint.KEY)
-        before = self.session.__getstate__(), dict(getattr(self.control, "__dict__", {}))
-        same = False
-        try:
-            if self.control is not None:
-                self.control.load_state_dict((extras or {}).get("control"), self)
-            adapters = [p for n, ps in self.blocks.items() if n.startswith(ADAPTER) for p in ps]
-            inner = checkpoint.without_extras(given, self.param_groups, adapters)
-            if extras is not None:
-                same = checkpoint.resume(self.session, extras, self.layout())
-            else:
-                self.session.use(self.aggregator)
-            self.inner.load_state_dict(inner)
-        except Exception:
-            # Nothing is half loaded: torch checks its part before it changes anything.
-            self.session.__setstate__(before[0])
-            if self.control is not None:
-                vars(self.control).update(before[1])
-            raise
-        self.skipped = extras["skipped"] if extras is not None else self.skipped
-        linesearch.fit_parameters(self.inner)
-        if self.control is not None:
-            self.control.loaded(self)
-        message = checkpoint.difference(extras, same, self.aggregator)
+        message = run_checkpoint.load(self, given)
         if message is not None:
             warnings.warn(message, stacklevel=3)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "control", "blocks", "rates", "_update", "on_nonfinite"]
+        kept = ["inner", "session", "control", "blocks", "rates", "_watching", "on_nonfinite"]
         kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 

@@ -24,6 +24,7 @@ from ..core.reports import Note, Reports
 from ..core.step import Spec, StepView, equation_flags
 from ..methods.expression import fixed_method
 from ..methods.foreign import adopt
+from .conflict_counts import ConflictCounts
 from .last_step import LastStep, Points, StepInProgress, same_weights
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
@@ -43,6 +44,7 @@ class Session:
         completed: steps taken.
         last: what the last step saw and chose.
         reports: bounds that acted and fallbacks that were taken, by kind.
+        conflicts: how often losses conflicted, by stage, where updates are looked at.
         source: the gradients of the step in progress, where they are kept.
         generator: the run's own random source.
     """
@@ -65,6 +67,7 @@ class Session:
         self.completed = 0
         self.last: LastStep | None = None
         self.reports = Reports()
+        self.conflicts = ConflictCounts()
         self.source: GradientSource | None = None
         self.generator = torch.Generator().manual_seed(seed)
         self._last_weights: PointWeights | None = None

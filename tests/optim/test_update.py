@@ -388,7 +388,7 @@ def test_methods_that_read_gradients_pay_nothing_more(pinn, passes, update):
 
 @pytest.mark.parametrize("update", ["fix", None, True, ""])
 def test_refuses_other_words(pinn, update):
-    with pytest.raises(MethodError, match="expected update='trust', 'check' or 'correct'"):
+    with pytest.raises(MethodError, match="expected update='trust', 'check', 'correct' or 'align'"):
         wrapped(pinn.net(), update=update)
 
 
