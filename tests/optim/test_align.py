@@ -1,4 +1,4 @@
-"""``update="align"``: the update projected in the optimizer's own metric, and its state following."""
+"""``update="align"``: projected in the optimizer's own metric, and its state follows."""
 
 from __future__ import annotations
 
