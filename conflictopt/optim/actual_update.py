@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..core.errors import MethodError
 from ..core.gradients import GradientSource
 from ..core.layout import TRUNK
-from .metrics import Metric, StateShares
+from .metrics.metric import Metric
 from .session import Session
 
 UpdateMode = Literal["trust", "check", "correct", "align"]
@@ -42,11 +42,13 @@ class Watching:
 
     Attributes:
         mode: see ``StepOptions.update``.
-        shares: how far the optimizer's state follows an aligned one.
+        momentum_share, scale_share: how far the optimizer's state follows an aligned one; ``None``
+            for what is usual with it.
     """
 
     mode: UpdateMode = "trust"
-    shares: StateShares = field(default_factory=StateShares)
+    momentum_share: float | None = None
+    scale_share: float | None = None
 
 
 @contextmanager
@@ -75,12 +77,14 @@ class ActualUpdate:
         layout = source.layout
         columns = layout.columns(TRUNK)
         self._names: Sequence[str] = source.objective.names
-        self._optimizer, self._watching = optimizer, watching
+        self._watching = watching
         self._rows = source.rows()[:, columns]
         self._gramian = source.gramian(TRUNK)
         self._norms = self._gramian.diagonal().sqrt()
         self._trunk = layout.params[: sum(1 for s in layout.offsets if s < columns.stop)]
         self._before = self._flat()
+        aligns = watching.mode == "align"
+        self._metric = Metric(optimizer, self._trunk) if aligns else None
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._trunk]
         # downhill, so that a loss that it raises has a positive rate, as of an update
         self._direction = -torch.cat([g.reshape(-1) for g in grads])
@@ -142,23 +146,19 @@ class ActualUpdate:
 
     def _project(self) -> None:
         """Go back to the nearest update that raises no loss, in the metric that is wished."""
-        metric = None
-        if self._watching.mode == "align":
-            metric = Metric(self._optimizer, self._trunk)
+        metric, watching = self._metric, self._watching
         active = (self._norms > 0).to(self._rows.device)
         rows = self._rows[active].double()
-        inverse = None if metric is None else metric.inverse()
-        spread = rows if inverse is None else rows * inverse
-        c = _multipliers(spread @ rows.T, rows @ self._moved().double())
-        added = c @ rows
-        back = (added if inverse is None else inverse * added).to(self._rows.dtype)
+        moves = rows if metric is None else metric.moves(rows)
+        c = _multipliers(moves @ rows.T, rows @ self._moved().double())
+        back = (c @ moves).to(self._rows.dtype)
         with torch.no_grad():
             start = 0
             for p in self._trunk:
                 p.sub_(back[start : start + p.numel()].view_as(p))
                 start += p.numel()
             if metric is not None:
-                metric.follow(added, self._watching.shares)
+                metric.follow(c @ rows, watching.momentum_share, watching.scale_share)
 
 
 def _multipliers(gramian: Tensor, rates: Tensor) -> Tensor:

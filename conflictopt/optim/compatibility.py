@@ -8,7 +8,7 @@ from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
 from ..core.errors import LossError, MethodError
 from .control import Control
 from .line_search import searches_lines
-from .metrics import known_metric
+from .metrics.metric import known_metric
 
 
 def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:

@@ -10,7 +10,6 @@ from ..core.checks import check_count, is_number
 from ..core.engines import EngineName, check_engine
 from ..core.errors import MethodError
 from .actual_update import UpdateMode, Watching, check_update
-from .metrics import StateShares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +28,13 @@ class StepOptions:
             steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
             then projects it on the nearest update that raises none; the optimizer's own moments
             stay as they are. ``"align"`` projects in the optimizer's own metric, and its moments
-            follow (SGD, RMSprop, Adam, AdamW). All need all per-loss gradients at every step (K
-            backward passes, which methods of surgery take anyway) and a copy of the parameters, and
-            count conflicts by stage (``conflicts``).
+            follow (SGD, RMSprop, Adam, AdamW, SOAP). All need all per-loss gradients at every step
+            (K backward passes, which methods of surgery take anyway) and a copy of the parameters,
+            and count conflicts by stage (``conflicts``).
         momentum_share: of ``"align"``: how far, from 0 to 1, the optimizer's mean of gradients
-            follows an update that was aligned (rho_m of arXiv 2609.01558).
-        scale_share: likewise its mean of their squares (rho_v).
+            follows an update that was aligned (rho_m of arXiv 2609.01558); 0.1, with SOAP 0.03,
+            unless given.
+        scale_share: likewise its mean of their squares (rho_v); 0.03, with SOAP 0.003.
         on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
             (up to 100 in a row); either way parameters and state stay as they were. Trial points
             of a line search may be infinite, as in the plain run; parameters after it may not.
@@ -47,8 +47,8 @@ class StepOptions:
     engine: EngineName = "auto"
     every: int = 1
     update: UpdateMode = "trust"
-    momentum_share: float = 0.1
-    scale_share: float = 0.03
+    momentum_share: float | None = None
+    scale_share: float | None = None
     on_nonfinite: Literal["raise", "skip"] = "raise"
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class StepOptions:
         check_update(self.update)
         for name in ("momentum_share", "scale_share"):
             value = getattr(self, name)
-            if not (is_number(value) and 0 <= value <= 1):
+            if value is not None and not (is_number(value) and 0 <= value <= 1):
                 raise MethodError(f"expected {name} as a number from 0 to 1, found {value!r}.")
         if self.on_nonfinite not in ("raise", "skip"):
             raise MethodError(
@@ -67,7 +67,7 @@ class StepOptions:
     @property
     def watching(self) -> Watching:
         """What is done with the wrapped optimizer's update."""
-        return Watching(self.update, StateShares(self.momentum_share, self.scale_share))
+        return Watching(self.update, self.momentum_share, self.scale_share)
 
 
 def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bool:

@@ -320,7 +320,7 @@ def test_searches_and_ascents_are_refused(exact):
 
 
 @pytest.mark.parametrize("name", ["momentum_share", "scale_share"])
-@pytest.mark.parametrize("value", [-0.1, 1.5, math.nan, None, "0.1", True])
+@pytest.mark.parametrize("value", [-0.1, 1.5, math.nan, "0.1", True])
 def test_bad_shares_are_refused_by_name(exact, name, value):
     with pytest.raises(MethodError, match=f"expected {name} as a number from 0 to 1"):
         wrapped(exact.net(), **{name: value})
@@ -335,3 +335,120 @@ def test_what_has_no_gradient_is_left_alone(exact):
             opt.step({"a": w[0] + w[1], "b": -0.2 * w[0] + w[1] ** 2})
     assert idle.tolist() == [1.0, 1.0, 1.0]
     assert not opt.inner.state.get(idle)
+
+
+# -- SOAP ----------------------------------------------------------------------------------------
+
+
+def soap(params, **options):
+    pytorch_optimizer = pytest.importorskip("pytorch_optimizer")
+    chosen = {"lr": 3e-2, "weight_decay": 0.0, "precondition_frequency": 3, **options}
+    return pytorch_optimizer.SOAP(params, **chosen)
+
+
+def inverse_of_soap(optimizer, bases, params):
+    """``[P, P]`` M^-1, column by column through the optimizer's own bases."""
+    blocks = []
+    for p, q in zip(params, bases, strict=True):
+        group, state = optimizer.param_groups[0], optimizer.state[p]
+        second = 1 - group["betas"][1] ** (group["step"] - 1)
+        root = (optimizer.squares[p] / second).sqrt() + group["eps"] / math.sqrt(second)
+        columns = []
+        for unit in torch.eye(p.numel(), dtype=p.dtype).view(-1, *p.shape):
+            turned = optimizer.project(unit, {"Q": q}) / root
+            columns.append(optimizer.project(turned, {"Q": q}, project_type="backward").reshape(-1))
+        blocks.append(torch.stack(columns, dim=1))
+        assert state
+    return torch.block_diag(*blocks).double()
+
+
+@pytest.mark.parametrize("options", [{}, {"precondition_1d": True}, {"betas": (0.8, 0.9)}])
+def test_soaps_update_is_projected_in_its_bases(exact, options):
+    """Held against a quadratic program in the metric that moved, as its bases turn."""
+    quadprog = pytest.importorskip("quadprog")
+    net, aligned = exact.net(), 0
+    params = list(net.parameters())
+    opt = MultiLossOptimizer(soap(params, **options), "sum", update="align")
+    for step in range(9):
+        other = exact.net()
+        other.load_state_dict(net.state_dict())
+        plain = soap(other.parameters(), **options)
+        plain.load_state_dict(copy.deepcopy(opt.inner.state_dict()))
+        twin = MultiLossOptimizer(plain, "sum")
+        rows, before = jacobian(exact, net), flat(params)
+        theirs = list(other.parameters())
+        bases = [plain.state[p].get("Q") for p in theirs]
+        plain.squares = {p: plain.state[p].get("exp_avg_sq") for p in theirs}
+        exact.train(net, opt, 1)
+        exact.train(other, twin, 1)
+        if step == 0:
+            continue  # it only looks
+        moved = flat(theirs) - before
+        size = float(moved.norm())
+        expected = moved
+        if ((rows @ moved) / rows.norm(dim=1) / size).max() > 1e-8:
+            aligned += 1
+            metric = torch.linalg.inv(inverse_of_soap(plain, bases, theirs))
+            metric = (metric + metric.T) / 2 / metric.diagonal().mean()
+            units = (-rows / rows.norm(dim=1, keepdim=True)).numpy()
+            target = (metric @ moved / size).numpy()
+            x = quadprog.solve_qp(metric.numpy(), target, units.T, 0 * units[:, 0])[0]
+            expected = size * torch.from_numpy(x)
+        found = flat(params) - before
+        # torch.linalg.qr is called in single precision there: bases are orthogonal to 1e-7
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * size)
+        assert ((rows @ found) / rows.norm(dim=1) / size).max() < 1e-7
+    assert aligned > 2
+    assert opt.conflicts.taken == 0
+
+
+def test_soaps_state_follows_in_its_bases(exact):
+    net, other = exact.net(), exact.net()
+    opt = MultiLossOptimizer(
+        soap(net.parameters()), "sum", update="align", momentum_share=0.2, scale_share=0.1
+    )
+    twin = MultiLossOptimizer(soap(other.parameters()), "sum")
+    followed = 0
+    for _ in range(9):
+        other.load_state_dict(net.state_dict())
+        twin.load_state_dict(copy.deepcopy(opt.state_dict()))
+        exact.train(net, opt, 1)
+        exact.train(other, twin, 1)
+        if opt.reports.get("update") is None or opt.reports["update"].last != opt.completed - 1:
+            continue
+        followed += 1
+        group = twin.inner.param_groups[0]
+        first, second = (1 - b ** (group["step"] - 1) for b in group["betas"])
+        # by what was added to its mean of gradients, the mean of squares is known
+        added = [
+            (opt.inner.state[p]["exp_avg"] - twin.inner.state[q]["exp_avg"]) / (0.2 * first)
+            for p, q in zip(net.parameters(), other.parameters(), strict=True)
+        ]
+        for p, q, g in zip(net.parameters(), other.parameters(), added, strict=True):
+            plain = twin.inner.state[q]
+            a = twin.inner.project(plain["exp_avg"] / first + g, plain)
+            expected = 0.9 * plain["exp_avg_sq"] + 0.1 * second * a**2
+            found = opt.inner.state[p]["exp_avg_sq"]
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-14)
+    assert followed > 2
+
+
+def test_soap_resumes_bitwise(exact, same, through_a_file):
+    net = exact.net()
+    opt = MultiLossOptimizer(soap(net.parameters()), "pcgrad", update="align")
+    exact.train(net, opt, 5)
+    saved = through_a_file({"net": net.state_dict(), "opt": opt.state_dict()})
+    exact.train(net, opt, 5)
+    other = exact.net()
+    resumed = MultiLossOptimizer(soap(other.parameters()), "pcgrad", update="align")
+    other.load_state_dict(saved["net"])
+    resumed.load_state_dict(saved["opt"])
+    exact.train(other, resumed, 5)
+    assert same(net, other)
+
+
+def test_a_normalised_soap_is_refused(exact):
+    with pytest.raises(MethodError, match="expected normalize_gradient=False"):
+        MultiLossOptimizer(
+            soap(exact.net().parameters(), normalize_gradient=True), "sum", update="align"
+        )

@@ -1,0 +1,1 @@
+"""Metrics of optimizers: what they divide gradients by, and how state follows an update."""
