@@ -32,17 +32,22 @@ def asked_for(method: Any, options: TrainingOptions) -> tuple[Any, TrainingOptio
 
 
 def with_those_of(expression: MethodExpression, options: TrainingOptions) -> TrainingOptions:
-    """Options of a run, with those that an expression has for ``auto`` and for adapters.
+    """Options of a run, with those that an expression has: for ``auto``, adapters and updates.
 
     Raises:
-        MethodError: reweighting or adapters that both have.
+        MethodError: a reweighting, adapters or a treatment of updates that both have.
     """
-    auto = expression.auto
+    auto, align = expression.auto, expression.align
     given: dict[str, Any] = {"adapters": expression.design}
+    if align is not None:
+        given |= align.choices
     if auto is not None:
         given |= {"reweighting": auto.reweighting, "profile_steps": auto.profile_steps}
     given = {name: value for name, value in given.items() if value is not None}
-    twice = [n for n in ("adapters", "reweighting") if n in given and getattr(options, n)]
+    once: tuple[str, ...] = ("adapters", "reweighting")
+    twice = [n for n in once if n in given and getattr(options, n)]
+    if align is not None and options.update != "trust":
+        twice.append("update")
     if twice:
         raise MethodError(
             f"expected {', '.join(twice)} once, found it in '{expression.label}' and as an option."

@@ -21,6 +21,7 @@ from .expression_optimizers import (
 from .expression_parts import (
     AdapterSettings,
     AfterSettings,
+    AlignSettings,
     AutoSettings,
     WideSettings,
     all_options,
@@ -32,6 +33,7 @@ from .expression_text import key_values, split, value_text
 from .registry import make
 
 _BODIES = ("adapters", "wide")
+_LATE = ("after", "align")
 _OF_DESIGNS = {f.name for f in fields(AdapterDesign)}
 
 
@@ -67,17 +69,19 @@ class MethodExpression:
     the optimizer, alone or with reweightings of whole losses. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
-    Adam and then L-BFGS for that share of the run; of both optimizers the option horizon, of the
-    first warm and pool.
+    Adam and then L-BFGS for that share of the run; ``adam`` and ``soap`` (options rate, refresh),
+    for a time rather than for steps; of all optimizers the option horizon, of the first warm and
+    pool.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
-    ``none`` is meant. Case and hyphens of names do not count.
+    ``none`` is meant. ``align`` (options momentum, scale) has updates aligned, also those of plain
+    training. Case and hyphens of names do not count.
 
     Made by ``parse``. Equal if the labels are.
 
     Attributes:
         label: the expression in normal form: ``none`` for ``sum``, ``adapters``, ``wide`` and
-            optimizers first, ``after`` last, options in the order in which the member declares
-            them, as given; no ``none`` beside an optimizer.
+            optimizers first, ``after`` and ``align`` last, options in the order in which the member
+            declares them, as given; no ``none`` beside an optimizer.
         members: in the order of the label.
 
     >>> MethodExpression.parse("ntk+adapters:attach=1000:rank=8").label
@@ -200,6 +204,17 @@ class MethodExpression:
         return next((p.steps for p in self._built() if isinstance(p, AfterSettings)), 0)
 
     @property
+    def align(self) -> AlignSettings | None:
+        """How updates that would raise a loss are aligned, if they are."""
+        return next((p for p in self._built() if isinstance(p, AlignSettings)), None)
+
+    @property
+    def without_align(self) -> MethodExpression:
+        """The rest; ``none`` if there is no more."""
+        rest = [m.text for m in self.members if m.name != "align"]
+        return MethodExpression.parse("+".join(rest) or "none")
+
+    @property
     def optimizer(self) -> OptimizerMember | None:
         """What takes the place of the run's own optimizer, if anything does."""
         named = next((m for m in self.members if m.name in OPTIMIZERS), None)
@@ -251,6 +266,11 @@ def fixed_method(text: str) -> Aggregator:
             f"expected a method to go on with, found '{text}', which chooses one: "
             "MultiLossOptimizer(optimizer, 'auto') does from its first step on."
         )
+    if found.align is not None:
+        raise MethodError(
+            f"expected a method, found '{text}': how updates are taken is chosen with the "
+            "optimizer, MultiLossOptimizer(optimizer, method, update='align')."
+        )
     found.check_no_optimizer()
     design = found.design
     beyond = set(design.changes) - {"routing", "share"} if design is not None else None
@@ -293,15 +313,15 @@ def _arranged(members: list[ExpressionMember], text: str) -> list[ExpressionMemb
     if taking:
         return _around(taking, [m for m in members if m not in taking], text)
     body = [m for m in members if m.name in _BODIES]
-    late = [m for m in members if m.name == "after"]
-    rest = [m for m in members if m.name not in (*_BODIES, "after")]
+    late = [m for name in _LATE for m in members if m.name == name]
+    rest = [m for m in members if m.name not in (*_BODIES, *_LATE)]
     if len(body) == 2:
         raise MethodError(f"expected adapters or wide, found both in '{text}'.")
     if "auto" in names and len(names) > 1:
         raise MethodError(f"expected auto alone, found '{text}'; its parts are options of it.")
     if "none" in names and len(rest) > 1:
         raise MethodError(f"expected none alone or with adapters or wide, found '{text}'.")
-    if late and (not rest or "none" in names):
+    if "after" in names and (not rest or "none" in names):
         raise MethodError(f"expected a method that begins after plain steps, found '{text}'.")
     return [*body, *(rest or [ExpressionMember("none", {})]), *late]
 
@@ -317,4 +337,5 @@ def _around(
     check_company(optimizers[0].name, names, text)
     if "none" in names and len(rest) > 1:
         raise MethodError(f"expected none alone beside the optimizer, found '{text}'.")
-    return [*optimizers, *(m for m in rest if m.name != "none")]
+    late = [m for m in rest if m.name == "align"]
+    return [*optimizers, *(m for m in rest if m.name != "none" and m not in late), *late]

@@ -17,6 +17,8 @@ from .registry import METHODS, method_class
 _OPTIONS = {
     "levenberg_marquardt": "curvature.options:CurvatureOptions",
     "lbfgs": "methods.expression_optimizers:LineSearchOptions",
+    "adam": "methods.expression_optimizers:AdamOptions",
+    "soap": "methods.expression_optimizers:SOAPOptions",
 }
 """Per optimizer the dataclass of its options, resolved when first asked for, as methods are."""
 
@@ -24,14 +26,19 @@ OPTIMIZERS = tuple(_OPTIONS)
 _OF_STUDIES: dict[str, dict[str, Any]] = {
     "levenberg_marquardt": {"horizon": 1.0, "warm": 0.05, "pool": 32},
     "lbfgs": {"horizon": 1.0},
+    "adam": {"horizon": 1.0},
+    "soap": {"horizon": 1.0},
 }
 """Per optimizer the options that only studies have, with their defaults. ``horizon``: how many
 times the plain run's CPU time a run may take; ``warm``: the part of that time in which Adam goes
 first, since from random weights a curvature step may fall into a bad minimum that Adam avoids;
 ``pool``: times the points of a run, of which every step draws others."""
 
-STUDIED = ("lbfgs",)
-"""Of those the ones that only studies have: a run of one's own compiles with L-BFGS by itself."""
+STUDIED = ("lbfgs", "adam", "soap")
+"""Of those the ones that only studies have: a run of one's own compiles with them by itself."""
+
+_OF_WHOLE_LOSSES = ("levenberg_marquardt", "lbfgs")
+"""Of those the ones beside which a method may only weight losses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +59,50 @@ class LineSearchOptions:
             raise MethodError(f"expected share above 0 and at most 1, found {self.share!r}.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdamOptions:
+    """Adam for the plain run's time, rather than for its steps.
+
+    Args:
+        rate: learning rate, relative to the plain run's.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.rate) and self.rate > 0):
+            raise MethodError(f"expected rate as a number > 0, found {self.rate!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SOAPOptions(AdamOptions):
+    """SOAP, which is Adam in the eigenbases of Shampoo's preconditioner.
+
+    Args:
+        rate: learning rate, relative to the plain run's.
+        refresh: steps between two updates of the eigenbases.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    rate: float = 0.75
+    refresh: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("refresh", self.refresh)
+
+
 @dataclass(frozen=True)
 class OptimizerMember:
     """The optimizer of an expression.
 
     Attributes:
-        name: ``"levenberg_marquardt"`` or ``"lbfgs"``.
+        name: of ``OPTIMIZERS``.
         options: every option with its value, those of the optimizer alone.
         study: those of studies alone, with their values.
     """
@@ -109,11 +154,19 @@ def _checked(settings: Any) -> None:
 
 
 def check_company(optimizer: str, others: Iterable[str], text: str) -> None:
-    """Check that what stands beside an optimizer weights whole losses.
+    """Check that what stands beside an optimizer goes with it.
 
     Raises:
         MethodError: it does not.
     """
+    if optimizer not in _OF_WHOLE_LOSSES:
+        for name in others:
+            if name not in METHODS and name not in ("none", "align"):
+                raise MethodError(
+                    f"expected methods beside {optimizer}, align, or none, found '{name}' in "
+                    f"'{text}'."
+                )
+        return
     for name in others:
         if name != "none" and not _weights_losses(name):
             raise MethodError(

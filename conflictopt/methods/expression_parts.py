@@ -9,7 +9,7 @@ from typing import Any
 
 from ..adapters.design import Activation, AdapterDesign, Placement, Scale
 from ..core.aggregator import Aggregator
-from ..core.checks import check_count
+from ..core.checks import check_count, is_number
 from ..core.errors import MethodError
 from ..core.plain_data import plain_data
 from ..core.routed import RoutingName
@@ -129,6 +129,33 @@ class AfterSettings:
 
 
 @dataclass(frozen=True)
+class AlignSettings:
+    """Updates that would raise a loss are projected in the optimizer's metric: ``update="align"``.
+
+    Args:
+        momentum, scale: ``momentum_share`` and ``scale_share`` of ``StepOptions``; ``None`` for
+            what is usual with the optimizer.
+
+    Raises:
+        MethodError: a bad value.
+    """
+
+    momentum: float | None = None
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None and not (is_number(value) and 0 <= value <= 1):
+                raise MethodError(f"expected {f.name} as a number from 0 to 1, found {value!r}.")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """As fields of ``StepOptions``."""
+        return {"update": "align", "momentum_share": self.momentum, "scale_share": self.scale}
+
+
+@dataclass(frozen=True)
 class _NoSettings:
     """Members without options."""
 
@@ -139,6 +166,7 @@ _SPECIAL: dict[str, type[Any]] = {
     "wide": WideSettings,
     "adapters": AdapterSettings,
     "after": AfterSettings,
+    "align": AlignSettings,
 }
 _NAMES = (*_SPECIAL, *OPTIMIZERS)
 

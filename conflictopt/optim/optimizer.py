@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.aggregator import Aggregator
-from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from ..core.layout import LayoutCache
 from ..core.objective import Objective
@@ -34,7 +33,7 @@ from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
 from .last_step import LastStep
-from .options import StepOptions
+from .options import StepOptions, without_align
 from .residual_step import ResidualEvaluations, load_best
 from .session import LossForms, Residuals, Session
 from .wrapper import with_step_hooks
@@ -105,7 +104,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         super().__init__(optimizer, blocks)
         self.control = controlled(aggregator, model, options, choices)
         if self.control is None:
-            chosen = changed(options or StepOptions(), choices)
+            aggregator, chosen = without_align(aggregator, options, choices)
         else:
             aggregator, chosen = self.control.first(), self.control.options
         check_fixed(optimizer, self.control)

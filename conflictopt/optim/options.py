@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from ..core.checks import check_count, is_number
+from ..core.choices import changed
 from ..core.engines import EngineName, check_engine
 from ..core.errors import MethodError
+from ..methods.expression import MethodExpression
 from .actual_update import UpdateMode, Watching, check_update
 
 
@@ -74,3 +76,26 @@ def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bo
     """Whether nothing is asked for beyond how each step is taken."""
     known = {f.name for f in fields(StepOptions)}
     return type(options) in (StepOptions, type(None)) and known.issuperset(choices)
+
+
+def without_align(
+    method: Any, options: StepOptions | None, choices: Mapping[str, Any]
+) -> tuple[Any, StepOptions]:
+    """A fixed method without what its expression says of updates, and options with that.
+
+    Args:
+        method: an expression, or an object.
+        options, choices: as the user gave them.
+
+    Raises:
+        MethodError: a treatment of updates that both have; a bad option.
+    """
+    chosen = changed(options or StepOptions(), choices)
+    expression = MethodExpression.parse(method) if isinstance(method, str) else None
+    if expression is None or expression.align is None:
+        return method, chosen
+    if chosen.update != "trust":
+        raise MethodError(
+            f"expected update once, found it in '{expression.label}' and as an option."
+        )
+    return expression.without_align.label, changed(chosen, expression.align.choices)

@@ -42,6 +42,19 @@ def test_options_are_those_of_the_optimizer_and_those_of_studies():
     assert parse("lbfgs").options == {"lbfgs": {"share": 0.5, "horizon": 1.0}}
 
 
+def test_first_order_optimizers_take_any_method_and_alignment():
+    made = parse("align:momentum=0.2+ntk+soap:rate=0.5+pcgrad")
+    assert made.label == "soap:rate=0.5+ntk+pcgrad+align:momentum=0.2"
+    assert made.optimizer.options == {"rate": 0.5, "refresh": 10}
+    assert made.without_optimizer.label == "ntk+pcgrad+align:momentum=0.2"
+    assert made.align.choices == {"update": "align", "momentum_share": 0.2, "scale_share": None}
+    assert parse("adam+align").label == "adam+align"
+    assert parse("adam+align").without_optimizer.align is not None
+    for text in ("adam", "soap+ntk"):
+        with pytest.raises(MethodError, match="which only studies have"):
+            parse(text).check_of_a_run()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -62,6 +75,12 @@ def test_options_are_those_of_the_optimizer_and_those_of_studies():
         ("levenberg_marquardt:pool=0", "expected pool as a positive integer, found 0"),
         ("lbfgs:share=0", "expected share above 0 and at most 1, found 0.0"),
         ("lbfgs:share=half", "expected share above 0 and at most 1, found 'half'"),
+        ("lbfgs+align", "or none, found 'align'"),
+        ("soap+adapters+ntk", "expected methods beside soap, align, or none, found 'adapters'"),
+        ("adam+ntk+after", "expected methods beside adam, align, or none, found 'after'"),
+        ("soap:refresh=0", "expected refresh as a positive integer, found 0"),
+        ("adam:rate=0", "expected rate as a number > 0, found 0.0"),
+        ("ntk+align:scale=2", "expected scale as a number from 0 to 1, found 2.0"),
     ],
 )
 def test_members_that_do_not_go_together_and_bad_values_are_refused(text, message):

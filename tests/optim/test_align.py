@@ -452,3 +452,30 @@ def test_a_normalised_soap_is_refused(exact):
         MultiLossOptimizer(
             soap(exact.net().parameters(), normalize_gradient=True), "sum", update="align"
         )
+
+
+# -- in method expressions -----------------------------------------------------------------------
+
+
+def test_an_expression_says_it_too(exact, same):
+    said, chosen = exact.net(), exact.net()
+    one = MultiLossOptimizer(INNERS["adam"](said.parameters()), "align:momentum=0.4+ntk")
+    two = wrapped(chosen, "ntk", momentum_share=0.4)
+    assert one.watching == two.watching
+    assert one.aggregator == two.aggregator
+    exact.train(said, one, 6)
+    exact.train(chosen, two, 6)
+    assert same(said, chosen)
+
+
+def test_plain_training_may_be_aligned(exact):
+    opt = MultiLossOptimizer(INNERS["adam"](exact.net().parameters()), "align")
+    assert (opt.update, opt.aggregator.label) == ("align", "Sum")
+
+
+def test_updates_are_chosen_once_and_with_the_optimizer(exact):
+    with pytest.raises(MethodError, match="expected update once, found it in 'ntk"):
+        wrapped(exact.net(), "ntk+align", update="correct")
+    opt = wrapped(exact.net(), "ntk", update="trust")
+    with pytest.raises(MethodError, match="how updates are taken is chosen with the optimizer"):
+        opt.set_aggregator("pcgrad+align")

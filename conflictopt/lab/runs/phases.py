@@ -70,8 +70,10 @@ class Phases:
 
 
 def options_of(method: MethodExpression, budget: Budget, seed: int) -> TrainingOptions:
-    """Those of ``auto`` in the expression, or none; the profile is the budget's unless it says."""
-    chosen = TrainingOptions() if method.auto is None else with_those_of(method, TrainingOptions())
+    """Those of the expression; the profile is the budget's unless it says."""
+    chosen = with_those_of(method, TrainingOptions())
+    if method.auto is None:
+        chosen = replace(chosen, adapters=None)  # the run attaches them itself
     if method.auto is None or method.auto.profile_steps is None:
         chosen = replace(
             chosen, profile_steps=budget.profile_steps, profile_every=budget.profile_every

@@ -209,6 +209,7 @@ class _Run:
             "trained_with": controller.trained_with,
             "decisions": [d.to_json() for d in controller.decisions],
             "reports": reports_of(self._optimizer),
+            "conflicts": self._optimizer.conflicts.state_dict(),
             "profile": rounded(profile.to_json()) if plain and profile else None,
             "machine": machine(),
             "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -85,7 +85,14 @@ def fractions(record):
     return np.array(record["curve"]["plain_runs"])
 
 
-METHODS = ("levenberg_marquardt", "levenberg_marquardt:rows=40+ntk", "lbfgs", "lbfgs:share=0.9+ntk")
+METHODS = (
+    "levenberg_marquardt",
+    "levenberg_marquardt:rows=40+ntk",
+    "lbfgs",
+    "lbfgs:share=0.9+ntk",
+    "adam+pcgrad+align",
+    "soap:refresh=5+ntk+align:momentum=0.3",
+)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,7 +11,7 @@ import torch
 from ....methods.expression import MethodExpression
 from ...problems.problem import Mode, Problem
 from ..budget import Budget
-from . import lbfgs, levenberg_marquardt
+from . import first_order, lbfgs, levenberg_marquardt
 from .driver import Driver
 from .setup import Setup
 
@@ -46,6 +46,12 @@ KINDS = {
         levenberg_marquardt.SETTINGS,
     ),
     "lbfgs": Kind(lbfgs.AdamThenLBFGS, lbfgs.DTYPE, lbfgs.MODE, lbfgs.SETTINGS),
+    "adam": Kind(
+        first_order.Adam, first_order.DTYPE, first_order.MODE, first_order.settings("adam")
+    ),
+    "soap": Kind(
+        first_order.SOAP, first_order.DTYPE, first_order.MODE, first_order.settings("soap")
+    ),
 }
 
 

@@ -109,6 +109,7 @@ class TimedRun:
             "trained_with": [(0, optimizer.aggregator.label)],
             "decisions": [],
             "reports": reports_of(optimizer),
+            "conflicts": optimizer.conflicts.state_dict(),
             "profile": None,
             "machine": machine(),
             "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),
