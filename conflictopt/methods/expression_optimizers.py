@@ -161,7 +161,7 @@ def check_company(optimizer: str, others: Iterable[str], text: str) -> None:
     """
     if optimizer not in _OF_WHOLE_LOSSES:
         for name in others:
-            if name not in METHODS and name not in ("none", "align"):
+            if name not in ("none", "align") and not _leaves_steps(name):
                 raise MethodError(
                     f"expected methods beside {optimizer}, align, or none, found '{name}' in "
                     f"'{text}'."
@@ -173,6 +173,14 @@ def check_company(optimizer: str, others: Iterable[str], text: str) -> None:
                 f"expected reweightings of whole losses beside {optimizer}, or none, found "
                 f"'{name}' in '{text}'."
             )
+
+
+def _leaves_steps(name: str) -> bool:
+    """Whether it is a method of the network as it is, whose steps an optimizer takes."""
+    if name not in METHODS:
+        return False
+    found = method_class(name)
+    return found.family != "routing" and not found.steps_itself
 
 
 def _weights_losses(name: str) -> bool:

@@ -78,9 +78,10 @@ def test_first_order_optimizers_take_any_method_and_alignment():
         ("lbfgs+align", "or none, found 'align'"),
         ("soap+adapters+ntk", "expected methods beside soap, align, or none, found 'adapters'"),
         ("adam+ntk+after", "expected methods beside adam, align, or none, found 'after'"),
+        ("adam+multi_adam", "expected methods beside adam, align, or none, found 'multi_adam'"),
         ("soap:refresh=0", "expected refresh as a positive integer, found 0"),
         ("adam:rate=0", "expected rate as a number > 0, found 0.0"),
-        ("ntk+align:scale=2", "expected scale as a number from 0 to 1, found 2.0"),
+        ("ntk+align:scale=2", "expected scale as a number from 0 to 1, found 2"),
     ],
 )
 def test_members_that_do_not_go_together_and_bad_values_are_refused(text, message):
