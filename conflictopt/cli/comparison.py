@@ -104,9 +104,9 @@ class Comparison:
         command += words(call.options, (*PROFILE, *STEPS))
         command += ["--script-seed", str(self.seed)] if self.seed is not None else []
         command += ["--precision", call.precision] if call.precision is not None else []
-        timed = call.seconds is not None and self.others[label].optimizer is not None
+        timed = call.seconds is not None and self.others[label].recounts
         command += ["--seconds", str(call.seconds)] if timed else []
         chosen = call.fresh_points
-        if chosen is not None and self.others[label].optimizer is not None:
+        if chosen is not None and self.others[label].recounts:
             command += ["--fresh-points" if chosen else "--no-fresh-points"]
         return [*command, "--", *call.arguments]

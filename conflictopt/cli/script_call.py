@@ -49,15 +49,15 @@ class ScriptCall:
     fresh_points: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and self.method.optimizer is None:
+        if self.seconds is not None and not self.method.recounts:
             raise MethodError(
-                f"expected --seconds with a method that names an optimizer, found it with "
+                f"expected --seconds with a method whose steps cost many plain ones, found it with "
                 f"'{self.method.label}', which takes the script's own iterations. Use "
                 f"levenberg_marquardt, or change the iterations in the script."
             )
-        if self.fresh_points is not None and self.method.optimizer is None:
+        if self.fresh_points is not None and not self.method.recounts:
             raise MethodError(
-                "expected --fresh-points with a method that names an optimizer, found it with "
+                "expected --fresh-points with a method that draws points, found it with "
                 f"'{self.method.label}', whose steps are made of all points. Use "
                 "levenberg_marquardt, or leave it out."
             )
@@ -70,7 +70,8 @@ class ScriptCall:
             MethodError: a method that only studies have.
         """
         if self.method.optimizer is not None:
-            return self.method.check_of_a_run().label, _of_few_steps(self.options)
+            options = _of_few_steps(self.options) if self.method.recounts else self.options
+            return self.method.check_of_a_run().label, options
         return asked_for(self.method.label, self.options)
 
     def folder(self, number: int) -> Path:
@@ -84,7 +85,7 @@ class ScriptCall:
 
     def again(self) -> Script:
         """The script for commands that a report advises."""
-        options = self.resolved[1] if self.method.optimizer is None else self.options
+        options = self.options if self.method.recounts else self.resolved[1]
         given = self.method.members[0].options_text if self.method.auto is not None else []
         chosen = [text for text in given if not text.startswith("profile_steps=")]
         auto = [word for text in chosen for word in ("--option", text)]
@@ -99,7 +100,7 @@ class ScriptCall:
     def start(self, show: Callable[[Any], None], seed: int | None = None) -> ScriptRun:
         """A run of the script; ``show`` is called after every step."""
         method, options = self.resolved
-        usual: Precision | None = "float64" if self.method.optimizer is not None else None
+        usual: Precision | None = "float64" if self.method.recounts else None
         return script_runner()(
             self.path,
             self.arguments,

@@ -66,11 +66,12 @@ class MethodExpression:
     attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps, the
     fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone;
     ``levenberg_marquardt`` (options: the fields of ``CurvatureOptions``), which takes the place of
-    the optimizer, alone or with reweightings of whole losses. In studies alone: ``wide`` (options
+    the optimizer, alone or with reweightings of whole losses; ``soap`` (options rate, refresh),
+    SOAP in place of Adam, with any method. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
-    Adam and then L-BFGS for that share of the run; ``adam`` and ``soap`` (options rate, refresh),
-    for a time rather than for steps; of all optimizers the option horizon, of the first warm and
+    Adam and then L-BFGS for that share of the run; ``adam`` (option rate), for a time rather than
+    for steps; of all optimizers the option horizon, of the first warm and
     pool.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
     ``none`` is meant. ``align`` (options momentum, scale) has updates aligned, also those of plain
@@ -181,10 +182,11 @@ class MethodExpression:
         chosen = self.optimizer
         if chosen is not None:
             rest = self.without_optimizer.label
+            made = "LevenbergMarquardt(network)" if chosen.by_residuals else "SOAP(...)"
             raise MethodError(
                 f"expected a method for the optimizer that there is, found '{self.label}', which "
-                f"names another. Hand it over instead, MultiLossOptimizer("
-                f"LevenbergMarquardt(network), '{'sum' if rest == 'none' else rest}')."
+                f"names another. Hand it over instead, MultiLossOptimizer({made}, "
+                f"'{'sum' if rest == 'none' else rest}')."
             )
         return self
 
@@ -219,6 +221,12 @@ class MethodExpression:
         """What takes the place of the run's own optimizer, if anything does."""
         named = next((m for m in self.members if m.name in OPTIMIZERS), None)
         return OptimizerMember.of(named.name, build(named.name, named.given)) if named else None
+
+    @property
+    def recounts(self) -> bool:
+        """Whether it names an optimizer whose steps are not those that a script counts."""
+        chosen = self.optimizer
+        return chosen is not None and chosen.by_residuals
 
     @property
     def without_optimizer(self) -> MethodExpression:

@@ -34,7 +34,7 @@ times the plain run's CPU time a run may take; ``warm``: the part of that time i
 first, since from random weights a curvature step may fall into a bad minimum that Adam avoids;
 ``pool``: times the points of a run, of which every step draws others."""
 
-STUDIED = ("lbfgs", "adam", "soap")
+STUDIED = ("lbfgs", "adam")
 """Of those the ones that only studies have: a run of one's own compiles with them by itself."""
 
 _OF_WHOLE_LOSSES = ("levenberg_marquardt", "lbfgs")
@@ -110,6 +110,11 @@ class OptimizerMember:
     name: str
     options: dict[str, Any]
     study: dict[str, Any]
+
+    @property
+    def by_residuals(self) -> bool:
+        """Whether its steps are made of residuals, and cost many plain ones."""
+        return self.name == "levenberg_marquardt"
 
     @property
     def horizon(self) -> float:

@@ -178,21 +178,20 @@ class Patch:
         if searches_lines(inner) and self.groups is not None and len(self.groups.names) > 1:
             check_scalar(inner, self.optimizer.aggregator, self.optimizer.layout())
         self._preflight.compiled()
-        name = type(inner).__name__ if self._replacement is not None else None
+        name = type(inner).__name__ if self._recounts else None
         hook.install(self.optimizer, self._train_step, name)
 
     def _prepared(self, compiled: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer to wrap: what the model was compiled with, or what replaces it."""
-        unknowns = self._hook.trainable_unknowns()
-        if self._replacement is not None:
-            inner: torch.optim.Optimizer = self._replacement.of(compiled, unknowns)
-        else:
-            inner = compiled
+        unknowns, inner = self._hook.trainable_unknowns(), compiled
+        if not self._recounts:
             scheduled = self.model.lr_scheduler is not None
             adopted = adopt_unknowns(inner, unknowns, scheduled)
             if adopted is not None:
                 self.log.append(adopted)
                 warnings.warn(adopted, stacklevel=3)
+        if self._replacement is not None:
+            inner = self._replacement.of(compiled, unknowns)
         if reads_residuals(inner):
             check_residual_steps(self.model, inner, self.method.auto)
         else:
@@ -248,11 +247,13 @@ class Patch:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
         closure = self._preflight.closure(batch)
+        if self._replacement is not None:
+            self._replacement.begin_step()
         if self._by_residuals:
             self._residual_training.step(self.optimizer, closure, batch)
         else:
             self.optimizer.step(closure)
-        if self._replacement is None:
+        if not self._recounts:
             self._hook.schedule()
         for listener in self.on_step:
             listener(self)
@@ -296,8 +297,7 @@ class Patch:
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
         pace = self._residual_training.begin(call) if self._by_residuals else None
-        replaced = self._replacement is not None
-        asked = call.iterations if call.counted or replaced else None
+        asked = call.iterations if call.counted or self._recounts else None
         endless = pace is not None and pace.iterations == ENDLESS
         self.stage_end = None if asked is None or endless else self.steps + asked
         self._warn_of_short_calls()
@@ -310,13 +310,18 @@ class Patch:
             self._residual_training.end(self.optimizer)
 
     @property
+    def _recounts(self) -> bool:
+        """Whether the method names an optimizer whose steps the script does not count."""
+        return self._replacement is not None and self._replacement.by_residuals
+
+    @property
     def _by_residuals(self) -> bool:
         """Whether steps are made of residuals, rather than of gradients."""
         return self.optimizer is not None and reads_residuals(self.optimizer.inner)
 
     def allow(self, budget: Budget) -> None:
         """Have an optimizer that the method names train for seconds, rather than for iterations."""
-        if self._replacement is not None:
+        if self._recounts:
             self._residual_training.budget = budget
 
     def _warn_of_short_calls(self) -> None:

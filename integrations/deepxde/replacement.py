@@ -14,6 +14,7 @@ from conflictopt.methods.expression import MethodExpression
 
 from .groups import Groups
 from .patch_errors import PatchError
+from .soap_replacement import SOAPReplacement
 
 
 class Replacement:
@@ -22,6 +23,9 @@ class Replacement:
     Args:
         options: of it.
     """
+
+    by_residuals = True
+    """Whether its steps are made of residuals, and counted otherwise than the script's."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
@@ -59,6 +63,9 @@ class Replacement:
             self._made = made = LevenbergMarquardt(params, **self._options)
         return made
 
+    def begin_step(self) -> None:
+        """Before a step: rates are its own."""
+
     def weigh_measurements(self, groups: Groups, unknowns: Sequence[Tensor]) -> str | None:
         """Take weight off noisy measurements in an inverse problem; what was done, if it is news.
 
@@ -83,7 +90,7 @@ class Replacement:
         )
 
 
-def apart(method: Any) -> tuple[Replacement | None, Any]:
+def apart(method: Any) -> tuple[Replacement | SOAPReplacement | None, Any]:
     """A method without the optimizer that it may name, and that.
 
     Args:
@@ -99,7 +106,11 @@ def apart(method: Any) -> tuple[Replacement | None, Any]:
     if named is None:
         return None, method
     expression.check_of_a_run()
-    return Replacement(named.options), expression.without_optimizer.label
+    if named.name == "soap":
+        made: Replacement | SOAPReplacement = SOAPReplacement(**named.options)
+    else:
+        made = Replacement(named.options)
+    return made, expression.without_optimizer.label
 
 
 def check_no_fresh_points(asked: bool | None, optimizer: torch.optim.Optimizer) -> None:

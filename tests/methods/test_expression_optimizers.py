@@ -50,7 +50,7 @@ def test_first_order_optimizers_take_any_method_and_alignment():
     assert made.align.choices == {"update": "align", "momentum_share": 0.2, "scale_share": None}
     assert parse("adam+align").label == "adam+align"
     assert parse("adam+align").without_optimizer.align is not None
-    for text in ("adam", "soap+ntk"):
+    for text in ("adam", "soap:horizon=2+ntk"):
         with pytest.raises(MethodError, match="which only studies have"):
             parse(text).check_of_a_run()
 

@@ -1,0 +1,109 @@
+"""SOAP in place of the Adam that a script compiles with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from conflictopt.integrations.deepxde import PatchError, patch, unpatch
+
+pytest.importorskip("pytorch_optimizer")
+from pytorch_optimizer import SOAP
+
+
+def test_alone_it_is_bitwise_soap(heat, same):
+    model, plain = heat(), heat()
+    patch(model, "soap:rate=0.5:refresh=3")
+    model.compile("adam", lr=2e-2, verbose=0)
+    options = {"weight_decay": 0.0, "precondition_frequency": 3}
+    plain.compile(SOAP(plain.net.parameters(), lr=1e-2, **options), verbose=0)
+    for each in (model, plain):
+        each.train(iterations=20, verbose=0)
+    assert same(model, plain)
+
+
+@pytest.mark.parametrize("option", ["rate=0.1", "refresh=2"])
+def test_options_change_the_run(heat, same, option):
+    models = []
+    for method in ("soap", f"soap:{option}"):
+        model = heat()
+        patch(model, method)
+        model.compile("adam", lr=1e-2, verbose=0)
+        model.train(iterations=12, verbose=0)
+        models.append(model)
+    assert not same(*models)
+
+
+def test_rates_follow_the_scripts_schedule(heat):
+    model, rates = heat(), []
+    made = patch(model, "soap:rate=0.5")
+    made.on_step.append(lambda p: rates.append(p.optimizer.inner.param_groups[0]["lr"]))
+    model.compile("adam", lr=1e-2, decay=("step", 3, 0.1), verbose=0)
+    model.train(iterations=7, verbose=0)
+    assert rates == pytest.approx([5e-3] * 3 + [5e-4] * 3 + [5e-5])
+
+
+@pytest.mark.parametrize("method", ["soap+ntk", "soap+pcgrad", "soap+ntk+align"])
+def test_methods_and_alignment_go_with_it(heat, method):
+    model = heat()
+    made = patch(model, method)
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=40, display_every=40, verbose=0)
+    assert isinstance(made.optimizer.inner, SOAP)
+    assert made.steps == 40 == model.train_state.step
+    assert made.optimizer.update == ("align" if "align" in method else "trust")
+    assert made.optimizer.conflicts.taken == 0
+    history = model.losshistory.loss_train
+    assert history[-1].sum() < 0.5 * history[0].sum()
+
+
+def test_unknowns_are_trained(inverse):
+    model = inverse()
+    patch(model, "soap+ntk")
+    model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
+    before = model.unknown.item()
+    model.train(iterations=20, verbose=0)
+    assert model.unknown.item() != before
+
+
+def test_l_bfgs_keeps_its_place(heat, lbfgs):
+    lbfgs(iterations=10)
+    model = heat()
+    made = patch(model, "soap+ntk")
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=10, verbose=0)
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert isinstance(made.optimizer.inner, torch.optim.LBFGS)
+    assert made.steps > 10
+
+
+def test_decay_is_refused_and_unpatched_models_have_their_adam(heat):
+    model = heat(regularization=["l2", 1e-3])
+    patch(model, "soap")
+    with pytest.raises(PatchError, match="expected no weight decay"):
+        model.compile("adam", lr=1e-2, verbose=0)
+    model = heat()
+    patch(model, "soap")
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=2, verbose=0)
+    unpatch(model)
+    assert isinstance(model.opt, torch.optim.Adam)
+
+
+def test_it_resumes_from_deepxdes_own_checkpoint(heat, tmp_path):
+    def compiled():
+        model = heat()
+        patch(model, "soap+ntk+align")
+        model.compile("adam", lr=1e-2, verbose=0)
+        return model
+
+    model = compiled()
+    model.train(iterations=8, verbose=0)
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    model.train(iterations=6, verbose=0)
+    resumed = compiled()
+    resumed.restore(path, verbose=0)
+    resumed.train(iterations=6, verbose=0)
+    for a, b in zip(model.net.parameters(), resumed.net.parameters(), strict=True):
+        assert torch.equal(a, b)
