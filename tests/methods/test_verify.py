@@ -22,7 +22,7 @@ from conflictopt import (
 from conflictopt.methods.registry import METHODS, method_class
 
 SURGERY = [n for n in METHODS if issubclass(method_class(n), GramianSurgery)]
-NEVER_CONFLICTS = ["chebyshev", "dualproj", "mgda", "nash_mtl", "upgrad"]
+NEVER_CONFLICTS = ["chebyshev", "dualproj", "fairgrad", "mgda", "nash_mtl", "upgrad"]
 MAY_CONFLICT = {
     # name: options, number of losses, dimension, orders of magnitude of the norms
     "config": ({}, 5, 2, 2.0),
@@ -33,7 +33,7 @@ MAY_CONFLICT = {
     "imtl_g": ({}, 5, 2, 2.0),
     "dcgd": ({}, 3, 8, 1.0),
 }
-OPPOSED = ["chebyshev", "config", "dcgd", "imtl_g", "mgda", "nash_mtl"]
+OPPOSED = ["chebyshev", "config", "dcgd", "fairgrad", "imtl_g", "mgda", "nash_mtl"]
 """Methods that say so when no direction lowers all losses."""
 
 every_method = pytest.mark.parametrize("name", SURGERY)
