@@ -42,7 +42,8 @@ def parts() -> Iterator[Part]:
     study = chosen_study((PLAIN_RUNS, STUDY), HALF, BUDGET, ",".join(METHODS), "none", mixed=False)
     found = readings(study)
     text = page(found, problem_rows(found), "none", noisy_problems(study), 1.0, METHODS[0])
-    yield DocumentSection("docs/curvature.md", "equal time", text.rstrip("\n"))
+    text = text.rstrip("\n").replace("\n## ", "\n### ")
+    yield DocumentSection("docs/curvature.md", "equal time", text)
     yield Picture("docs/figures/equal_time.png", curves(study))
 
 

@@ -193,7 +193,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
             LossError: one that returns no residuals.
         """
         best = BestIterate(self.state, self.trained)
-        if self.converged or best.values is None:
+        if self.converged or not best.values:
             return
         problem, sets = self._begin(closure, evaluated, dict(self._memory))
         r = problem.batch.residuals(sets)

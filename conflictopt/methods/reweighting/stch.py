@@ -19,8 +19,8 @@ class STCH(Reweighting):
     Formula: ``mu log sum_k exp(L_k / (K mu))`` has the weights ``softmax(L / (K mu)) / K``; here
     ``w = K softmax(L / (K mu))``.
     Shapes: weights ``[K]``.
-    Source: Lin et al., ICML 2024, arXiv 2402.19078, equation 10 with equal preferences 1/K and the
-    ideal point 0.
+    Source: Lin et al., ICML 2024, arXiv 2402.19078, with equal preferences 1/K and the ideal point
+    0.
     Differs: times ``K^2``, so that equal losses give the plain sum; no preferences, which weights
     of the losses themselves express.
 
@@ -42,7 +42,7 @@ class STCH(Reweighting):
     mu: float = 0.1
 
     needs = Needs.LOSSES
-    source = "Lin et al. 2024 (arXiv 2402.19078), equation 10"
+    source = "Lin et al. 2024 (arXiv 2402.19078)"
     claim = "weights of sum K, larger for larger losses"
 
     def __post_init__(self) -> None:
