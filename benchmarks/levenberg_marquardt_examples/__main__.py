@@ -5,7 +5,7 @@ Usage: python -m benchmarks.levenberg_marquardt_examples PATH_TO_DEEPXDE/example
            [--methods levenberg_marquardt]
        python -m benchmarks.levenberg_marquardt_examples --tables | --check
 
-Runs every script, cut to at most a CPU minute, as it is (``--method none``: Adam, then L-BFGS
+Runs every script, cut to two CPU minutes, as it is (``--method none``: Adam, then L-BFGS
 where the script says so), and then with each method for as many CPU seconds. Runs that the records
 hold are not run again, unless they failed. ``--tables`` writes them into docs/deepxde.md,
 ``--check`` fails if that is stale.
