@@ -48,10 +48,10 @@ def parts() -> Iterator[Part]:
 
 
 def run(records: Path, workers: int) -> None:
-    """Do the runs that are not done yet, seed by seed."""
+    """Do the runs that are not done yet, method by method."""
     suite, limit, ids = load_suite(), budget(BUDGET), problems_of(HALF)
-    for seed in SEEDS:
-        for method in METHODS:
+    for method in METHODS:
+        for seed in SEEDS:
             expression = MethodExpression.parse(method)
             tasks = [StudyTask(suite[p], expression, seed, limit) for p in ids]
             run_planned(plan_study(tasks, records), workers=workers, on_progress=_tell)

@@ -16,7 +16,7 @@ from .command_errors import guarded
 
 PROFILE = ("profile_steps", "profile_every", "engine", "rule")
 """Options of a profile: of ``diagnose`` too."""
-STEPS = ("seed", "every", "update", "on_nonfinite")
+STEPS = ("seed", "every", "update", "momentum_share", "scale_share", "on_nonfinite")
 """Options of every step of a training."""
 
 _DECLARED = {
@@ -27,6 +27,8 @@ _DECLARED = {
     "seed": typer.Option(help="seed of the method's own random choices"),
     "every": typer.Option(min=1, help="steps for which coefficients hold"),
     "update": typer.Option(help="compare the optimizer's update with all gradients"),
+    "momentum_share": typer.Option(help="how far momentum follows an aligned update"),
+    "scale_share": typer.Option(help="how far the mean of squares follows an aligned update"),
     "on_nonfinite": typer.Option(help="on a NaN or infinite loss or gradient"),
 }
 _TYPES = {**get_type_hints(TrainingOptions), "rule": Path | None}

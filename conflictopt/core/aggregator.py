@@ -117,6 +117,26 @@ class Aggregator(ABC):
         """State before the first step; keys and shapes never change afterwards."""
         return {}
 
+    def asks_for_update(self, step: int, state: State | None) -> bool:
+        """Whether it wants to know what the wrapped optimizer makes of a step; see ``saw_update``.
+
+        Args:
+            step: number of the step.
+            state: before it; ``None`` before the first.
+        """
+        return False
+
+    def saw_update(self, step: int, state: State, worst: float) -> State:
+        """State after the wrapped optimizer has stepped. Pure.
+
+        Args:
+            step: number of the step.
+            state: that ``choose`` gave.
+            worst: the largest cosine between the network's update and a loss's gradient; above 0
+                the update raises that loss to first order.
+        """
+        return state
+
     def weighs(self, spec: Spec) -> Sequence[str]:
         """Names of the losses whose points ``weigh`` may weight: they need residuals."""
         return spec.names

@@ -105,6 +105,17 @@ class Chain(Aggregator):
                 total[n] = ws if known is None else tuple(map(torch.mul, ws, known))
         return total, after
 
+    def asks_for_update(self, step: int, state: State | None) -> bool:
+        own = [None if state is None else member_state(state, i) for i in range(len(self.members))]
+        return any(m.asks_for_update(step, s) for m, s in zip(self.members, own, strict=True))
+
+    def saw_update(self, step: int, state: State, worst: float) -> State:
+        after: State = {}
+        for i, member in enumerate(self.members):
+            seen = member.saw_update(step, member_state(state, i), worst)
+            after.update({f"{i}.{k}": v for k, v in seen.items()})
+        return after
+
     def update(self, view: StepView, state: State) -> tuple[Tensor, State]:
         chosen = self.choose(view, state)
         return chosen.coefficients, chosen.state

@@ -24,6 +24,7 @@ from .uncertainty import (
     ratio_interval,
     resample_decision,
 )
+from .update_conflict import conflict_rates
 
 if TYPE_CHECKING:
     from ..selection.plan import Plan
@@ -123,6 +124,7 @@ def diagnose(source: Profile | Recorded, thresholds: Thresholds | None = None) -
         norm_ratio=ratio,
         agreement=agreement(profile),
         blocks=block_statistics(profile, t),
+        conflicts=conflict_rates(profile),
         confidence=shares.get(regime, 0.0),
         odds=shares,
         margin=0.0 if found is None else margin(found, late[:, 0], late[:, 1], ratio, t),

@@ -13,6 +13,7 @@ from .loss_statistics import LossStatistics
 from .pair_statistics import PairStatistics, is_persistent
 from .profile import Profile
 from .thresholds import Thresholds
+from .update_conflict import ConflictRates
 
 Regime = Literal["persistent", "magnitude", "benign"]
 
@@ -28,6 +29,7 @@ class DiagnosisNumbers:
         norm_ratio: geometric mean of the largest over the smallest gradient norm.
         agreement: how far all gradients agree.
         blocks: the statistics of each layer, where the profile has them.
+        conflicts: how often losses conflict: among gradients, in the sum, in the update.
         confidence: share of block-bootstrap resamples that come to the same regime; 0 of fewer than
             three samples, which cannot be resampled.
         odds: share of those resamples that come to each regime; empty of fewer than three samples.
@@ -46,6 +48,7 @@ class DiagnosisNumbers:
     norm_ratio: float
     agreement: Agreement
     blocks: tuple[BlockStatistics, ...]
+    conflicts: ConflictRates
     confidence: float
     odds: Mapping[str, float]
     margin: float

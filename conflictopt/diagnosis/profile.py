@@ -18,6 +18,8 @@ from ..core.errors import ConflictOptError
 _FIELDS = ("names", "steps", "losses", "gramians")
 _BLOCKS = ("blocks", "block_gramians")
 """Absent from files of profiles without blocks."""
+_UPDATES = "updates"
+"""Absent where no update was looked at."""
 
 
 class ProfileError(ConflictOptError, ValueError):
@@ -35,6 +37,9 @@ class Profile:
         gramians: ``[T, K, K]`` inner products of the losses' gradients over the network.
         blocks: names of the B layers of the network, where they were recorded.
         block_gramians: ``[T, B, K, K]`` the same over one layer each; ``None`` without layers.
+        updates: ``[T]`` the largest cosine between what the optimizer did to the network and a
+            loss's gradient: above 0 it raised that loss to first order; NaN of a step that was not
+            looked at, ``None`` where none was.
 
     Raises:
         ProfileError: shapes that do not fit together, no sample, or inf or NaN.
@@ -46,6 +51,7 @@ class Profile:
     gramians: NDArray[np.float64]
     blocks: tuple[str, ...] = ()
     block_gramians: NDArray[np.float64] | None = None
+    updates: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         t, k = len(self.steps), len(self.names)
@@ -70,6 +76,9 @@ class Profile:
                 f"expected block_gramians [{t}, B, {k}, {k}] for the B blocks {self.blocks}, or "
                 f"neither of both, found shape {found}."
             )
+
+        if self.updates is not None and self.updates.shape != (t,):
+            raise ProfileError(f"expected updates [{t}], found {self.updates.shape}.")
 
     @property
     def norms(self) -> NDArray[np.float64]:
@@ -116,10 +125,14 @@ class Profile:
 
     def to_json(self) -> dict[str, object]:
         """The profile as plain lists."""
-        return {key: np.asarray(getattr(self, key)).tolist() for key in self._keys()}
+        made = {key: np.asarray(getattr(self, key)).tolist() for key in self._keys()}
+        if _UPDATES in made:  # JSON has no NaN
+            made[_UPDATES] = [None if np.isnan(u) else u for u in made[_UPDATES]]
+        return made
 
     def _keys(self) -> tuple[str, ...]:
-        return _FIELDS + _BLOCKS if self.blocks else _FIELDS
+        blocks = _BLOCKS if self.blocks else ()
+        return (*_FIELDS, *blocks, *((_UPDATES,) if self.updates is not None else ()))
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Profile:
@@ -130,6 +143,7 @@ class Profile:
             KeyError, TypeError, ValueError: not what ``to_json`` gives.
         """
         blocks = tuple(str(b) for b in raw.get("blocks", ()))
+        updates = raw.get(_UPDATES)
         return cls(
             names=tuple(str(n) for n in raw["names"]),
             steps=np.asarray(raw["steps"], dtype=np.int64),
@@ -137,6 +151,7 @@ class Profile:
             gramians=np.asarray(raw["gramians"], dtype=np.float64),
             blocks=blocks,
             block_gramians=np.asarray(raw["block_gramians"]) if blocks else None,
+            updates=None if updates is None else np.asarray(updates, dtype=np.float64),
         )
 
     @classmethod
@@ -154,6 +169,7 @@ class Profile:
                 with np.load(path, allow_pickle=False) as data:
                     keys = _FIELDS + _BLOCKS if _BLOCKS[0] in data else _FIELDS
                     raw = {key: data[key].tolist() for key in keys}
+                    raw |= {_UPDATES: data[_UPDATES].tolist()} if _UPDATES in data else {}
             else:
                 raw = json.loads(path.read_text(encoding="utf-8"))
             return cls.from_json(raw)

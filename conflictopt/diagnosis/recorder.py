@@ -18,6 +18,8 @@ from ..core.layout import TRUNK
 from ..core.step import Spec, StepView
 from .profile import Profile
 
+_UNSEEN = -2.0
+"""In place of a cosine, of an update that was not looked at."""
 _LAYER = "gramians/"
 """Prefix of the state's keys for the Gramians of layers; the rest is the layer's name."""
 
@@ -32,6 +34,7 @@ class Recorder(Reweighting):
     """Sample losses and Gramians every ``every`` steps; the run stays bitwise the plain one.
 
     Its state has room for ``steps // every`` samples (at least one) and stops sampling when full.
+    Of the sampled steps it also notes whether the wrapped optimizer's update raised a loss.
     Beside the Gramian over the whole trunk it keeps one for each layer of it, from the same rows:
     no further backward pass. The layout is not divided into layers for that, since methods chained
     with the recorder would then sum block by block, in another order.
@@ -98,6 +101,7 @@ class Recorder(Reweighting):
             "losses": torch.zeros(t, k, dtype=torch.float64, **cpu),
             "gramians": torch.zeros(t, k, k, dtype=torch.float64, **cpu),
             "steps": torch.zeros(t, dtype=torch.int64, **cpu),
+            "updates": torch.full((t,), _UNSEEN, dtype=torch.float64, **cpu),
             "samples": torch.zeros((), dtype=torch.int64, **cpu),
             "first": torch.full((), -1, dtype=torch.int64, **cpu),
             "age": torch.zeros((), dtype=torch.int64, **cpu),
@@ -111,8 +115,7 @@ class Recorder(Reweighting):
         after = {**state, "age": torch.tensor(age + 1, device="cpu")}
         if first < 0:
             after["first"] = torch.tensor(view.step, device="cpu")
-        # by the step rather than by calls: beside held coefficients not every step comes here
-        if age >= n * self.every and n < self.capacity:
+        if self._due(age, n):
             # the Gramian first: its graphs are then gone when the plain step builds its own
             seen = {
                 "gramians": view.gramian(TRUNK),
@@ -125,6 +128,26 @@ class Recorder(Reweighting):
                 after[key][n] = value
             after["samples"] = state["samples"] + 1
         return view.ones(), after
+
+    def _due(self, age: int, samples: int) -> bool:
+        """Whether a step is one to sample.
+
+        By the step rather than by calls: beside held coefficients not every step comes here.
+        """
+        return age >= samples * self.every and samples < self.capacity
+
+    def asks_for_update(self, step: int, state: State | None) -> bool:
+        if state is None or int(state["first"]) < 0:
+            return True
+        return self._due(step - int(state["first"]), int(state["samples"]))
+
+    def saw_update(self, step: int, state: State, worst: float) -> State:
+        last = int(state["samples"]) - 1
+        if last < 0 or int(state["steps"][last]) != step:
+            return state  # coefficients were held, and nothing was sampled
+        updates = state["updates"].clone()
+        updates[last] = worst
+        return {**state, "updates": updates}
 
     def _layer_gramians(self, view: StepView, state: State, after: State) -> State:
         """One ``[K, K]`` Gramian per layer, unless the layers are not those of the first sample."""
@@ -179,6 +202,8 @@ def profile_of(state: State, names: tuple[str, ...]) -> Profile:
         blocks, grams = (), None
     else:
         grams = np.stack([state[_LAYER + b][:n].numpy() for b in blocks], axis=1)
+    updates = state["updates"][:n].numpy()
+    seen = updates > _UNSEEN
     return Profile(
         names=names,
         steps=state["steps"][:n].numpy().copy(),
@@ -186,4 +211,5 @@ def profile_of(state: State, names: tuple[str, ...]) -> Profile:
         gramians=state["gramians"][:n].numpy().copy(),
         blocks=blocks,
         block_gramians=grams,
+        updates=np.where(seen, updates, np.nan) if seen.any() else None,
     )

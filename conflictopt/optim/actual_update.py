@@ -42,13 +42,20 @@ class Watching:
 
     Attributes:
         mode: see ``StepOptions.update``.
+        noting: whether a method that asked for it is told, and nobody else.
         momentum_share, scale_share: how far the optimizer's state follows an aligned one; ``None``
             for what is usual with it.
     """
 
     mode: UpdateMode = "trust"
+    noting: bool = False
     momentum_share: float | None = None
     scale_share: float | None = None
+
+    @property
+    def looks(self) -> bool:
+        """Whether an update is looked at."""
+        return self.noting or self.mode != "trust"
 
 
 @contextmanager
@@ -95,21 +102,24 @@ class ActualUpdate:
     ) -> ActualUpdate | None:
         """Before the wrapped optimizer steps; ``None`` if its update is trusted."""
         source = session.source
-        if watching.mode == "trust" or source is None:
+        if not watching.looks or source is None:
             return None
         return cls(source, optimizer, watching)
 
     def end(self, session: Session) -> None:
         """After it has stepped: count conflicts, report, and change the update if wished."""
-        proposed = self._raised(self._moved())
-        if proposed:
+        mode, cosines = self._watching.mode, self._cosines(self._moved())
+        if session.asks_for_update:
+            session.saw_update(max(cosines.values(), default=0.0))
+        proposed = taken = self._raised(cosines)
+        if proposed and mode != "trust":
             session.note("update", self._sentence(proposed))
-            if self._watching.mode != "check":
-                self._project()
-        taken = proposed if self._watching.mode == "check" else self._raised(self._moved())
+        if proposed and mode in ("correct", "align"):
+            self._project()
+            taken = self._raised(self._cosines(self._moved()))
         session.conflicts = session.conflicts.counted(
             gradients=self._opposed(),
-            direction=bool(self._raised(self._direction)),
+            direction=bool(self._raised(self._cosines(self._direction))),
             proposed=bool(proposed),
             taken=bool(taken),
         )
@@ -127,17 +137,20 @@ class ActualUpdate:
         cosines = self._gramian[active][:, active] / norms[:, None] / norms[None, :]
         return bool((cosines < -_rounding(self._rows)).any())
 
-    def _raised(self, update: Tensor) -> dict[str, float]:
-        """Cosines of the losses that an update raises to first order, with its direction."""
+    def _cosines(self, update: Tensor) -> dict[str, float]:
+        """Of an update with the gradients of the losses that have one; nothing if it is 0."""
         size = float(torch.linalg.vector_norm(update, dtype=torch.float64))
         if size == 0:
             return {}
         rates = (self._rows @ update).cpu().double()
         cosines = (rates / self._norms.clamp_min(torch.finfo(torch.float64).tiny) / size).tolist()
-        # parameters are rounded when they are written
-        least = _rounding(update)
         pairs = zip(self._names, cosines, self._norms.tolist(), strict=True)
-        return {name: c for name, c, norm in pairs if norm > 0 and c > least}
+        return {name: c for name, c, norm in pairs if norm > 0}
+
+    def _raised(self, cosines: dict[str, float]) -> dict[str, float]:
+        """Those of the losses that an update raises to first order."""
+        least = _rounding(self._rows)  # parameters are rounded when they are written
+        return {name: c for name, c in cosines.items() if c > least}
 
     def _sentence(self, raised: dict[str, float]) -> str:
         listed = ", ".join(f"'{n}' (cosine {c:.2g})" for n, c in raised.items())

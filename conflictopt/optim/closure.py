@@ -59,10 +59,10 @@ class Evaluations:
         owner, session = self._owner, self._owner.session
         self._calls += 1
         again = self._calls > 1
-        keep = owner.update != "trust"
+        keep = owner.watching.looks and not again
         with torch.enable_grad():
             objective = owner.read(self._closure())
-            if again and keep:
+            if again and owner.update != "trust":
                 raise MethodError(
                     f"expected update='trust' with {type(owner.inner).__name__}, found "
                     f"'{owner.update}': it evaluates its closure more than once per step."
@@ -73,7 +73,9 @@ class Evaluations:
         if objective.count > 1 and (again or linesearch.searches_lines(owner.inner)):
             c = session.pending
             linesearch.check_scalar(owner.inner, owner.aggregator, owner.layout(), c)
-        if not again:
+        if again:
+            session.source = self._watched = None  # an update is of its last evaluation
+        else:
             if session.changed:
                 # another objective than the last step's: differences of gradients mean nothing
                 linesearch.restart_curvature(owner.inner)

@@ -195,13 +195,17 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """What is done with the wrapped optimizer's actual update; one that it finds by values of
         the losses is trusted.
         """
-        by_values = linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
-        return "trust" if by_values else self._watching.mode
+        return "trust" if self._by_values else self._watching.mode
+
+    @property
+    def _by_values(self) -> bool:
+        return linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
 
     @property
     def watching(self) -> Watching:
-        """The same, with how it is done."""
-        return replace(self._watching, mode=self.update)
+        """The same, with how it is done; a method may ask to know what comes of a step."""
+        noting = not self._by_values and self.session.asks_for_update
+        return replace(self._watching, mode=self.update, noting=noting)
 
     @property
     def conflicts(self) -> ConflictCounts:
@@ -298,7 +302,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             # Under no_grad even a reshape would cut a loss off its graph.
             with torch.enable_grad():
                 objective = self.read(losses, residuals, points)
-                keep = self.update != "trust"
+                keep = self.watching.looks and self.session.pending is None
+                self.session.source = None  # an update is of all that was accumulated
                 self.session.accumulate(objective, self.layout(), keep_rows=keep)
         except NonFiniteError as error:
             self._give_up_or_skip(error)

@@ -69,7 +69,7 @@ class StepOptions:
     @property
     def watching(self) -> Watching:
         """What is done with the wrapped optimizer's update."""
-        return Watching(self.update, self.momentum_share, self.scale_share)
+        return Watching(self.update, False, self.momentum_share, self.scale_share)
 
 
 def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bool:

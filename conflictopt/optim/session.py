@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -245,6 +246,23 @@ class Session:
                 f"expected one weight >= 0 for each loss from {self.aggregator.label}, found "
                 f"{chosen.tolist()}."
             )
+
+    @property
+    def asks_for_update(self) -> bool:
+        """Whether the method wants to know what the wrapped optimizer makes of this step.
+
+        Weights of points are left alone: gradients that are kept for it would be those of the
+        losses with them, and the step would be computed in another order.
+        """
+        if self.aggregator.needs & Needs.POINTS:
+            return False
+        return self.aggregator.asks_for_update(self.completed, self.state)
+
+    def saw_update(self, worst: float) -> None:
+        """The optimizer has stepped; see ``Aggregator.saw_update``."""
+        assert self._choice is not None
+        state = self.aggregator.saw_update(self.completed, self._choice.state, worst)
+        self._choice = replace(self._choice, state=state)
 
     def commit(self) -> None:
         """The step was taken."""

@@ -60,10 +60,18 @@ def agreement_sentence(diagnosis: DiagnosisNumbers) -> str:
     """How much of the gradients is left when they are summed."""
     found = diagnosis.agreement
     return (
-        f"Of the gradients' lengths {share(found.cancellation_late)} survive when they are summed "
-        f"(second half; 100% if all agree). Alignment score {found.alignment_late:+.2f} "
-        "(-1 opposed, +1 the same direction)."
+        f"Of the gradients' lengths {share(found.cancellation_late)} survive in their sum (second "
+        f"half; 100% if all agree); alignment score {found.alignment_late:+.2f} (-1 to +1)."
     )
+
+
+def conflict_sentence(diagnosis: DiagnosisNumbers) -> str:
+    """How often losses conflicted, from the gradients to what the optimizer did."""
+    found = diagnosis.conflicts
+    told = f"Gradients conflict in {share(found.gradients)} of the samples, their sum"
+    if found.update is None:
+        return f"{told} with one of them in {share(found.sum)}."
+    return f"{told} in {share(found.sum)}, the optimizer's step in {share(found.update)}."
 
 
 def certainty_sentence(diagnosis: DiagnosisNumbers) -> str:

@@ -14,6 +14,7 @@ from .measured_words import (
     certainty_sentence,
     check_note,
     check_rows,
+    conflict_sentence,
 )
 from .parts import Lines, Part, Passage, ReportTable
 from .verdict import explanation, headline
@@ -61,7 +62,7 @@ def _numbers(diagnosis: DiagnosisNumbers) -> Iterator[Part]:
         yield _pair_table(diagnosis)
     yield _loss_table(diagnosis)
     if diagnosis.pairs:
-        yield Passage(agreement_sentence(diagnosis))
+        yield Passage(f"{agreement_sentence(diagnosis)} {conflict_sentence(diagnosis)}")
 
 
 def _pair_table(diagnosis: DiagnosisNumbers) -> ReportTable:

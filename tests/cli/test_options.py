@@ -45,6 +45,8 @@ CHOSEN = {
     "seed": 3,
     "every": 4,
     "update": "check",
+    "momentum_share": 0.2,
+    "scale_share": 0.1,
     "on_nonfinite": "skip",
 }
 

@@ -54,7 +54,7 @@ def test_seconds_of_another_method_are_refused(script, invoke, method):
     result = invoke("run", script("model.train(iterations=3)"), "--method", method, "--seconds", 5)
     assert result.exit_code == 2
     told = " ".join(result.output.split())
-    assert "expected --seconds with a method that names an optimizer" in told
+    assert "expected --seconds with a method whose steps cost many plain ones" in told
 
 
 def test_a_script_that_counts_on_its_own_float_is_told_so(script, invoke):

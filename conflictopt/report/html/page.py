@@ -7,7 +7,7 @@ from ...wording import capital, counted, joined
 from ..content import ReportContent
 from ..figures.figure import images
 from ..glossary import terms
-from ..measured_words import agreement_sentence, certainty_sentence
+from ..measured_words import agreement_sentence, certainty_sentence, conflict_sentence
 from ..verdict import explanation, headline
 from .diagnosis_tables import check_table, layer_table, loss_table, odds_table, pair_table
 from .render import data_uri, render
@@ -36,7 +36,7 @@ def page(content: ReportContent) -> str:
         advice=content.advice,
         terms=terms(diagnosis),
         certainty=certainty_sentence(diagnosis),
-        agreement=agreement_sentence(diagnosis),
+        agreement=f"{agreement_sentence(diagnosis)} {conflict_sentence(diagnosis)}",
         images={name: data_uri(png) for name, png in images(diagnosis).items()},
         angle=f"{content.replays[0].angle:g}" if content.replays else "",
         tables={

@@ -24,6 +24,7 @@ KEYS = {
         "trained_with",
         "decisions",
         "reports",
+        "conflicts",
         "profile",
         "versions",
         "machine",
