@@ -90,7 +90,7 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
 
 
 def _saved(profile: Profile) -> dict[str, Any]:
-    arrays = ("steps", "losses", "gramians", "block_gramians")
+    arrays = ("steps", "losses", "gramians", "block_gramians", "updates")
     found = {name: getattr(profile, name) for name in arrays}
     tensors = {n: None if a is None else torch.from_numpy(a.copy()) for n, a in found.items()}
     return {"names": list(profile.names), "blocks": list(profile.blocks), **tensors}
@@ -109,4 +109,6 @@ def _profile(saved: Mapping[str, Any]) -> Profile:
         gramians=array("gramians"),
         blocks=blocks,
         block_gramians=array("block_gramians") if blocks else None,
+        # absent from checkpoints of before updates were looked at
+        updates=array("updates") if saved.get("updates") is not None else None,
     )
