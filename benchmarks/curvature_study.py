@@ -33,7 +33,9 @@ from .equal_time.summary import problem_rows
 STUDY, PLAIN_RUNS = RECORDS / "curvature", RECORDS / "suite"
 SCRIPT = "python -m benchmarks.curvature_study"
 HALF, BUDGET, SEEDS = "calibration", "cpu", (0, 1, 2)
-METHODS = ("levenberg_marquardt:horizon=3", "lbfgs")
+METHODS = tuple(
+    MethodExpression.parse(text).label for text in ("levenberg_marquardt:horizon=3", "lbfgs")
+)
 """L-BFGS has the plain run's time, as the habit has."""
 
 
