@@ -6,8 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .drawn import save, shows
 from .sections import refreshed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def main(
@@ -16,6 +21,7 @@ def main(
     document: Path,
     run: Callable[[int], None],
     sections: Callable[[], Iterable[tuple[str, str]]],
+    pictures: Callable[[], Iterable[tuple[Path, Figure]]] = tuple,
 ) -> None:
     """Run what has no record, then write the tables; or do a part of that, as the options say.
 
@@ -25,6 +31,7 @@ def main(
         document: with the tables.
         run: does the runs, on so many workers.
         sections: makes names and tables from the records.
+        pictures: makes figures, with the files that they are written to.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -36,6 +43,9 @@ def main(
     if not (options.table or options.check):
         run(options.workers)
     text = refreshed(document, script, sections())
+    stale = [(path, figure) for path, figure in pictures() if not shows(path, figure)]
     if options.check:
-        sys.exit(int(text != document.read_text(encoding="utf-8")))
+        sys.exit(int(bool(stale) or text != document.read_text(encoding="utf-8")))
     document.write_text(text, encoding="utf-8")
+    for path, figure in stale:
+        save(figure, path)

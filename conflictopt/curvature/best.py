@@ -17,7 +17,7 @@ KEY = "best_values"
 class BestIterate:
     """Keeps the parameters that did best on rows that they had not been fitted to.
 
-    Late in a run the error jitters by a factor of 3 to 10: each step fits its own rows. So where a
+    Late in a run the error jitters, since each step fits its own rows. So where a
     step begins, its rows, which are fresh, judge between the parameters and the best so far: both
     losses are of the same rows and weights, and nothing is decided by the luck of a draw, which
     takes the lowest of many losses on rows that stay.

@@ -37,9 +37,9 @@ class Profile:
         gramians: ``[T, K, K]`` inner products of the losses' gradients over the network.
         blocks: names of the B layers of the network, where they were recorded.
         block_gramians: ``[T, B, K, K]`` the same over one layer each; ``None`` without layers.
-        updates: ``[T]`` the largest cosine between what the optimizer did to the network and a
-            loss's gradient: above 0 it raised that loss to first order; NaN of a step that was not
-            looked at, ``None`` where none was.
+        updates: ``[T]`` the largest cosine between what the optimizer did to the network (before
+            it was corrected, if it was) and a loss's gradient: above 0 it raised that loss to first
+            order; NaN of a step that was not looked at, ``None`` where none was.
 
     Raises:
         ProfileError: shapes that do not fit together, no sample, or inf or NaN.

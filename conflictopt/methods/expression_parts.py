@@ -9,7 +9,7 @@ from typing import Any
 
 from ..adapters.design import Activation, AdapterDesign, Placement, Scale
 from ..core.aggregator import Aggregator
-from ..core.checks import check_count, is_number
+from ..core.checks import check_count, check_share
 from ..core.errors import MethodError
 from ..core.plain_data import plain_data
 from ..core.routed import RoutingName
@@ -145,9 +145,7 @@ class AlignSettings:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not (is_number(value) and 0 <= value <= 1):
-                raise MethodError(f"expected {f.name} as a number from 0 to 1, found {value!r}.")
+            check_share(f.name, getattr(self, f.name))
 
     @property
     def choices(self) -> dict[str, Any]:

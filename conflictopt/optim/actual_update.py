@@ -42,20 +42,13 @@ class Watching:
 
     Attributes:
         mode: see ``StepOptions.update``.
-        noting: whether a method that asked for it is told, and nobody else.
         momentum_share, scale_share: how far the optimizer's state follows an aligned one; ``None``
             for what is usual with it.
     """
 
     mode: UpdateMode = "trust"
-    noting: bool = False
     momentum_share: float | None = None
     scale_share: float | None = None
-
-    @property
-    def looks(self) -> bool:
-        """Whether an update is looked at."""
-        return self.noting or self.mode != "trust"
 
 
 @contextmanager
@@ -100,17 +93,14 @@ class ActualUpdate:
     def begin(
         cls, session: Session, optimizer: torch.optim.Optimizer, watching: Watching
     ) -> ActualUpdate | None:
-        """Before the wrapped optimizer steps; ``None`` if its update is trusted."""
+        """Before the wrapped optimizer steps; ``None`` where no gradients were kept for it."""
         source = session.source
-        if not watching.looks or source is None:
-            return None
-        return cls(source, optimizer, watching)
+        return None if source is None else cls(source, optimizer, watching)
 
     def end(self, session: Session) -> None:
         """After it has stepped: count conflicts, report, and change the update if wished."""
         mode, cosines = self._watching.mode, self._cosines(self._moved())
-        if session.asks_for_update:
-            session.saw_update(max(cosines.values(), default=0.0))
+        session.saw_update(max(cosines.values(), default=0.0))
         proposed = taken = self._raised(cosines)
         if proposed and mode != "trust":
             session.note("update", self._sentence(proposed))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -203,9 +202,15 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     @property
     def watching(self) -> Watching:
-        """The same, with how it is done; a method may ask to know what comes of a step."""
-        noting = not self._by_values and self.session.asks_for_update
-        return replace(self._watching, mode=self.update, noting=noting)
+        """The same, with how it is done."""
+        return self._watching
+
+    @property
+    def looks(self) -> bool:
+        """Whether the update of this step is looked at: for that, or for a method that asks."""
+        if self._by_values:
+            return False
+        return self._watching.mode != "trust" or self.session.asks_for_update
 
     @property
     def conflicts(self) -> ConflictCounts:
@@ -302,7 +307,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             # Under no_grad even a reshape would cut a loss off its graph.
             with torch.enable_grad():
                 objective = self.read(losses, residuals, points)
-                keep = self.watching.looks and self.session.pending is None
+                keep = self.looks and self.session.pending is None
                 self.session.source = None  # an update is of all that was accumulated
                 self.session.accumulate(objective, self.layout(), keep_rows=keep)
         except NonFiniteError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from ..core.checks import check_count, is_number
+from ..core.checks import check_count, check_share
 from ..core.choices import changed
 from ..core.engines import EngineName, check_engine
 from ..core.errors import MethodError
@@ -58,9 +58,7 @@ class StepOptions:
         check_count("every", self.every)
         check_update(self.update)
         for name in ("momentum_share", "scale_share"):
-            value = getattr(self, name)
-            if value is not None and not (is_number(value) and 0 <= value <= 1):
-                raise MethodError(f"expected {name} as a number from 0 to 1, found {value!r}.")
+            check_share(name, getattr(self, name))
         if self.on_nonfinite not in ("raise", "skip"):
             raise MethodError(
                 f"expected on_nonfinite='raise' or 'skip', found {self.on_nonfinite!r}."
@@ -69,7 +67,7 @@ class StepOptions:
     @property
     def watching(self) -> Watching:
         """What is done with the wrapped optimizer's update."""
-        return Watching(self.update, False, self.momentum_share, self.scale_share)
+        return Watching(self.update, self.momentum_share, self.scale_share)
 
 
 def only_of_steps(options: StepOptions | None, choices: Mapping[str, Any]) -> bool:

@@ -36,7 +36,7 @@ def save(run: Checkpointed) -> dict[str, Any]:
     return {**run.inner.state_dict(), checkpoint.KEY: extras}
 
 
-def load(run: Any, given: Mapping[str, Any]) -> str | None:
+def load(run: Checkpointed, given: Mapping[str, Any]) -> str | None:
     """Go on from a checkpoint; a sentence if it is not quite this run's.
 
     Raises:
@@ -53,7 +53,7 @@ def load(run: Any, given: Mapping[str, Any]) -> str | None:
         if extras is not None:
             same = checkpoint.resume(run.session, extras, run.layout())
         else:
-            run.session.use(run.aggregator)
+            run.session.use(run.session.aggregator)
         run.inner.load_state_dict(inner)
     except Exception:
         # torch checks its part before it changes anything

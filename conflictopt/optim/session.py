@@ -260,7 +260,8 @@ class Session:
 
     def saw_update(self, worst: float) -> None:
         """The optimizer has stepped; see ``Aggregator.saw_update``."""
-        assert self._choice is not None
+        if self._choice is None or self.aggregator.needs & Needs.POINTS:
+            return
         state = self.aggregator.saw_update(self.completed, self._choice.state, worst)
         self._choice = replace(self._choice, state=state)
 

@@ -34,7 +34,7 @@ from .losses import LossReader, check_mean_square
 from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
 from .preflight import Preflight
-from .replacement import apart, check_no_fresh_points, check_residual_steps
+from .replacement import Replacement, apart, check_no_fresh_points, check_residual_steps
 from .residual_training import ResidualTraining
 from .row_batches import RowBatches
 from .unknowns import adopt_unknowns
@@ -228,7 +228,7 @@ class Patch:
 
     def examined(self) -> None:
         """The losses were looked at, before the first step after a compile."""
-        if self._replacement is None or self.groups is None:
+        if not isinstance(self._replacement, Replacement) or self.groups is None:
             return
         told = self._replacement.weigh_measurements(self.groups, self._hook.trainable_unknowns())
         if told is not None:

@@ -18,8 +18,7 @@ from .plain_cost import iteration_seconds
 WARM = 0.25
 """Of the first call's seconds, those in which the optimizer that the model was compiled with goes
 before: from random weights a curvature step may fall into a bad minimum that Adam avoids, or lead
-nowhere where residuals are far from linear. What is lost where neither is so is a quarter of the
-time in which errors fall by orders of magnitude."""
+nowhere where residuals are far from linear."""
 
 
 class ResidualTraining:
@@ -65,7 +64,11 @@ class ResidualTraining:
         if pace is not None and pace.iterations == ENDLESS and pace.seconds is None:
             pace.seconds = self._cost(batch, type(optimizer.inner).__name__)
         began, skipped, self._closure = time.perf_counter(), optimizer.skipped, closure
-        if pace is not None and pace.seconds is not None and not optimizer.session.completed:
+        if (
+            pace is not None
+            and pace.seconds is not None
+            and not (pace.steps or optimizer.session.completed)
+        ):
             self._warm_up(batch, WARM * pace.seconds)
         optimizer.step(closure)
         last: Any = optimizer.inner.last  # type: ignore[attr-defined]

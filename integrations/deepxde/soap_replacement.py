@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from conflictopt.core.extras import require
 from conflictopt.optim.line_search import searches_lines
+from conflictopt.optim.soap import require_soap, soap
 
-from .groups import Groups
 from .patch_errors import PatchError
 
 
@@ -33,7 +31,7 @@ class SOAPReplacement:
     by_residuals = False
 
     def __init__(self, rate: float, refresh: int) -> None:
-        require("optimizers", "pytorch_optimizer")
+        require_soap()
         self._rate, self._refresh = rate, refresh
         self._plain: torch.optim.Optimizer | None = None
         self._made: torch.optim.Optimizer | None = None
@@ -48,8 +46,6 @@ class SOAPReplacement:
         Raises:
             PatchError: it decays weights.
         """
-        from pytorch_optimizer import SOAP
-
         self._plain = self._made = None
         if searches_lines(plain):
             return plain
@@ -63,8 +59,7 @@ class SOAPReplacement:
             {"params": group["params"], "lr": self._rate * float(group["lr"])}
             for group in plain.param_groups
         ]
-        made: Any = SOAP(groups, weight_decay=0.0, precondition_frequency=self._refresh)
-        self._plain, self._made = plain, made
+        self._plain, self._made = plain, soap(groups, self._refresh)
         return self._made
 
     def begin_step(self) -> None:
@@ -75,7 +70,3 @@ class SOAPReplacement:
             group["lr"] = self._rate * float(plain["lr"])
         # a schedule asks its optimizer whether it has stepped: this one does in its place
         self._plain._opt_called = True  # type: ignore[attr-defined]
-
-    def weigh_measurements(self, groups: Groups, unknowns: Sequence[Tensor]) -> str | None:
-        """Nothing is weighed: noise does not interpolate in steps along gradients."""
-        return None

@@ -187,18 +187,6 @@ def test_shares_change_the_run_and_zero_leaves_the_state(exact, same, option):
     assert same(opt.inner.state_dict(), twin.inner.state_dict())
 
 
-@pytest.mark.parametrize("inner", INNERS)
-def test_without_conflict_it_is_bitwise_the_plain_run(exact, same, inner):
-    nets = [exact.net(), exact.net()]
-    for net, update in zip(nets, ("align", "trust"), strict=True):
-        opt = wrapped(net, "sum", inner, update)
-        for _ in range(5):
-            total = sum(p.sum() for p in net.parameters())
-            opt.step({"a": total, "b": 2 * total + net[0].weight.sum()})
-        assert len(opt.reports) == 0
-    assert same(*nets)
-
-
 def test_groups_keep_their_rates_and_a_rate_of_zero_stays(exact):
     net = exact.net()
     start = copy.deepcopy(net)

@@ -198,10 +198,11 @@ def test_single_precision_keeps_to_its_rounding(pinn):
     assert opt.reports["update"].count > 1
 
 
+@pytest.mark.parametrize("treatment", ["correct", "align"])
 @pytest.mark.parametrize("inner", INNERS)
-def test_nothing_changes_without_conflict(exact, same, inner):
+def test_nothing_changes_without_conflict(exact, same, inner, treatment):
     nets = [exact.net(), exact.net()]
-    for net, update in zip(nets, ("correct", "trust"), strict=True):
+    for net, update in zip(nets, (treatment, "trust"), strict=True):
         opt = wrapped(net, "sum", inner, update)
         for _ in range(5):
             total = sum(p.sum() for p in net.parameters())

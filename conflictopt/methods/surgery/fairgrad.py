@@ -95,9 +95,10 @@ def fair_shares(
         solved = np.linalg.solve(curvature / scale[:, None] / scale, slope / scale)
         move = np.asarray(solved / scale, dtype=np.float64)
         largest = float(np.abs(move).max())
+        before = b
         b = b * (1 - move) if largest < _NEAR else _lowered(unit, s, b, power, move, slope)
         b = np.maximum(b, _LEAST)
-        if largest < _CONVERGED:
+        if largest < _CONVERGED or (b == before).all():
             break
     common: NDArray[np.float64] = b * math.exp(level / (1 + power))
     return common

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....core.extras import require
 from ....methods.expression import MethodExpression
 from ....optim.optimizer import MultiLossOptimizer
+from ....optim.soap import soap
 from ...problems.problem import Mode
 from ..budget import Budget
 from .driver import Ending
@@ -35,19 +35,13 @@ def adam(params: Sequence[Tensor], rate: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(params, lr=rate)
 
 
-def soap(params: Sequence[Tensor], rate: float, refresh: int) -> torch.optim.Optimizer:
-    """pytorch_optimizer's SOAP, without decay.
+def soap_of(params: Sequence[Tensor], rate: float, refresh: int) -> torch.optim.Optimizer:
+    """SOAP.
 
     Raises:
-        MissingExtraError: that package is not there.
+        MissingExtraError: pytorch_optimizer is not there.
     """
-    require("optimizers", "pytorch_optimizer")
-    from pytorch_optimizer import SOAP
-
-    made: torch.optim.Optimizer = SOAP(
-        params, lr=rate, weight_decay=0.0, precondition_frequency=refresh
-    )
-    return made
+    return soap(params, refresh, lr=rate)
 
 
 class FirstOrder:
@@ -93,4 +87,4 @@ class FirstOrder:
 
 
 Adam = partial(FirstOrder, adam)
-SOAP = partial(FirstOrder, soap)
+SOAP = partial(FirstOrder, soap_of)

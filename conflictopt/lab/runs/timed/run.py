@@ -43,7 +43,9 @@ class TimedRun:
         self._setup = kind.setup(problem, seed, budget, method)
         # once for nothing: what a process sets up once is no method's time
         with suppress(NonFiniteError):  # the run will come by it
-            kind.make(self._setup.copy(), method, seed, budget).advance(0.0)
+            tried = kind.make(self._setup.copy(), method, seed, budget)
+            tried.advance(0.0)
+            tried.advance(1.0)  # what comes after Adam, where it goes first
         self._driver = kind.make(self._setup, method, seed, budget)
         self._clock = PlainClock(PlainSteps(problem, seed, budget).measure, budget.steps)
         self._horizon = method.optimizer.horizon
