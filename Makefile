@@ -78,12 +78,14 @@ evidence: .venv/installed
 	$(BIN)/python -m benchmarks.learning_rates --table
 	$(BIN)/python -m benchmarks.plan_screen --table
 	$(BIN)/python -m benchmarks.curvature_study --table
+	$(BIN)/python -m benchmarks.first_order_study --table
 	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python notebooks/execute.py 04_evidence
 
 # The runs behind it that have no record yet: hours without records; stop and start at will.
 evidence-runs: .venv/installed
 	$(BIN)/python -m benchmarks.curvature_study
+	$(BIN)/python -m benchmarks.first_order_study
 	$(BIN)/python -m benchmarks.evidence --run
 
 # What a step and its aggregation cost beside the plain step and other packages: about 7 minutes.

@@ -9,7 +9,7 @@ from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.wording import counted, number
 
 from .readings import FRACTIONS, Reading
-from .summary import HARM, MethodSummary, ProblemRow, losers_first, summarise
+from .summary import HARM, ProblemRow, losers_first, summarise
 
 HOW = (
     "Error over that of {base} at its end, same problem and seed: geometric mean over seeds, then "
@@ -47,12 +47,23 @@ def page(
     ):
         if members:
             parts += [f"## {title}: {len(members)}"]
-            parts += [_methods([summarise(rows, m, members, at) for m in methods], at)]
+            parts += [method_table(rows, methods, members, at)]
             parts += [_problems(rows, members, methods, at, focus)]
     return "\n\n".join([*parts, *_clocks(found)]) + "\n"
 
 
-def _methods(summaries: Sequence[MethodSummary], at: float) -> str:
+def method_table(
+    rows: Sequence[ProblemRow], methods: Sequence[str], problems: Collection[str], at: float
+) -> str:
+    """One row for each method.
+
+    Args:
+        rows: what the readings come to per problem.
+        methods: in this order.
+        problems: of which the table tells.
+        at: the part of T for the worst problem and the harmed ones.
+    """
+    summaries = [summarise(rows, m, problems, at) for m in methods]
     heads = ["method", *(f"{f:g} T" for f in FRACTIONS), f"worst at {at:g} T"]
     heads += [f"above {HARM:g}", "diverged", "runs"]
     rows = [

@@ -14,84 +14,21 @@ hold are not run again, unless they failed. ``--tables`` writes them into docs/d
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from ..documents.sections import refreshed
-from .scripts import EXAMPLES, Example
+from .attempts import attempt, identity
+from .scripts import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "records" / "levenberg_marquardt_examples.json"
 DOCUMENT = ROOT / "docs" / "deepxde.md"
 SCRIPT = "python -m benchmarks.levenberg_marquardt_examples"
 SECTION = "levenberg-marquardt examples"
-ADDRESS = "https://github.com/lululxvi/deepxde/blob/{commit}/examples/{path}"
-TIMEOUT = 3600
-KEPT = ("steps", "train_loss", "metrics", "best", "unknowns", "log")
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-
-
-def attempt(
-    examples: Path, example: Example, method: str, seconds: float | None, more: list[str]
-) -> dict[str, Any]:
-    """Run one script in a scratch copy of the examples.
-
-    Args:
-        examples: DeepXDE's.
-        example: the script.
-        method: to train it with.
-        seconds: of CPU time for an optimizer that the method names.
-        more: options of the command.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch) / "examples"
-        folder = root / Path(example.path).parent
-        folder.mkdir(parents=True)
-        if (examples / "dataset").is_dir():
-            shutil.copytree(examples / "dataset", root / "dataset")
-        script = folder / Path(example.path).name
-        script.write_text(example.cut((examples / example.path).read_text()))
-        command = [sys.executable, "-m", "benchmarks.levenberg_marquardt_examples.cpu_clock"]
-        command += ["run", script.name, "--method", method, "--script-seed", "0", *more]
-        command += ["--seconds", f"{seconds:.2f}"] if seconds is not None else []
-        environment = {**os.environ, **ONE_THREAD, "DDEBACKEND": "pytorch", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
-        if done.returncode:
-            return {"error": done.stderr.strip()[-2000:]}
-        outcome = json.loads((folder / "report" / "report.json").read_text())["outcome"]
-    return {
-        "errors": example.errors(done.stdout, outcome),
-        "cpu_seconds": outcome["wall_time_s"],
-        **{key: outcome[key] for key in KEPT},
-    }
-
-
-def identity(examples: Path, example: Example, commit: str) -> dict[str, Any]:
-    """Which script it was, so that anyone can look it up."""
-    return {
-        "script": ADDRESS.format(commit=commit, path=example.path),
-        "sha256": hashlib.sha256((examples / example.path).read_bytes()).hexdigest(),
-        "iterations": example.iterations,
-        "iterations of L-BFGS": example.searched,
-        "tf.exp and tf.sin replaced by torch's": example.tensorflow,
-        "runs": {},
-    }
 
 
 def ratio(run: dict[str, Any], plain: dict[str, Any]) -> float | None:

@@ -89,6 +89,11 @@ def refreshed() -> list[StepContender]:
     ]
 
 
+def aligned() -> list[StepContender]:
+    """Updates aligned in the optimizer's metric, at every step."""
+    return [ours(f"{method}, aligned", method, update="align") for method in ("sum", "pcgrad")]
+
+
 def variants() -> list[StepContender]:
     """PCGrad by each engine, and with coefficients from every tenth step."""
     return [

@@ -84,6 +84,7 @@ class SOAPOptions(AdamOptions):
     Args:
         rate: learning rate, relative to the plain run's.
         refresh: steps between two updates of the eigenbases.
+        warm: steps that the plain run's optimizer takes first; see ``GuardedSOAP``.
 
     Raises:
         MethodError: a bad value.
@@ -91,10 +92,13 @@ class SOAPOptions(AdamOptions):
 
     rate: float = 0.75
     refresh: int = 10
+    warm: int = 150
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("refresh", self.refresh)
+        if self.warm:
+            check_count("warm", self.warm)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def _checked(settings: Any) -> None:
     super(type(settings), settings).__post_init__()
     if not (is_number(settings.horizon) and settings.horizon > 0):
         raise MethodError(f"expected horizon as a number > 0, found {settings.horizon!r}.")
-    warm = getattr(settings, "warm", 0.0)
+    warm = 0 if isinstance(settings, SOAPOptions) else getattr(settings, "warm", 0)
     if not (is_number(warm) and 0 <= warm < 1):
         raise MethodError(f"expected warm from 0 to below 1, found {warm!r}.")
     check_count("pool", getattr(settings, "pool", 1))

@@ -135,21 +135,30 @@ class AlignSettings:
     Args:
         momentum, scale: ``momentum_share`` and ``scale_share`` of ``StepOptions``; ``None`` for
             what is usual with the optimizer.
+        metric: "own", or "euclidean", whatever the optimizer: ``update="correct"``, after which its
+            state stays as it is.
 
     Raises:
-        MethodError: a bad value.
+        MethodError: a bad value, or shares with the Euclidean metric.
     """
 
     momentum: float | None = None
     scale: float | None = None
+    metric: str = "own"
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            check_share(f.name, getattr(self, f.name))
+        for name in ("momentum", "scale"):
+            check_share(name, getattr(self, name))
+        if self.metric not in ("own", "euclidean"):
+            raise MethodError(f"expected metric='own' or 'euclidean', found {self.metric!r}.")
+        if self.metric == "euclidean" and (self.momentum, self.scale) != (None, None):
+            raise MethodError("expected no momentum or scale with metric='euclidean', found some.")
 
     @property
     def choices(self) -> dict[str, Any]:
         """As fields of ``StepOptions``."""
+        if self.metric == "euclidean":
+            return {"update": "correct"}
         return {"update": "align", "momentum_share": self.momentum, "scale_share": self.scale}
 
 

@@ -71,7 +71,10 @@ class Evaluations:
                 )
             owner.clear_grads()
             # the layout again: the closure may attach adapters, which adds parameters
-            value = session.accumulate(objective, owner.layout(), again, self._searching, keep)
+            changed = keep and owner.update == "align"
+            value = session.accumulate(
+                objective, owner.layout(), again, self._searching, keep, from_rows=changed
+            )
         if objective.count > 1 and (again or linesearch.searches_lines(owner.inner)):
             c = session.pending
             linesearch.check_scalar(owner.inner, owner.aggregator, owner.layout(), c)

@@ -31,7 +31,9 @@ from .compatibility import (
 from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
+from .hand_over import handing_over
 from .last_step import LastStep
+from .named_optimizer import with_named_optimizer
 from .options import StepOptions, without_align
 from .residual_step import ResidualEvaluations, load_best
 from .session import LossForms, Residuals, Session
@@ -53,9 +55,10 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
     Args:
         optimizer: any torch optimizer.
         aggregator: a method, or a method expression: a name of the registry, with options
-            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``); or ``"auto"``: profile the
-            first steps, which stay bitwise the plain run's, reach a verdict, and go on with what
-            it calls for.
+            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``), with SOAP in place of the
+            optimizer (``"soap+ntk"``, see ``GuardedSOAP``); or ``"auto"``: profile the first
+            steps, which stay bitwise the plain run's, reach a verdict, and go on with what it
+            calls for.
         names: names for losses given as a sequence or tensor; mappings bring their own.
         equations: which losses are equations (PDE residuals) rather than conditions; some methods
             treat them differently. Without it: those whose name starts with ``pde``, else the
@@ -100,6 +103,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         options: StepOptions | None = None,
         **choices: Any,
     ) -> None:
+        optimizer, aggregator = with_named_optimizer(optimizer, aggregator)
         super().__init__(optimizer, blocks)
         self.control = controlled(aggregator, model, options, choices)
         if self.control is None:
@@ -309,7 +313,9 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
                 objective = self.read(losses, residuals, points)
                 keep = self.looks and self.session.pending is None
                 self.session.source = None  # an update is of all that was accumulated
-                self.session.accumulate(objective, self.layout(), keep_rows=keep)
+                changed = keep and self.update == "align"
+                layout = self.layout()
+                self.session.accumulate(objective, layout, keep_rows=keep, from_rows=changed)
         except NonFiniteError as error:
             self._give_up_or_skip(error)
 
@@ -349,7 +355,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def _give_up_or_skip(self, error: NonFiniteError) -> None:
         self.zero_grad()
-        if self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
+        other = handing_over(self.inner)
+        told = None if other is None else other.retreat()
+        if told is not None:
+            self.reports.add([("optimizer", told)], self.completed)
+        elif self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
             raise error
         self._skip = True
 
@@ -359,10 +369,17 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             self._skips_in_a_row += 1
             self._skip = False
         else:
+            self._tell_of_step()
             self.session.commit()
             self._skips_in_a_row = 0
             if self.control is not None:
                 self.control.after_step(self)
+
+    def _tell_of_step(self) -> None:
+        other = handing_over(self.inner)
+        told = None if other is None else other.saw_loss(self.session.loss)
+        if told is not None:
+            self.session.note("optimizer", told)
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """After the last step: see ``LevenbergMarquardt.load_best``; losses have their weights.

@@ -30,7 +30,8 @@ class StepOptions:
             steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
             then projects it on the nearest update that raises none; the optimizer's own moments
             stay as they are. ``"align"`` projects in the optimizer's own metric, and its moments
-            follow (SGD, RMSprop, Adam, AdamW, SOAP). All need all per-loss gradients at every step
+            follow (SGD, RMSprop, Adam, AdamW, SOAP); the gradient of the plain sum is then that of
+            the losses one by one, equal to rounding. All need all per-loss gradients at every step
             (K backward passes, which methods of surgery take anyway) and a copy of the parameters,
             and count conflicts by stage (``conflicts``).
         momentum_share: of ``"align"``: how far, from 0 to 1, the optimizer's mean of gradients

@@ -171,6 +171,7 @@ class Session:
         trial: bool = False,
         searching: bool = False,
         keep_rows: bool = False,
+        from_rows: bool = False,
     ) -> Tensor:
         """Add the aggregated gradient to ``.grad``.
 
@@ -186,6 +187,8 @@ class Session:
                 be computed in one way.
             keep_rows: whether to compute all per-loss gradients and keep them, in ``source``, until
                 the step ends.
+            from_rows: of those, whether the plain sum's gradient may be theirs too, equal to one
+                backward pass of the sum to rounding and without the price of that pass.
 
         Returns:
             The value whose gradient it is, ``sum_k c_k L_k``; for ``[K, B]`` coefficients, which
@@ -200,7 +203,9 @@ class Session:
             layout,
             self._rows_buffer,
             self.engine,
-            plain=method.plain or (objective.count == 1 and not method.steps_itself) or searching,
+            plain=(method.plain and not from_rows)
+            or (objective.count == 1 and not method.steps_itself)
+            or searching,
             retain=self._retain,
             finite=not trial,
         )
@@ -339,6 +344,12 @@ class Session:
                 "their blocks have changed: start it afresh with set_aggregator."
             )
         self._order = order
+
+    @property
+    def loss(self) -> float:
+        """Of the step in progress: the sum of the losses as they came."""
+        assert self._choice is not None
+        return sum(self._choice.step.values)
 
     def note(self, kind: str, message: str) -> None:
         """Add to the reports of the step in progress."""

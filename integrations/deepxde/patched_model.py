@@ -247,8 +247,6 @@ class Patch:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
         closure = self._preflight.closure(batch)
-        if self._replacement is not None:
-            self._replacement.begin_step()
         if self._by_residuals:
             self._residual_training.step(self.optimizer, closure, batch)
         else:

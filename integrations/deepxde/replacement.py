@@ -63,9 +63,6 @@ class Replacement:
             self._made = made = LevenbergMarquardt(params, **self._options)
         return made
 
-    def begin_step(self) -> None:
-        """Before a step: rates are its own."""
-
     def weigh_measurements(self, groups: Groups, unknowns: Sequence[Tensor]) -> str | None:
         """Take weight off noisy measurements in an inverse problem; what was done, if it is news.
 
@@ -107,7 +104,7 @@ def apart(method: Any) -> tuple[Replacement | SOAPReplacement | None, Any]:
         return None, method
     expression.check_of_a_run()
     if named.name == "soap":
-        made: Replacement | SOAPReplacement = SOAPReplacement(**named.options)
+        made: Replacement | SOAPReplacement = SOAPReplacement(named.options)
     else:
         made = Replacement(named.options)
     return made, expression.without_optimizer.label

@@ -45,7 +45,7 @@ def test_options_are_those_of_the_optimizer_and_those_of_studies():
 def test_first_order_optimizers_take_any_method_and_alignment():
     made = parse("align:momentum=0.2+ntk+soap:rate=0.5+pcgrad")
     assert made.label == "soap:rate=0.5+ntk+pcgrad+align:momentum=0.2"
-    assert made.optimizer.options == {"rate": 0.5, "refresh": 10}
+    assert made.optimizer.options == {"rate": 0.5, "refresh": 10, "warm": 150}
     assert made.without_optimizer.label == "ntk+pcgrad+align:momentum=0.2"
     assert made.align.choices == {"update": "align", "momentum_share": 0.2, "scale_share": None}
     assert parse("adam+align").label == "adam+align"

@@ -180,11 +180,22 @@ def test_shares_change_the_run_and_zero_leaves_the_state(exact, same, option):
 
     assert not same(train(0.0), train(0.5))
     net, trusting = exact.net(), exact.net()
-    opt = wrapped(net, momentum_share=0.0, scale_share=0.0)
-    twin = wrapped(trusting, update="trust")
+    opt = wrapped(net, "pcgrad", momentum_share=0.0, scale_share=0.0)
+    twin = wrapped(trusting, "pcgrad", update="trust")
     exact.train(net, opt, 1)
     exact.train(trusting, twin, 1)
     assert same(opt.inner.state_dict(), twin.inner.state_dict())
+
+
+def test_the_plain_sum_takes_one_pass_for_each_loss(pinn, passes):
+    net = pinn.net()
+    opt = wrapped(net, "sum")
+    pinn.train(net, opt, 2)
+    passes()
+    losses = pinn.losses(net)
+    passes()
+    opt.step(losses)
+    assert passes() == len(losses)
 
 
 def test_groups_keep_their_rates_and_a_rate_of_zero_stays(exact):

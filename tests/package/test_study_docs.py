@@ -12,7 +12,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
-    ["adapter_ablation", "curvature_study", "learning_rates", "plan_screen", "suite_regimes"],
+    [
+        "adapter_ablation",
+        "curvature_study",
+        "first_order_study",
+        "learning_rates",
+        "plan_screen",
+        "suite_regimes",
+    ],
 )
 def test_tables_are_fresh(script):
     command = [sys.executable, "-m", f"benchmarks.{script}", "--check"]

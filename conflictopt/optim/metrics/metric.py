@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.errors import MethodError
+from ..guarded_soap import GuardedSOAP
 from .parameter import AdamMetric, ParameterMetric, RMSpropMetric, SOAPMetric, StateShares
 
 _KINDS: dict[str, type[ParameterMetric]] = {
@@ -32,6 +33,8 @@ class Metric:
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, params: Sequence[Tensor]) -> None:
+        if isinstance(optimizer, GuardedSOAP):
+            optimizer = optimizer.ready()
         kind = known_metric(optimizer)
         groups = {id(p): g for g in optimizer.param_groups for p in g["params"]}
         self._params, self._usual = list(params), kind.usual
@@ -81,6 +84,8 @@ def known_metric(optimizer: torch.optim.Optimizer) -> type[ParameterMetric]:
     Raises:
         MethodError: nothing, or it has options that no metric goes with.
     """
+    if isinstance(optimizer, GuardedSOAP):
+        optimizer = optimizer.inner
     kind = type(optimizer)
     known = _KINDS.get(f"{kind.__module__}.{kind.__qualname__}")
     if known is None:

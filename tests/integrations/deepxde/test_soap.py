@@ -6,26 +6,27 @@ import pytest
 import torch
 
 from conflictopt.integrations.deepxde import PatchError, patch, unpatch
+from conflictopt.optim.guarded_soap import RAMP, GuardedSOAP
 
 pytest.importorskip("pytorch_optimizer")
 from pytorch_optimizer import SOAP
 
 
-def test_alone_it_is_bitwise_soap(heat, same):
+def test_alone_it_is_bitwise_the_torch_loops(heat, same):
     model, plain = heat(), heat()
-    patch(model, "soap:rate=0.5:refresh=3")
+    patch(model, "soap:rate=0.5:refresh=3:warm=4")
     model.compile("adam", lr=2e-2, verbose=0)
-    options = {"weight_decay": 0.0, "precondition_frequency": 3}
-    plain.compile(SOAP(plain.net.parameters(), lr=1e-2, **options), verbose=0)
+    other = GuardedSOAP(torch.optim.Adam(plain.net.parameters(), lr=2e-2), 0.5, 3, 4)
+    plain.compile(other, verbose=0)
     for each in (model, plain):
         each.train(iterations=20, verbose=0)
     assert same(model, plain)
 
 
-@pytest.mark.parametrize("option", ["rate=0.1", "refresh=2"])
+@pytest.mark.parametrize("option", ["rate=0.1", "refresh=2", "warm=3"])
 def test_options_change_the_run(heat, same, option):
     models = []
-    for method in ("soap", f"soap:{option}"):
+    for method in ("soap:warm=0", f"soap:{option}" + ":warm=0" * ("warm" not in option)):
         model = heat()
         patch(model, method)
         model.compile("adam", lr=1e-2, verbose=0)
@@ -36,21 +37,24 @@ def test_options_change_the_run(heat, same, option):
 
 def test_rates_follow_the_scripts_schedule(heat):
     model, rates = heat(), []
-    made = patch(model, "soap:rate=0.5")
-    made.on_step.append(lambda p: rates.append(p.optimizer.inner.param_groups[0]["lr"]))
+    made = patch(model, "soap:rate=0.5:warm=0")
+    made.on_step.append(lambda p: rates.append(p.optimizer.inner.soap.param_groups[0]["lr"]))
     model.compile("adam", lr=1e-2, decay=("step", 3, 0.1), verbose=0)
     model.train(iterations=7, verbose=0)
-    assert rates == pytest.approx([5e-3] * 3 + [5e-4] * 3 + [5e-5])
+    full = [5e-3] * 3 + [5e-4] * 3 + [5e-5]
+    assert rates == pytest.approx([rate * (k + 1) / RAMP for k, rate in enumerate(full)])
 
 
-@pytest.mark.parametrize("method", ["soap+ntk", "soap+pcgrad", "soap+ntk+align"])
+@pytest.mark.parametrize(
+    "method", ["soap:warm=5+ntk", "soap:warm=5+pcgrad", "soap:warm=5+ntk+align"]
+)
 def test_methods_and_alignment_go_with_it(heat, method):
     model = heat()
     made = patch(model, method)
     model.compile("adam", lr=1e-2, verbose=0)
-    model.train(iterations=40, display_every=40, verbose=0)
-    assert isinstance(made.optimizer.inner, SOAP)
-    assert made.steps == 40 == model.train_state.step
+    model.train(iterations=90, display_every=90, verbose=0)
+    assert isinstance(made.optimizer.inner.soap, SOAP)
+    assert made.steps == 90 == model.train_state.step
     assert made.optimizer.update == ("align" if "align" in method else "trust")
     assert made.optimizer.conflicts.taken == 0
     history = model.losshistory.loss_train
@@ -59,7 +63,7 @@ def test_methods_and_alignment_go_with_it(heat, method):
 
 def test_unknowns_are_trained(inverse):
     model = inverse()
-    patch(model, "soap+ntk")
+    patch(model, "soap:warm=5+ntk")
     model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
     before = model.unknown.item()
     model.train(iterations=20, verbose=0)
@@ -94,7 +98,7 @@ def test_decay_is_refused_and_unpatched_models_have_their_adam(heat):
 def test_it_resumes_from_deepxdes_own_checkpoint(heat, tmp_path):
     def compiled():
         model = heat()
-        patch(model, "soap+ntk+align")
+        patch(model, "soap:warm=3+ntk+align")
         model.compile("adam", lr=1e-2, verbose=0)
         return model
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ....methods.expression import MethodExpression
+from ....optim.guarded_soap import GuardedSOAP
 from ....optim.optimizer import MultiLossOptimizer
-from ....optim.soap import soap
 from ...problems.problem import Mode
 from ..budget import Budget
 from .driver import Ending
@@ -22,7 +22,8 @@ DTYPE = torch.float32
 MODE: Mode = "taylor"
 
 Make = Callable[..., torch.optim.Optimizer]
-"""An optimizer of parameters, with a learning rate and the other options of the expression."""
+"""An optimizer of parameters, with the plain run's first learning rate and the options of the
+expression."""
 
 
 def settings(optimizer: str) -> dict[str, Any]:
@@ -30,18 +31,18 @@ def settings(optimizer: str) -> dict[str, Any]:
     return {"optimizer": optimizer, "schedule": "cosine over the time", "dtype": "float32"}
 
 
-def adam(params: Sequence[Tensor], rate: float) -> torch.optim.Optimizer:
-    """Adam, as in the plain run."""
-    return torch.optim.Adam(params, lr=rate)
+def adam(params: Sequence[Tensor], first: float, rate: float = 1.0) -> torch.optim.Optimizer:
+    """Adam, as in the plain run, at its first rate or a multiple of it."""
+    return torch.optim.Adam(params, lr=rate * first)
 
 
-def soap_of(params: Sequence[Tensor], rate: float, refresh: int) -> torch.optim.Optimizer:
-    """SOAP.
+def soap(params: Sequence[Tensor], first: float, **options: Any) -> torch.optim.Optimizer:
+    """SOAP after that Adam.
 
     Raises:
         MissingExtraError: pytorch_optimizer is not there.
     """
-    return soap(params, refresh, lr=rate)
+    return GuardedSOAP(adam(params, first), **options)
 
 
 class FirstOrder:
@@ -61,9 +62,10 @@ class FirstOrder:
         assert chosen is not None
         self._setup, self._budget, self._horizon = setup, budget, chosen.horizon
         options = dict(chosen.options)
-        self._rate = options.pop("rate") * budget.learning_rate
+        self._inner = make(setup.parameters, budget.learning_rate, **options)
+        self._rates = [float(group["lr"]) for group in self._inner.param_groups]
         self.optimizer = MultiLossOptimizer(
-            make(setup.parameters, self._rate, **options),
+            self._inner,
             method.without_optimizer.label,
             equations=setup.problem.equations,
             seed=seed,
@@ -72,8 +74,8 @@ class FirstOrder:
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
         part = min(1.0, spent / self._horizon)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate * self._budget.rate(part * self._budget.steps)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self._budget.rate(part * self._budget.steps)
         self.optimizer.step(self._setup.objective())
         return None
 
@@ -82,9 +84,10 @@ class FirstOrder:
         return nullcontext()
 
     def notes(self) -> dict[str, Any]:
-        """See ``Driver``: nothing beyond what every run has."""
-        return {}
+        """See ``Driver``: of SOAP, the step from which Adam trained on, if it did."""
+        inner = self._inner
+        return {"given_back": inner.given_back} if isinstance(inner, GuardedSOAP) else {}
 
 
 Adam = partial(FirstOrder, adam)
-SOAP = partial(FirstOrder, soap_of)
+SOAP = partial(FirstOrder, soap)

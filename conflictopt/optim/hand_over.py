@@ -1,0 +1,72 @@
+"""Whether an optimizer that took over does better than the one before it had done."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import torch
+
+WINDOW = 20
+"""Losses of as many steps in a row are one value, their median: single ones may be spikes, or of
+another batch of points."""
+TRIAL = 200
+"""Steps before the first comparison: an optimizer without a state begins anew."""
+
+
+class HandsOver(Protocol):
+    """An optimizer that has another one step in its place, and takes over again if need be."""
+
+    def saw_loss(self, loss: float) -> str | None:
+        """The step was taken, with this loss at its beginning; a sentence if the optimizer of the
+        next step is the first one again.
+        """
+
+    def retreat(self) -> str | None:
+        """A step could not be taken, as something is not finite; likewise."""
+
+
+def handing_over(optimizer: torch.optim.Optimizer) -> HandsOver | None:
+    """The optimizer, if it has another one step in its place."""
+    return cast("HandsOver", optimizer) if hasattr(optimizer, "saw_loss") else None
+
+
+class HandOver:
+    """Compares the losses after a change of optimizer with those right before it.
+
+    Attributes:
+        reference: the loss right before; ``None`` until the change, or if no step went before.
+        since: steps since the change.
+    """
+
+    def __init__(self) -> None:
+        self._recent: list[float] = []
+        self.reference: float | None = None
+        self.since = 0
+
+    def note(self, loss: float) -> None:
+        """A step was taken, with this loss at its beginning."""
+        self._recent = [*self._recent, loss][-WINDOW:]
+        self.since += 1
+
+    def change(self) -> None:
+        """Another optimizer takes the next step."""
+        self.reference = statistics.median(self._recent) if self._recent else None
+        self._recent, self.since = [], 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether losses are above those right before the change, when they are compared."""
+        if self.reference is None or self.since < TRIAL or self.since % WINDOW:
+            return False
+        return statistics.median(self._recent) > self.reference
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers that ``load_state_dict`` reads."""
+        return {"recent": list(self._recent), "reference": self.reference, "since": self.since}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._recent = list(saved["recent"])
+        self.reference, self.since = saved["reference"], saved["since"]
