@@ -66,16 +66,15 @@ class MethodExpression:
     attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps, the
     fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone;
     ``levenberg_marquardt`` (options: the fields of ``CurvatureOptions``), which takes the place of
-    the optimizer, alone or with reweightings of whole losses; ``soap`` (options rate, refresh),
-    SOAP in place of Adam, with any method. In studies alone: ``wide`` (options
+    the optimizer, alone or with reweightings of whole losses; ``soap`` (options rate, refresh,
+    warm), SOAP in place of Adam, with any method. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
     Adam and then L-BFGS for that share of the run; ``adam`` (option rate), for a time rather than
-    for steps; of all optimizers the option horizon, of the first warm and
-    pool.
+    for steps; of all optimizers the option horizon, of all but ``lbfgs`` pool, of the first warm.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
-    ``none`` is meant. ``align`` (options momentum, scale) has updates aligned, also those of plain
-    training. Case and hyphens of names do not count.
+    ``none`` is meant. ``align`` (options momentum, scale, metric) has updates aligned, those of
+    plain training too. Case and hyphens of names do not count.
 
     Made by ``parse``. Equal if the labels are.
 

@@ -26,13 +26,14 @@ OPTIMIZERS = tuple(_OPTIONS)
 _OF_STUDIES: dict[str, dict[str, Any]] = {
     "levenberg_marquardt": {"horizon": 1.0, "warm": 0.05, "pool": 32},
     "lbfgs": {"horizon": 1.0},
-    "adam": {"horizon": 1.0},
-    "soap": {"horizon": 1.0},
+    "adam": {"horizon": 1.0, "pool": 1},
+    "soap": {"horizon": 1.0, "pool": 16},
 }
 """Per optimizer the options that only studies have, with their defaults. ``horizon``: how many
 times the plain run's CPU time a run may take; ``warm``: the part of that time in which Adam goes
 first, since from random weights a curvature step may fall into a bad minimum that Adam avoids;
-``pool``: times the points of a run, of which every step draws others."""
+``pool``: times the points of a run, of which every step takes others, as what comes far on few
+points misses the solution between them."""
 
 STUDIED = ("lbfgs", "adam")
 """Of those the ones that only studies have: a run of one's own compiles with them by itself."""

@@ -24,17 +24,19 @@ class Kind:
         make: its driver, for what is trained, an expression, a seed and a budget.
         dtype, mode: of what is trained.
         settings: in the record, in place of the plain run's.
+        pools: whether steps are made of rows of a pool of points.
     """
 
     make: Callable[[Setup, MethodExpression, int, Budget], Driver]
     dtype: torch.dtype
     mode: Mode
     settings: dict[str, Any]
+    pools: bool = False
 
     def setup(self, problem: Problem, seed: int, budget: Budget, method: MethodExpression) -> Setup:
         """What is trained, at its start."""
         assert method.optimizer is not None
-        pool = method.optimizer.study.get("pool", 1)
+        pool = method.optimizer.study["pool"] if self.pools else 1
         return Setup.of(problem, seed, budget, self.dtype, self.mode, pool)
 
 
@@ -44,6 +46,7 @@ KINDS = {
         levenberg_marquardt.DTYPE,
         levenberg_marquardt.MODE,
         levenberg_marquardt.SETTINGS,
+        pools=True,
     ),
     "lbfgs": Kind(lbfgs.AdamThenLBFGS, lbfgs.DTYPE, lbfgs.MODE, lbfgs.SETTINGS),
     "adam": Kind(

@@ -21,6 +21,9 @@ from .setup import Setup
 DTYPE = torch.float32
 MODE: Mode = "taylor"
 
+_APART = 1000
+"""Between the seeds of two sets of points of one run: more than between those of two runs."""
+
 Make = Callable[..., torch.optim.Optimizer]
 """An optimizer of parameters, with the plain run's first learning rate and the options of the
 expression."""
@@ -48,6 +51,8 @@ def soap(params: Sequence[Tensor], first: float, **options: Any) -> torch.optim.
 class FirstOrder:
     """One optimizer throughout, its rate along the budget's schedule stretched over the time.
 
+    With a pool its steps go around as many sets of points, the run's own first.
+
     Args:
         make: the optimizer.
         setup: what is trained, in ``DTYPE`` and ``MODE``.
@@ -62,6 +67,9 @@ class FirstOrder:
         assert chosen is not None
         self._setup, self._budget, self._horizon = setup, budget, chosen.horizon
         options = dict(chosen.options)
+        pool = range(1, chosen.study["pool"])
+        others = [setup.redrawn(seed + _APART * k, budget) for k in pool]
+        self._sets, self._taken = [setup.equations, *others], 0
         self._inner = make(setup.parameters, budget.learning_rate, **options)
         self._rates = [float(group["lr"]) for group in self._inner.param_groups]
         self.optimizer = MultiLossOptimizer(
@@ -76,7 +84,9 @@ class FirstOrder:
         part = min(1.0, spent / self._horizon)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * self._budget.rate(part * self._budget.steps)
-        self.optimizer.step(self._setup.objective())
+        points = self._sets[self._taken % len(self._sets)]
+        self.optimizer.step(points.at(self._setup.derive, self._setup.unknowns))
+        self._taken += 1
         return None
 
     def best(self) -> AbstractContextManager[None]:

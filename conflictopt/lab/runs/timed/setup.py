@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...problems.assembly import Derive
 from ...problems.objective import Equations, EquationsObjective
+from ...problems.points import RunPoints
 from ...problems.problem import Mode, Problem, derivatives_of
 from ..budget import Budget
 
@@ -22,7 +23,8 @@ class Setup:
     Attributes:
         problem: what is trained.
         equations: its losses at all points that steps may use.
-        noted: its losses at the run's points, for the record.
+        points: of the run.
+        noted: its losses at these, for the record.
         net, unknowns: what is trained for it.
         mode: how the network is differentiated, see ``derivatives_of``.
         derive: its derivatives.
@@ -30,6 +32,7 @@ class Setup:
 
     problem: Problem
     equations: Equations
+    points: RunPoints
     noted: Equations
     net: nn.Module
     unknowns: Mapping[str, nn.Parameter]
@@ -57,15 +60,30 @@ class Setup:
         counts = {n: own[n] if n in problem.measured else pooled[n] for n in own}
         sizes = problem.sizes(budget.width(problem.spec.network.width))
         net = problem.network(sizes, seed, dtype)
-        noted = problem.losses(problem.draw(own, seed), dtype)
+        points = problem.draw(own, seed)
+        noted = problem.losses(points, dtype)
         equations = problem.losses(problem.draw(counts, seed), dtype) if pool > 1 else noted
         unknowns = problem.unknowns(dtype)
-        return cls(problem, equations, noted, net, unknowns, mode, derivatives_of(net, mode))
+        derive = derivatives_of(net, mode)
+        return cls(problem, equations, points, noted, net, unknowns, mode, derive)
 
     @property
     def parameters(self) -> list[Tensor]:
         """Those of the network and the unknowns."""
         return [*self.net.parameters(), *self.unknowns.values()]
+
+    def redrawn(self, seed: int, budget: Budget) -> Equations:
+        """Its losses at other points; measurements stay what they are.
+
+        Args:
+            seed: of the points; another one than the run's.
+            budget: of the run.
+        """
+        counts = self.problem.counts(budget.small_points, budget.point_scale)
+        drawn = self.problem.draw(counts, seed).blocks
+        own, measured = self.points.blocks, self.problem.measured
+        blocks = {key: own[key] if key[0] in measured else drawn[key] for key in drawn}
+        return self.problem.losses(RunPoints(blocks), next(self.net.parameters()).dtype)
 
     def objective(self) -> EquationsObjective:
         """The losses of one step."""
