@@ -11,24 +11,24 @@ from torch import Tensor
 
 from ..core.checks import check_count, is_number
 from ..core.errors import MethodError
-from .hand_over import HandOver
+from .hand_over import WORSE, HandOver
 from .line_search import searches_lines
 from .soap import require_soap, soap
 from .wrapper import OptimizerWrapper, with_step_hooks
 
 RAMP = 100
 """Steps over which SOAP's rate rises: the eigenbases of its first ones are those of few gradients,
-and such steps at the full rate may throw a run onto a plateau."""
+and such steps at the full rate lead anywhere."""
 KEY = "soap"
 
 
 class GuardedSOAP(OptimizerWrapper):
     """SOAP in place of an optimizer, for a ``MultiLossOptimizer`` to wrap.
 
-    The other one takes the first steps, since from random weights SOAP may stay on a plateau that
-    Adam leaves; then SOAP does, at the other's learning rates times ``rate``. If from ``TRIAL``
-    steps on its losses are above those at that change, or one is not finite, the parameters and the
-    state of that moment are restored, and the other one trains on.
+    The other one takes the first steps; then SOAP does, at the other's learning rates times
+    ``rate``. If from ``TRIAL`` steps on its losses are above ``WORSE`` times those at that change,
+    or one is not finite, the parameters and the state of that moment are restored, and the other
+    one trains on.
 
     Parameter groups are those of the other one: a schedule that changes their rates changes
     SOAP's. A checkpoint of the other one loads, and begins before the change.
@@ -103,13 +103,14 @@ class GuardedSOAP(OptimizerWrapper):
         self._hand_over.note(loss)
         if self.soap is None or not self._hand_over.failed:
             return None
-        return self._give_back(f"{self._hand_over.since} steps of SOAP the losses are higher than")
+        since = self._hand_over.since
+        return self._give_back(f"losses are above {WORSE:g} times those before, {since} steps ago")
 
     def retreat(self) -> str | None:
         """A loss or a gradient is not finite; a sentence if the other one takes the next step."""
         if self.soap is None or self._before is None:
             return None
-        return self._give_back("a loss or gradient of SOAP's that is not finite, not so")
+        return self._give_back("a loss or a gradient is not finite")
 
     def _change(self) -> None:
         self._hand_over.change()
@@ -124,7 +125,7 @@ class GuardedSOAP(OptimizerWrapper):
                 p.copy_(before)  # parameters that came later keep their values
         self.soap, self._before, self.given_back = None, None, self._taken
         name = type(self.inner).__name__
-        return f"after {why} before: {name} goes on from where SOAP began."
+        return f"under SOAP {why}: {name} goes on from where it began."
 
     def _params(self) -> list[Tensor]:
         return [p for group in self.inner.param_groups for p in group["params"]]

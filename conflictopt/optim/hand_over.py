@@ -13,6 +13,9 @@ WINDOW = 20
 another batch of points."""
 TRIAL = 200
 """Steps before the first comparison: an optimizer without a state begins anew."""
+WORSE = 2.0
+"""Times the loss right before: on a plateau, or on points that are drawn anew, losses are a little
+higher or lower without meaning it."""
 
 
 class HandsOver(Protocol):
@@ -57,10 +60,10 @@ class HandOver:
 
     @property
     def failed(self) -> bool:
-        """Whether losses are above those right before the change, when they are compared."""
+        """Whether losses are far above those right before the change, when they are compared."""
         if self.reference is None or self.since < TRIAL or self.since % WINDOW:
             return False
-        return statistics.median(self._recent) > self.reference
+        return statistics.median(self._recent) > WORSE * self.reference
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers that ``load_state_dict`` reads."""

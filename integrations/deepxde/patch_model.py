@@ -58,7 +58,8 @@ def patch(
             ``"each"`` keeps every loss its own; or a mapping name -> losses, by index or name.
         fresh_points: whether steps on residuals draw from such a pool, then of 8 times. ``None``:
             where DeepXDE can draw one and the script has no more points than a step;
-            ``patch.log`` says whether, and else why not.
+            ``patch.log`` says whether, and else why not. Steps of ``"soap"`` are made of the
+            script's own points unless this is true; then of as many, others every 10 steps.
         choices: fields of ``TrainingOptions`` by name, e.g. ``profile_steps=500`` or ``every=10``.
 
     Returns:

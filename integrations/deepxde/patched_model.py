@@ -194,7 +194,7 @@ class Patch:
             inner = self._replacement.of(compiled, unknowns)
         if reads_residuals(inner):
             check_residual_steps(self.model, inner, self.method.auto)
-        else:
+        elif self._replacement is None:
             check_no_fresh_points(self._fresh_points, inner)
         return inner
 

@@ -1,4 +1,4 @@
-"""The points that steps on residuals are made of: the script's own, or a pool of fresh ones."""
+"""The points that steps are made of: the script's own, or a pool of fresh ones."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ class Pools:
         self._times = TIMES if everything else min(TIMES, (most or 0) // max(1, entries))
         self._entries = entries
         self._choose()
+
+    @property
+    def asked(self) -> bool:
+        """Whether fresh points were asked for."""
+        return bool(self._fresh)
 
     def refuse(self) -> None:
         """Steps evaluate all points at once.

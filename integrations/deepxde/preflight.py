@@ -11,6 +11,7 @@ from conflictopt.auto.random_states import RandomStates
 from conflictopt.core.aggregator import READS_RESIDUALS
 from conflictopt.core.objective import Objective
 from conflictopt.optim.compatibility import reads_residuals
+from conflictopt.optim.guarded_soap import GuardedSOAP
 from conflictopt.optim.optimizer import MultiLossOptimizer
 
 from .groups import Groups
@@ -49,11 +50,11 @@ class Preflight:
 
     def __init__(self, run: Examined, reader: LossReader, rows: RowBatches) -> None:
         self._run, self._reader, self._rows = run, reader, rows
-        self._checked = False
+        self._checked = self._pooled = False
 
     def compiled(self) -> None:
         """The model was compiled: its losses are looked at again."""
-        self._checked = False
+        self._checked = self._pooled = False
         self._reader.compiled()
         told = CONSEQUENCE if self._by_residuals else LossReader.consequence
         self._reader.consequence = told
@@ -69,12 +70,30 @@ class Preflight:
         Raises:
             ResidualError, PatchError: see ``objective``.
         """
+        inner = self._optimizer.inner
+        if isinstance(inner, GuardedSOAP) and self._rows.pools.asked:
+            return lambda: self._of_pool(batch) or self.objective(batch)
         if not self._by_residuals:
             return lambda: self.objective(batch)
         if not self._checked:
             self._rows.examine(self.objective(batch), _most_rows(self._optimizer.inner))
             self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
+
+    def _of_pool(self, batch: Batch) -> Objective | None:
+        """The losses on points of a pool; ``None`` for a batch that is not all of the script's.
+
+        Raises:
+            ResidualError: residuals that cannot be read.
+            PatchError: no pool can be had.
+        """
+        if not self._pooled:
+            before = RandomStates()
+            self._rows.examine(self._examined(batch, True), None)
+            before.restore()
+            self._pooled = True
+        seed = self._run.controller.options.seed
+        return self._rows.redrawn(batch, self._optimizer.completed, seed)
 
     def objective(self, batch: Batch) -> ModelObjective:
         """The losses of a batch.

@@ -118,8 +118,8 @@ def check_no_fresh_points(asked: bool | None, optimizer: torch.optim.Optimizer) 
     """
     if asked is not None:
         raise PatchError(
-            "expected fresh_points with steps that are made of few residuals, found it with "
-            f"{type(optimizer).__name__}. Use 'levenberg_marquardt', or leave it out "
+            "expected fresh_points with an optimizer that the method names, found it with "
+            f"{type(optimizer).__name__}. Use 'levenberg_marquardt' or 'soap+ntk', or leave it out "
             "(DeepXDE's PDEPointResampler draws other points for any optimizer)."
         )
 

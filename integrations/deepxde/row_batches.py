@@ -25,6 +25,12 @@ from .pools import Pools
 CONSEQUENCE = "every step evaluates the losses on all points, also where it reads few of them"
 
 
+EVERY = 10
+"""Steps by gradients on the same points of a pool: choosing others takes a percent of a step."""
+_PRIME = 1_000_003
+"""Times the seed: generators of other runs are others."""
+
+
 class RowBatches:
     """Evaluates a model's losses on some points, where its problem allows that.
 
@@ -44,6 +50,7 @@ class RowBatches:
     ) -> None:
         self._model, self._reader = model, reader
         self._columns: tuple[int, ...] | None = None
+        self._present: tuple[int, int, RowChoice] | None = None
         self.pools = Pools(model, fresh, tell, self._failure)
 
     def examine(self, objective: ModelObjective, most: int | None) -> None:
@@ -75,6 +82,24 @@ class RowBatches:
         if batch[0] is not self._model.data.train_x:
             return None
         return BatchedClosure(self, *self.pools.source())
+
+    def redrawn(self, batch: Batch, step: int, seed: int) -> ChosenObjective | None:
+        """The losses on as many points as the script has, of the pool; ``None`` without a pool.
+
+        Args:
+            batch: of the script's points.
+            step: points are others after ``EVERY`` steps.
+            seed: of the run.
+        """
+        found = self.closure(batch)
+        if found is None or found.source is found.own:
+            return None
+        number = step // EVERY
+        if self._present is None or self._present[:2] != (number, id(found.source)):
+            generator = torch.Generator().manual_seed(_PRIME * seed + number)
+            choice = self.choose(found.source, None, generator)
+            self._present = number, id(found.source), choice
+        return ChosenObjective(self, found.source, self._present[2])
 
     def choose(self, source: Drawable, rows: int | None, generator: torch.Generator) -> RowChoice:
         """Draw rows; see ``chosen_rows.choose``."""
@@ -151,17 +176,17 @@ class BatchedClosure:
     """
 
     def __init__(self, rows: RowBatches, own: Drawable, source: Drawable) -> None:
-        self._rows, self._own, self._source = rows, own, source
+        self._rows, self.own, self.source = rows, own, source
 
     def __call__(self) -> Objective:
         """The losses on all rows of the script."""
-        choice = self._rows.choose(self._own, None, torch.Generator())
-        return ChosenObjective(self._rows, self._own, choice)
+        choice = self._rows.choose(self.own, None, torch.Generator())
+        return ChosenObjective(self._rows, self.own, choice)
 
     def batch(self, rows: int | None, generator: torch.Generator) -> Callable[[], Objective]:
         """The losses on about so many rows; the same ones at every call of what is returned."""
-        choice = self._rows.choose(self._source, rows, generator)
-        return lambda: ChosenObjective(self._rows, self._source, choice)
+        choice = self._rows.choose(self.source, rows, generator)
+        return lambda: ChosenObjective(self._rows, self.source, choice)
 
 
 class ChosenObjective(Objective):

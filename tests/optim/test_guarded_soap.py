@@ -12,7 +12,7 @@ from torch import optim
 
 from conflictopt import ConflictOptWarning, MethodError, MultiLossOptimizer, NonFiniteError
 from conflictopt.optim.guarded_soap import RAMP, GuardedSOAP
-from conflictopt.optim.hand_over import TRIAL, WINDOW, HandOver
+from conflictopt.optim.hand_over import TRIAL, WINDOW, WORSE, HandOver
 from conflictopt.optim.soap import soap
 
 pytest.importorskip("pytorch_optimizer")
@@ -83,8 +83,8 @@ def test_rates_follow_a_schedule_and_groups_that_come_later_are_trained(exact):
 
 def test_where_losses_rise_the_other_one_goes_on_from_the_change(exact):
     net, other = exact.net(), exact.net()
-    run = MultiLossOptimizer(adam(net), "soap:warm=30:rate=100")
-    with pytest.warns(ConflictOptWarning, match="Adam goes on from where SOAP began"):
+    run = MultiLossOptimizer(adam(net), "soap:warm=30:rate=100000")
+    with pytest.warns(ConflictOptWarning, match="Adam goes on from where it began"):
         train(exact, net, run, 30 + TRIAL)
     plain = MultiLossOptimizer(adam(other), "sum")
     train(exact, other, plain, 30)
@@ -123,7 +123,7 @@ def test_without_steps_before_it_there_is_no_way_back(exact):
 @pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
 def test_a_run_goes_on_bitwise(exact, at, how):
     """Before the change, after it, and after the way back."""
-    text = "soap:warm=5:rate=100+grad_norm" if at > TRIAL else "soap:warm=5+grad_norm+align"
+    text = "soap:warm=5:rate=100000+grad_norm" if at > TRIAL else "soap:warm=5+grad_norm+align"
     net = exact.net()
     run = MultiLossOptimizer(adam(net), text)
     train(exact, net, run, at)
@@ -173,7 +173,7 @@ def test_losses_are_compared_by_medians_from_the_trial_on():
     assert watch.reference == 1.0
     found = []
     for step in range(1, TRIAL + 2 * WINDOW + 1):
-        watch.note(0.5 if step <= TRIAL else 2.0)
+        watch.note(0.5 if step <= TRIAL else 1.01 * WORSE)
         found.append(watch.failed)
     assert [i + 1 for i, failed in enumerate(found) if failed] == [
         TRIAL + WINDOW,

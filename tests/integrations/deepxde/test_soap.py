@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from conflictopt.integrations.deepxde import PatchError, patch, unpatch
+from conflictopt.integrations.deepxde import PatchError, patch, row_batches, unpatch
 from conflictopt.optim.guarded_soap import RAMP, GuardedSOAP
 
 pytest.importorskip("pytorch_optimizer")
@@ -111,3 +111,34 @@ def test_it_resumes_from_deepxdes_own_checkpoint(heat, tmp_path):
     resumed.train(iterations=6, verbose=0)
     for a, b in zip(model.net.parameters(), resumed.net.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_fresh_points_are_others_every_few_steps(heat, monkeypatch, same):
+    seen = []
+    chosen = row_batches.ChosenObjective
+
+    def noted(rows, source, choice):
+        seen.append(choice.equation.tobytes())
+        return chosen(rows, source, choice)
+
+    monkeypatch.setattr(row_batches, "ChosenObjective", noted)
+    models = []
+    for fresh in (None, True, True):
+        model = heat()
+        made = patch(model, "soap:warm=3+ntk", fresh_points=fresh)
+        model.compile("adam", lr=1e-2, verbose=0)
+        model.train(iterations=2 * row_batches.EVERY + 1, verbose=0)
+        models.append(model)
+    assert any("every step draws its points from" in line for line in made.log)
+    assert len(set(seen)) == 3
+    assert same(*models[1:])
+    assert not same(*models[:2])
+
+
+def test_fresh_points_that_cannot_be_had_are_refused(inverse):
+    model = inverse()
+    model.data.bc_points = model.data.bc_points
+    patch(model, "soap", fresh_points=True)
+    model.compile("adam", lr=1e-2, verbose=0)
+    with pytest.raises(PatchError, match="fresh points can be drawn"):
+        model.train(iterations=2, verbose=0)
