@@ -45,6 +45,20 @@ METHODS = tuple(
         "adam+ntk+pcgrad+align",
     )
 )
+SETTINGS = tuple(
+    MethodExpression.parse(text).label
+    for text in (
+        "soap:pool=1+ntk",
+        "soap:warm=0+ntk",
+        "soap:rate=0.25+ntk",
+        "soap:rate=2+ntk",
+        "soap:refresh=2+ntk",
+        "soap:refresh=50+ntk",
+        "adam:pool=16+ntk",
+        "muon:pool=16+ntk",
+    )
+)
+"""SOAP's options, what its points alone do for Adam, and Muon, on the problems of the ablation."""
 EVERY, ABLATED = 3, ("", "+ntk", "+pcgrad", "+ntk+pcgrad", "+config")
 """Problems of the ablation, and the methods beside which the alignment is taken apart."""
 PARTS = ("", "+align:metric=euclidean", "+align:momentum=0:scale=0", "+align")
@@ -67,17 +81,16 @@ def sections() -> Iterator[tuple[str, str]]:
     found, shown = _readings((*METHODS, *CURVATURE_METHODS)), METHODS[0]
     text = page(*found, "none", noisy_problems(_study(METHODS)), 1.0, shown)
     yield "equal time", text.rstrip("\n").replace("\n## ", "\n### ")
-    methods, members = ablated_methods(), ablated_problems()
-    _, rows = _readings(methods)
-    there = [m for m in methods if any(r.method == m for r in rows)]
-    yield "alignment", method_table(rows, there, members, 1.0)
+    yield "alignment", _one_seed(ablated_methods())
+    yield "settings", _one_seed([METHODS[0], *SETTINGS])
 
 
 def run(workers: int) -> None:
     """Do the runs that are not done yet, seed by seed."""
     for seed in SEEDS:
         _run(METHODS, sorted(problems_of(HALF)), seed, workers)
-    _run(ablated_methods(), ablated_problems(), SEEDS[0], workers)
+    for methods in (SETTINGS, ablated_methods()):
+        _run(methods, ablated_problems(), SEEDS[0], workers)
 
 
 def _run(methods: Iterable[str], problems: Iterable[str], seed: int, workers: int) -> None:
@@ -86,6 +99,13 @@ def _run(methods: Iterable[str], problems: Iterable[str], seed: int, workers: in
         StudyTask(suite[p], MethodExpression.parse(m), seed, limit) for m in methods for p in ids
     ]
     run_study(tasks, STUDY, workers=workers, on_progress=lambda r: print(r.task.label, r.status))
+
+
+def _one_seed(methods: Iterable[str]) -> str:
+    found = [r for r in _readings(methods)[0] if r.run.seed == SEEDS[0]]
+    rows, members = problem_rows(found), ablated_problems()
+    there = [m for m in methods if any(r.method == m for r in rows)]
+    return method_table(rows, there, members, 1.0)
 
 
 def _study(methods: Iterable[str]) -> Study:

@@ -70,8 +70,9 @@ class MethodExpression:
     warm), SOAP in place of Adam, with any method. In studies alone: ``wide`` (options
     placement, rank), the network widened to as many parameters as it has with such adapters;
     ``after`` (option steps), plain training before the methods begin; ``lbfgs`` (option share),
-    Adam and then L-BFGS for that share of the run; ``adam`` (option rate), for a time rather than
-    for steps; of all optimizers the option horizon, of all but ``lbfgs`` pool, of the first warm.
+    Adam and then L-BFGS for that share of the run; ``adam`` and ``muon`` (option rate), for a time
+    rather than for steps; of all optimizers the option horizon, of all but ``lbfgs`` pool, of the
+    first warm.
     ``adapters``, ``wide``, ``after`` and optimizers stand before or after the others; without any,
     ``none`` is meant. ``align`` (options momentum, scale, metric) has updates aligned, those of
     plain training too. Case and hyphens of names do not count.

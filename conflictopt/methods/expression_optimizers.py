@@ -18,6 +18,7 @@ _OPTIONS = {
     "levenberg_marquardt": "curvature.options:CurvatureOptions",
     "lbfgs": "methods.expression_optimizers:LineSearchOptions",
     "adam": "methods.expression_optimizers:AdamOptions",
+    "muon": "methods.expression_optimizers:AdamOptions",
     "soap": "methods.expression_optimizers:SOAPOptions",
 }
 """Per optimizer the dataclass of its options, resolved when first asked for, as methods are."""
@@ -27,6 +28,7 @@ _OF_STUDIES: dict[str, dict[str, Any]] = {
     "levenberg_marquardt": {"horizon": 1.0, "warm": 0.05, "pool": 32},
     "lbfgs": {"horizon": 1.0},
     "adam": {"horizon": 1.0, "pool": 1},
+    "muon": {"horizon": 1.0, "pool": 1},
     "soap": {"horizon": 1.0, "pool": 16},
 }
 """Per optimizer the options that only studies have, with their defaults. ``horizon``: how many
@@ -35,7 +37,7 @@ first, since from random weights a curvature step may fall into a bad minimum th
 ``pool``: times the points of a run, of which every step takes others, as what comes far on few
 points misses the solution between them."""
 
-STUDIED = ("lbfgs", "adam")
+STUDIED = ("lbfgs", "adam", "muon")
 """Of those the ones that only studies have: a run of one's own compiles with them by itself."""
 
 _OF_WHOLE_LOSSES = ("levenberg_marquardt", "lbfgs")
@@ -62,7 +64,7 @@ class LineSearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamOptions:
-    """Adam for the plain run's time, rather than for its steps.
+    """Adam, or Muon, for the plain run's time, rather than for its steps.
 
     Args:
         rate: learning rate, relative to the plain run's.

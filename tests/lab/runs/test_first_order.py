@@ -64,6 +64,18 @@ def test_rates_follow_the_budgets_schedule_over_the_time(text):
     assert rates == pytest.approx([own * rate for rate in expected])
 
 
+def test_muon_turns_the_weights_between_hidden_layers():
+    found, setup = driver("muon:rate=2")
+    inner, rest = found.optimizer.param_groups
+    assert [p.shape[0] == p.shape[1] for p in inner["params"]] == [True] * len(inner["params"])
+    assert inner["params"]
+    assert len(inner["params"]) + len(rest["params"]) == len(setup.parameters)
+    assert inner["lr"] == pytest.approx(2 * rest["lr"])
+    before = [p.detach().clone() for p in setup.parameters]
+    found.advance(0.0)
+    assert all(not torch.equal(p, q) for p, q in zip(setup.parameters, before, strict=True))
+
+
 def test_notes_say_whether_soap_gave_back():
     assert driver("soap")[0].notes() == {"given_back": None}
     assert driver("adam")[0].notes() == {}

@@ -52,6 +52,9 @@ KINDS = {
     "adam": Kind(
         first_order.Adam, first_order.DTYPE, first_order.MODE, first_order.settings("adam")
     ),
+    "muon": Kind(
+        first_order.Muon, first_order.DTYPE, first_order.MODE, first_order.settings("muon")
+    ),
     "soap": Kind(
         first_order.SOAP, first_order.DTYPE, first_order.MODE, first_order.settings("soap")
     ),

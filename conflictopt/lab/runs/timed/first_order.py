@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....core.extras import require
 from ....methods.expression import MethodExpression
 from ....optim.guarded_soap import GuardedSOAP
 from ....optim.optimizer import MultiLossOptimizer
@@ -46,6 +47,29 @@ def soap(params: Sequence[Tensor], first: float, **options: Any) -> torch.optim.
         MissingExtraError: pytorch_optimizer is not there.
     """
     return GuardedSOAP(adam(params, first), **options)
+
+
+def muon(params: Sequence[Tensor], first: float, rate: float = 1.0) -> torch.optim.Optimizer:
+    """Muon for the weights between hidden layers, and Adam as in the plain run for the rest.
+
+    pytorch_optimizer's: torch's own takes no other parameters, and a run has one optimizer.
+
+    Raises:
+        MissingExtraError: pytorch_optimizer is not there.
+    """
+    require("optimizers", "pytorch_optimizer")
+    from pytorch_optimizer import Muon
+
+    matrices = [p for p in params if p.ndim == 2][1:-1]
+    known = set(map(id, matrices))
+    rest = [p for p in params if id(p) not in known]
+    groups = [
+        {"params": matrices, "lr": rate * first, "use_muon": True},
+        {"params": rest, "lr": first, "betas": (0.9, 0.999), "eps": 1e-8, "use_muon": False},
+    ]
+    made: Any = Muon(groups)
+    optimizer: torch.optim.Optimizer = made
+    return optimizer
 
 
 class FirstOrder:
@@ -101,3 +125,4 @@ class FirstOrder:
 
 Adam = partial(FirstOrder, adam)
 SOAP = partial(FirstOrder, soap)
+Muon = partial(FirstOrder, muon)
