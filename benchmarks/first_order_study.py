@@ -1,7 +1,7 @@
 """Aligned updates and SOAP against plain Adam at equal CPU time.
 
 The calibration half of the suite, three seeds, and on a third of it and one seed every part of the
-alignment taken away. ``python -m benchmarks.first_order_study`` does the runs that have no record
+alignment taken away. All but the plain runs go around 16 sets of points. ``python -m benchmarks.first_order_study`` does the runs that have no record
 yet, seed after seed (about 50 minutes a seed on two cores with nothing else to do; stop and start
 it as you like), and writes the tables of docs/first_order.md; ``--table`` only writes them,
 ``--check`` fails if one is stale. Plain runs are those of ``records/suite.jsonl.gz``,
@@ -40,6 +40,7 @@ METHODS = tuple(
         "soap+ntk",
         "soap",
         "soap+ntk+align",
+        "adam",
         "adam+align",
         "adam+ntk+pcgrad",
         "adam+ntk+pcgrad+align",
@@ -54,11 +55,12 @@ SETTINGS = tuple(
         "soap:rate=2+ntk",
         "soap:refresh=2+ntk",
         "soap:refresh=50+ntk",
-        "adam:pool=16+ntk",
-        "muon:pool=16+ntk",
+        "adam:pool=1+ntk",
+        "adam+ntk",
+        "muon+ntk",
     )
 )
-"""SOAP's options, what its points alone do for Adam, and Muon, on the problems of the ablation."""
+"""SOAP's options, what fresh points do for Adam, and Muon, on the problems of the ablation."""
 EVERY, ABLATED = 3, ("", "+ntk", "+pcgrad", "+ntk+pcgrad", "+config")
 """Problems of the ablation, and the methods beside which the alignment is taken apart."""
 PARTS = ("", "+align:metric=euclidean", "+align:momentum=0:scale=0", "+align")
