@@ -77,6 +77,11 @@ class Controller:
         return self.method.auto
 
     @property
+    def by_curvature(self) -> bool:
+        """Whether steps on residuals take the place of the optimizer's; see ``Control``."""
+        return self.applied and self.plan is not None and self.plan.curvature
+
+    @property
     def applied(self) -> bool:
         """Whether a plan was carried out."""
         return bool(self.decisions)
@@ -133,7 +138,9 @@ class Controller:
             if self.profile is not None:
                 policy = self.method.policy
                 self.diagnosis = policy.diagnose(self.profile)
-                self.plan = policy.select(self.diagnosis, self.host.weighted())
+                self.plan = policy.select(
+                    self.diagnosis, self.host.weighted(), self.host.curvature()
+                )
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
                 self.tell(why, optimizer.completed)
@@ -150,6 +157,18 @@ class Controller:
         if treated(optimizer.aggregator).label != method.label:
             carry(optimizer, method)
             self._entered(optimizer, f"as {type(optimizer.inner).__name__} trains now")
+
+    def without_curvature(self, why: str, step: int) -> None:
+        """Have the plan that there would be if no steps on residuals could be taken.
+
+        Args:
+            why: a clause for the log.
+            step: number of steps taken.
+        """
+        assert self.diagnosis is not None
+        self.tell(f"no further steps on residuals: {why}", step)
+        self.plan = self.method.policy.select(self.diagnosis, self.host.weighted())
+        self.decisions.append(Decision(step, self.diagnosis, self.plan))
 
     def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
         """Train with another method from now on, and note why."""
@@ -211,7 +230,10 @@ class Controller:
             self.plan, optimizer, lambda told: self.tell(told, optimizer.completed)
         )
         self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
-        self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
+        if self.plan.curvature:
+            self.host.step_by_curvature()  # which tells by ``rewrapped``
+        else:
+            self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 
     def _method_of(self, plan: Plan, optimizer: MultiLossOptimizer) -> Aggregator:
         return self.method.policy.method(plan, searches_lines(optimizer.inner))
@@ -225,6 +247,8 @@ class Controller:
 
     def _entered(self, optimizer: MultiLossOptimizer, why: str) -> None:
         label = treated(optimizer.aggregator).label
+        if self.by_curvature:
+            label = " -> ".join([type(optimizer.inner).__name__, *[label] * (label != "Sum")])
         self.trained_with.append((optimizer.completed, label))
         self.tell(f"{label}, {why}.", optimizer.completed)
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from ..adapters.attachment import Adapters, attach_once, attached, detach
 from ..adapters.design import AdapterDesign
-from ..core.errors import LayoutError
+from ..core.errors import LayoutError, MethodError
+from ..selection.curvature_case import CurvatureCase
 
 
 class Host(Protocol):
@@ -27,6 +28,12 @@ class Host(Protocol):
 
     def weighted(self) -> bool:
         """Whether the user weights the losses, as far as that can be known."""
+
+    def curvature(self) -> CurvatureCase:
+        """Whether the run can go on with steps on its residuals."""
+
+    def step_by_curvature(self) -> None:
+        """Go on with them: with another optimizer."""
 
 
 class LoopHost:
@@ -59,3 +66,15 @@ class LoopHost:
     def weighted(self) -> bool:
         """See ``Host``: losses come as they are; weights in them cannot be told from the rest."""
         return False
+
+    def curvature(self) -> CurvatureCase:
+        """See ``Host``: a loop hands over losses, which cannot be evaluated again."""
+        return CurvatureCase("a training loop evaluates its losses once a step")
+
+    def step_by_curvature(self) -> None:
+        """See ``Host``.
+
+        Raises:
+            MethodError: always.
+        """
+        raise MethodError("expected a host that can evaluate residuals, found a training loop.")

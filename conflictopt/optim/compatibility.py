@@ -70,12 +70,14 @@ def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator
 
 
 def check_fixed(optimizer: torch.optim.Optimizer, control: Control | None) -> None:
-    """Check that nothing chooses the method of an optimizer that reads residuals.
+    """Check that nothing but a plan of such steps chooses an optimizer that reads residuals.
 
     Raises:
         MethodError: ``"auto"`` does.
     """
-    if control is not None and control.auto and reads_residuals(optimizer):
+    if control is None or control.by_curvature:
+        return
+    if control.auto and reads_residuals(optimizer):
         raise MethodError(
             f"expected a fixed method with {type(optimizer).__name__}, found 'auto': it profiles a "
             "run of gradient steps, and its plans may choose between per-loss gradients. Use "

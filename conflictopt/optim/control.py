@@ -31,6 +31,10 @@ class Control(Protocol):
     def auto(self) -> bool:
         """Whether it chooses the method, rather than watch a fixed one."""
 
+    @property
+    def by_curvature(self) -> bool:
+        """Whether its plan is to go on with steps on residuals."""
+
     def first(self) -> Aggregator:
         """The method of the first step."""
 

@@ -198,10 +198,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """What is done with the wrapped optimizer's actual update; one that it finds by values of
         the losses is trusted.
         """
-        return "trust" if self._by_values else self._watching.mode
+        return "trust" if self.by_values else self._watching.mode
 
     @property
-    def _by_values(self) -> bool:
+    def by_values(self) -> bool:
+        """Whether the wrapped optimizer's steps follow values of the losses, or residuals."""
         return linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
 
     @property
@@ -212,7 +213,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
     @property
     def looks(self) -> bool:
         """Whether the update of this step is looked at: for that, or for a method that asks."""
-        if self._by_values:
+        if self.by_values:
             return False
         return self._watching.mode != "trust" or self.session.asks_for_update
 

@@ -27,6 +27,8 @@ Attach = Callable[[AdapterDesign], Adapters]
 class Plan:
     """What to do after the profile.
 
+    One with ``curvature`` is carried out by hosts alone, which make the optimizer.
+
     Attributes:
         kind: its parts joined by `` + ``, e.g. ``adapters + reweighting``, or ``none``.
         reweighting: name of the reweighting method (of its class, if it was given as an
@@ -47,6 +49,11 @@ class Plan:
     design: Mapping[str, Any] = field(default_factory=dict, hash=False)
     surgery: str | None = None
     left_out: str | None = None
+
+    @property
+    def curvature(self) -> bool:
+        """Whether steps on residuals take the place of the optimizer's."""
+        return "curvature" in self.kind.split(" + ")
 
     def __str__(self) -> str:
         return named(self.kind, self.reweighting, self.surgery)

@@ -17,7 +17,10 @@ PlanKind = Literal[
     "adapters + reweighting",
     "adapters + surgery",
     "adapters + reweighting + surgery",
+    "curvature",
+    "curvature + reweighting",
 ]
+"""``curvature`` is no part of a rule: whether it is possible, the run decides."""
 
 
 @dataclass(frozen=True)

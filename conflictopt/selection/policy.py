@@ -12,6 +12,7 @@ from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
 from ..methods.registry import make, reads_residuals, registered
+from .curvature_case import CurvatureCase
 from .plan import Plan
 from .plan_template import PlanKind
 from .rule import Rule
@@ -21,6 +22,9 @@ NO_RESIDUALS = "pcgrad"
 """The surgery of plans that have no other, in place of a reweighting that reads residuals where
 these cannot be read (losses that are no mean squares): of what reads gradients alone and begins
 after a profile, that with the lowest errors in records/plan_screen_cpu.jsonl.gz."""
+
+WEIGHTS = "ntk"
+"""The reweighting beside steps on residuals where gradients are imbalanced."""
 
 WEIGHTED = (
     "the losses have weights of the user's own, which may be good ones, so they stay: '{plan}' is "
@@ -73,12 +77,23 @@ class Policy:
         own = self.rule.thresholds if self.rule is not None else None
         return diagnose(profile, self.thresholds or own)
 
-    def select(self, diagnosis: Diagnosis, weighted: bool = False) -> Plan:
+    def select(
+        self, diagnosis: Diagnosis, weighted: bool = False, case: CurvatureCase | None = None
+    ) -> Plan:
         """The plan for a verdict.
+
+        Steps on residuals, where the run can take them and the user asked for nothing else,
+        whatever the verdict: they lower all losses together, and keep the user's weights. Only
+        where gradients are imbalanced and the user has no weights, theirs are the NTK's.
 
         Args:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
+            case: of steps on residuals.
         """
+        if case is not None and case.against is None and not self._asked:
+            imbalanced = diagnosis.regime == "magnitude" and not weighted
+            kind: PlanKind = "curvature + reweighting" if imbalanced else "curvature"
+            return Plan(kind, WEIGHTS if imbalanced else None, False, case.reason)
         plan = self._asked_for(select(diagnosis, self.name, rule=self.rule))
         if plan.kind == "none" or not self.rests(weighted):
             return plan
@@ -90,8 +105,11 @@ class Policy:
 
         Reweighting, adapters or a rule would be something else.
         """
-        asked = (self.reweighting, self.design, self.rule)
-        return weighted and all(choice is None for choice in asked)
+        return weighted and not self._asked
+
+    @property
+    def _asked(self) -> bool:
+        return any(choice is not None for choice in (self.reweighting, self.design, self.rule))
 
     def method(self, plan: Plan, searching: bool = False) -> Aggregator:
         """The method that carries out a plan.

@@ -73,6 +73,11 @@ class LossReader:
             objective.together(residuals)
         return objective
 
+    @property
+    def all_points(self) -> Any:
+        """The training points of the problem."""
+        return getattr(self._hook.model.data, "train_x", None)
+
     def together(self, batch: Batch, residuals: bool) -> Losses:
         """The losses as the plain step computes them."""
         found = self._hook.evaluate(batch, residuals)

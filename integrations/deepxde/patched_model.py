@@ -17,6 +17,7 @@ from conflictopt.auto.controller import Controller
 from conflictopt.auto.decision import Decision
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.auto.random_states import RandomStates
+from conflictopt.core.errors import ConflictOptError
 from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.diagnosis import Diagnosis
 from conflictopt.diagnosis.profile import Profile
@@ -24,9 +25,11 @@ from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.line_search import check_scalar, searches_lines
 from conflictopt.optim.optimizer import MultiLossOptimizer
+from conflictopt.selection.curvature_case import CurvatureCase
 from conflictopt.selection.plan import Plan
 
 from .budget import Budget
+from .curvature_check import residual_entries, saved_control, training_obstacle
 from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
@@ -74,6 +77,7 @@ class Patch:
         rows = RowBatches(model, self._reader, fresh_points, self.note)
         self._preflight = Preflight(self, self._reader, rows)
         self._batch: Batch | None = None
+        self._before: list[Tensor] | None = None
         self._residual_training = ResidualTraining(self._hook, self.note)
 
     @property
@@ -193,7 +197,8 @@ class Patch:
         if self._replacement is not None:
             inner = self._replacement.of(compiled, unknowns)
         if reads_residuals(inner):
-            check_residual_steps(self.model, inner, self.method.auto)
+            undecided = self.method.auto and not self.controller.by_curvature
+            check_residual_steps(self.model, inner, undecided)
         elif self._replacement is None:
             check_no_fresh_points(self._fresh_points, inner)
         return inner
@@ -206,6 +211,47 @@ class Patch:
         if self.adapters is not None:
             blocks.update(self.adapters.blocks())
         return blocks
+
+    def curvature(self) -> CurvatureCase:
+        """Whether the call of ``train`` can go on with steps on residuals; see ``Host``."""
+        why = training_obstacle(self._hook, self.optimizer)
+        if why is None and self.adapters is not None:
+            why = "the network has adapters"
+        if why is not None or self._batch is None or self.optimizer is None:
+            return CurvatureCase(why or "no step was taken")
+        found = residual_entries(self._reader, self._batch)
+        if isinstance(found, str):
+            return CurvatureCase(found)
+        left = 0 if self.stage_end is None else self.stage_end - self.steps
+        return CurvatureCase(None, found, self.optimizer.layout().size, left)
+
+    def step_by_curvature(self) -> None:
+        """Go on with them, for as long as the iterations that are left would take; see ``Host``."""
+        assert self._batch is not None and self.stage_end is not None
+        self._before = [p.detach().clone() for p in self._params()]
+        left = self.stage_end - self.steps
+        self._residual_training.take_over(self._batch, left)
+        self._step_by_curvature()
+
+    def _step_by_curvature(self) -> None:
+        self._residual_training.budget = Budget(None)
+        self._replacement = Replacement({"seed": self.controller.options.seed})
+        self.compiled()
+
+    def _give_back(self, error: ConflictOptError) -> None:
+        """A planned step on residuals fails: parameters and optimizer are those before them."""
+        assert self._before is not None
+        with torch.no_grad():
+            for p, before in zip(self._params(), self._before, strict=True):
+                p.copy_(before)
+        self._replacement, self._before = None, None
+        self._residual_training.hand_back()
+        self.controller.without_curvature(f"{type(error).__name__}: {error}", self.steps)
+        self.compiled()
+
+    def _params(self) -> list[Tensor]:
+        assert self.optimizer is not None
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
         """Attach adapters of a design, unless there are some; see ``conflictopt.auto.host.Host``.
@@ -248,7 +294,12 @@ class Patch:
         batch = self._batch = inputs, targets, auxiliary
         closure = self._preflight.closure(batch)
         if self._by_residuals:
-            self._residual_training.step(self.optimizer, closure, batch)
+            try:
+                self._residual_training.step(self.optimizer, closure, batch)
+            except ConflictOptError as error:
+                if not self.controller.by_curvature or self._before is None:
+                    raise
+                self._give_back(error)
         else:
             self.optimizer.step(closure)
         if not self._recounts:
@@ -295,6 +346,8 @@ class Patch:
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
         pace = self._residual_training.begin(call) if self._by_residuals else None
+        if self.method.auto and not self.controller.decided and call.counted:
+            pace = self._residual_training.watch(call)
         asked = call.iterations if call.counted or self._recounts else None
         endless = pace is not None and pace.iterations == ENDLESS
         self.stage_end = None if asked is None or endless else self.steps + asked
@@ -337,6 +390,10 @@ class Patch:
         if self.optimizer is None:
             return
         saved = torch.load(path, map_location="cpu", weights_only=True)
+        control = saved_control(saved) if self.method.auto else None
+        if control is not None and not self._recounts:
+            self.controller.load_state_dict(control, self.optimizer)
+            self._step_by_curvature()
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
             losses, design = found

@@ -56,6 +56,35 @@ class ResidualTraining:
             self._pace.seconds = self.budget.share()
         return self._pace
 
+    def watch(self, call: TrainCall) -> Pace | None:
+        """A call begins whose steps may come to be made of residuals, see ``take_over``."""
+        self._asked, self._pace, self._refused = call, None, 0
+        if call.iterations:
+            displays = call.iterations / call.display_every
+            self._pace = Pace(call.display, call.iterations, displays)
+        return self._pace
+
+    def take_over(self, batch: Batch, iterations: int) -> None:
+        """From the next step on they are, in this call for the time of so many iterations.
+
+        Args:
+            batch: of the model.
+            iterations: that the present call has left.
+        """
+        if self._pace is not None:
+            each = iteration_seconds(self._hook, batch)
+            self._pace.seconds = each * iterations
+            self._tell(
+                f"{iterations} iterations of {self._hook.compiled_with} are left, which would take "
+                f"{each * iterations:.3g} s: steps on residuals have as long."
+            )
+
+    def hand_back(self) -> None:
+        """They are not any more."""
+        self.budget = None
+        if self._pace is not None:
+            self._pace.seconds = None
+
     def step(
         self, optimizer: MultiLossOptimizer, closure: Callable[[], Objective], batch: Batch
     ) -> None:

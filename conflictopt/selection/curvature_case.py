@@ -1,0 +1,49 @@
+"""Whether a run can go on with steps on its residuals, and what speaks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..wording import counted
+
+LEAST_ITERATIONS = 1500
+"""Of the plain optimizer, in whose time some 50 curvature steps fit: with fewer a first-order
+optimizer does better (docs/curvature.md)."""
+
+
+@dataclass(frozen=True)
+class CurvatureCase:
+    """What a host knows, at the end of the profile, of steps on residuals.
+
+    Attributes:
+        obstacle: why there are none, a clause; ``None`` if they are possible.
+        residuals: entries of all losses.
+        parameters: that are trained.
+        iterations: of the plain optimizer that the present call has left.
+    """
+
+    obstacle: str | None = None
+    residuals: int = 0
+    parameters: int = 0
+    iterations: int = 0
+
+    @property
+    def against(self) -> str | None:
+        """Why the run does not go on with them, a clause; ``None`` if it does."""
+        if self.obstacle is not None:
+            return self.obstacle
+        if self.iterations < LEAST_ITERATIONS:
+            return (
+                f"{counted(self.iterations, 'iteration')} are left in this call, in whose time too "
+                f"few such steps fit ({LEAST_ITERATIONS} would do)"
+            )
+        return None
+
+    @property
+    def reason(self) -> str:
+        """What speaks for them, a sentence."""
+        return (
+            f"the {self.residuals} residuals of the losses can be read, and in the time of the "
+            f"{self.iterations} iterations that are left, steps on them lower all losses together "
+            "(docs/curvature.md)."
+        )
