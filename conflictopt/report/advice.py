@@ -71,6 +71,8 @@ def _action(plan: Plan) -> str:
         plan.surgery: "combine their gradients",
     }
     acts = [f"let '{name}' {act} ({summary(name)})" for name, act in does.items() if name]
+    if plan.curvature:
+        acts.insert(0, "step on the residuals of all losses together (Levenberg-Marquardt)")
     if plan.adapters:
         acts.insert(0, "give each loss a small adapter of its own in the network")
     *first, last = acts

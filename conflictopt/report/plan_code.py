@@ -22,6 +22,12 @@ def patch_line(plan: Plan) -> Line:
 
 def loop_lines(plan: Plan) -> list[Line]:
     """The plan from the first step on, in a training loop."""
+    if plan.curvature:
+        made = f"MultiLossOptimizer(LevenbergMarquardt(net), '{plan.reweighting or 'sum'}')"
+        return [
+            Line("Torch", f"opt = {made}"),
+            Line("", "opt.step(lambda: Losses.of_residuals(residuals()))", "in every step"),
+        ]
     lines = [Line("Torch", f"opt = MultiLossOptimizer(optimizer, {_method(plan)})")]
     if plan.adapters:
         lines.append(Line("", f"opt.add_adapters(attach(net, losses{_words(plan.design)}))"))
@@ -33,6 +39,9 @@ def loop_lines(plan: Plan) -> list[Line]:
 def _method(plan: Plan) -> str:
     from ..methods.registry import METHODS
 
+    if plan.curvature:
+        weighed = f"+{plan.reweighting}" if plan.reweighting else ""
+        return f'"levenberg_marquardt{weighed}"'
     names = [name for name in (plan.reweighting, plan.surgery) if name]
     if len(names) == 1 and not plan.adapters:
         return f'"{names[0]}"' if names[0] in METHODS else f"{names[0]}(...)"

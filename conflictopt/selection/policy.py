@@ -90,7 +90,8 @@ class Policy:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
             case: of steps on residuals.
         """
-        if case is not None and case.against is None and not self._asked:
+        decided = not (diagnosis.too_short and diagnosis.pairs)
+        if case is not None and case.against is None and decided and not self._asked:
             imbalanced = diagnosis.regime == "magnitude" and not weighted
             kind: PlanKind = "curvature + reweighting" if imbalanced else "curvature"
             return Plan(kind, WEIGHTS if imbalanced else None, False, case.reason)

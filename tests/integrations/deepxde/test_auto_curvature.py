@@ -1,0 +1,152 @@
+"""``auto`` that goes on with steps on residuals, where these can be read."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from conflictopt import LevenbergMarquardt, MethodError, Thresholds
+from conflictopt.integrations.deepxde import patch
+from conflictopt.optim.compatibility import reads_residuals
+from conflictopt.selection import curvature_case
+
+pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
+PROFILE = {"profile_steps": 60, "profile_every": 1}
+
+
+@pytest.fixture(autouse=True)
+def few_iterations(monkeypatch):
+    """As many are enough."""
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 10)
+
+
+def trained(model, iterations=160, compiled=None, **options):
+    made = patch(model, "auto", **{**PROFILE, **options})
+    model.compile("adam", **{"lr": 1e-2, "verbose": 0, **(compiled or {})})
+    model.train(iterations=iterations, verbose=0)
+    return made
+
+
+def parameters(model):
+    return [p.detach().clone() for p in model.net.parameters()]
+
+
+def test_the_profile_is_the_plain_run_and_then_losses_fall(heat):
+    plain, model, seen = heat(), heat(), []
+    plain.compile("adam", lr=1e-2, verbose=0)
+    plain.train(iterations=60, verbose=0)
+    made = patch(model, "auto", **PROFILE)
+    made.on_diagnosis.append(lambda _: seen.extend(parameters(model)))
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=160, verbose=0)
+    assert all(map(torch.equal, seen, parameters(plain)))
+    assert made.trained_with == [(0, "Sum"), (60, "LevenbergMarquardt")]
+    assert made.plan.curvature
+    assert "can be read" in str(made.decisions[0])
+    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
+    assert 60 < made.steps < 160
+    plain.train(iterations=100, verbose=0)
+    history = (m.losshistory.loss_train[-1].sum() for m in (model, plain))
+    assert next(history) < 0.1 * next(history)
+
+
+def test_imbalance_has_the_weights_of_the_ntk_unless_there_are_own(heat):
+    imbalanced = Thresholds(persistent_cosine=-1.0, magnitude_ratio=1.0)
+    made = trained(heat(), thresholds=imbalanced)
+    assert made.plan.kind == "curvature + reweighting"
+    assert made.trained_with[-1] == (60, "LevenbergMarquardt -> NTK")
+    weighted = trained(heat(), thresholds=imbalanced, compiled={"loss_weights": [1, 10, 10]})
+    assert weighted.plan.kind == "curvature"
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "compiled"),
+    [
+        ({}, {"reweighting": "ntk"}, {}),
+        ({}, {"update": "check"}, {}),
+        ({"regularization": ["l2", 1e-4]}, {}, {}),
+        ({"regularization": ["l1", 1e-4]}, {}, {}),
+        ({}, {}, {"loss": "MAE"}),
+    ],
+)
+def test_where_they_cannot_be_taken_the_plan_is_the_rules(heat, build, options, compiled):
+    made = trained(heat(**build), 70, compiled, **options)
+    assert made.plan_applied
+    assert not made.plan.curvature
+    assert not reads_residuals(made.optimizer.inner)
+    assert made.steps == 70
+
+
+def test_too_few_iterations_are_left_to_the_rule(heat, monkeypatch):
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 101)
+    assert not trained(heat()).plan.curvature
+
+
+def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch):
+    def fail(*_):
+        raise MethodError("rows are coupled.")
+
+    before, after = [], []
+    monkeypatch.setattr(LevenbergMarquardt, "step", fail)
+    model = heat()
+    made = patch(model, "auto", **PROFILE)
+    made.on_diagnosis.append(lambda _: before.extend(parameters(model)))
+    made.on_step.append(
+        lambda _: (
+            after.extend(parameters(model)) if len(made.decisions) == 2 and not after else None
+        )
+    )
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=160, verbose=0)
+    assert all(map(torch.equal, before, after))
+    assert not all(map(torch.equal, after, parameters(model)))
+    assert isinstance(made.optimizer.inner, torch.optim.Adam)
+    assert any(
+        "no further steps on residuals: MethodError: rows are coupled." in x for x in made.log
+    )
+    assert [d.plan.curvature for d in made.decisions] == [True, False]
+    assert not made.plan.curvature
+
+
+def test_later_calls_have_the_time_of_their_iterations(heat, lbfgs):
+    model = heat()
+    made = trained(model)
+    steps = made.steps
+    model.train(iterations=50, verbose=0)
+    assert steps < made.steps < steps + 50
+    steps = made.steps
+    lbfgs(iterations=40, per_step=20)
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
+    assert made.steps > steps
+
+
+def test_it_goes_on_from_deepxdes_own_checkpoint(heat, tmp_path):
+    model = heat()
+    made = trained(model)
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    other = heat()
+    again = patch(other, "auto", **PROFILE)
+    other.compile("adam", lr=1e-2, verbose=0)
+    other.restore(path, verbose=0)
+    assert isinstance(again.optimizer.inner, LevenbergMarquardt)
+    assert all(map(torch.equal, parameters(model), parameters(other)))
+    assert (again.steps, again.plan) == (made.steps, made.plan)
+    assert again.optimizer.inner.state_dict().keys() == made.optimizer.inner.state_dict().keys()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other.train(iterations=30, verbose=0)
+    assert again.steps > made.steps
+
+
+def test_unknowns_are_trained_and_measurements_found(inverse):
+    model = inverse()
+    made = patch(model, "auto", **PROFILE)
+    model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
+    model.train(iterations=200, verbose=0)
+    assert made.plan.curvature
+    assert made.optimizer.inner.options.measured
+    assert abs(model.unknown.item() - 0.8) > 1e-3
