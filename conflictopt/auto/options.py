@@ -8,6 +8,7 @@ from pathlib import Path
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import Aggregator
 from ..core.checks import check_count
+from ..core.errors import MethodError
 from ..diagnosis.recorder import Recorder, sampling
 from ..diagnosis.thresholds import Thresholds
 from ..methods.foreign import adopted
@@ -32,6 +33,10 @@ class TrainingOptions(StepOptions):
         adapters: design of the adapters of the method, or of every plan of ``auto``; unless given
             the rule decides whether plans have any, and the default one is the method's.
             With a method given as an object, its own routing counts.
+        curvature: for ``auto`` under DeepXDE, go on with Levenberg-Marquardt after the profile, for
+            the time of the iterations that are left, where residuals can be read and these are
+            enough, whatever the verdict. In scripts that it was tried on it is often far better and
+            sometimes worse (docs/auto.md).
         rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
             the one that comes with conflictopt unless given.
         thresholds: for the diagnosis; those of the rule unless given.
@@ -46,6 +51,7 @@ class TrainingOptions(StepOptions):
     record: bool = False
     reweighting: str | Aggregator | None = None
     adapters: AdapterDesign | None = None
+    curvature: bool = False
     rule: Rule | str | Path | None = None
     thresholds: Thresholds | None = None
 
@@ -54,6 +60,8 @@ class TrainingOptions(StepOptions):
         check_count("profile_steps", self.profile_steps)
         if self.profile_every is not None:
             check_count("profile_every", self.profile_every)
+        if not isinstance(self.curvature, bool):
+            raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
 
     @property
     def recorder(self) -> Recorder:
@@ -67,4 +75,4 @@ class TrainingOptions(StepOptions):
         given = self.reweighting
         by_name = given is None or isinstance(given, str)
         reweighting = given if by_name else adopted("reweighting", given)
-        return Policy(reweighting, self.adapters, rule, self.thresholds)
+        return Policy(reweighting, self.adapters, rule, self.thresholds, curvature=self.curvature)

@@ -107,6 +107,6 @@ class Comparison:
         timed = call.seconds is not None and self.others[label].recounts
         command += ["--seconds", str(call.seconds)] if timed else []
         chosen = call.fresh_points
-        if chosen is not None and self.others[label].recounts:
+        if chosen is not None and self.others[label].draws_points:
             command += ["--fresh-points" if chosen else "--no-fresh-points"]
         return [*command, "--", *call.arguments]

@@ -55,11 +55,11 @@ class ScriptCall:
                 f"'{self.method.label}', which takes the script's own iterations. Use "
                 f"levenberg_marquardt, or change the iterations in the script."
             )
-        if self.fresh_points is not None and not self.method.recounts:
+        if self.fresh_points is not None and not self.method.draws_points:
             raise MethodError(
                 "expected --fresh-points with a method that draws points, found it with "
                 f"'{self.method.label}', whose steps are made of all points. Use "
-                "levenberg_marquardt, or leave it out."
+                "levenberg_marquardt or soap+ntk, or leave it out."
             )
 
     @property

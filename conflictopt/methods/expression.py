@@ -63,8 +63,8 @@ class MethodExpression:
 
     Names are those of the registry, in the order of a ``Chain``, and: ``none`` (or ``sum``), plain
     training, which stands alone; ``adapters`` (options: the fields of ``AdapterDesign``, and
-    attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps, the
-    fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone;
+    attach), low-rank adapters, one per loss; ``auto`` (options: reweighting, profile_steps,
+    curvature, the fields of ``AdapterDesign``), what the diagnosis recommends, which stands alone;
     ``levenberg_marquardt`` (options: the fields of ``CurvatureOptions``), which takes the place of
     the optimizer, alone or with reweightings of whole losses; ``soap`` (options rate, refresh,
     warm), SOAP in place of Adam, with any method. In studies alone: ``wide`` (options
@@ -221,6 +221,12 @@ class MethodExpression:
         """What takes the place of the run's own optimizer, if anything does."""
         named = next((m for m in self.members if m.name in OPTIMIZERS), None)
         return OptimizerMember.of(named.name, build(named.name, named.given)) if named else None
+
+    @property
+    def draws_points(self) -> bool:
+        """Whether it names an optimizer whose steps may be made of fresh points of the host's."""
+        chosen = self.optimizer
+        return chosen is not None and chosen.name in ("levenberg_marquardt", "soap")
 
     @property
     def recounts(self) -> bool:

@@ -100,7 +100,7 @@ class SOAPOptions(AdamOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("refresh", self.refresh)
-        if self.warm:
+        if self.warm != 0:
             check_count("warm", self.warm)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.checks import check_count, is_number
-from ..core.errors import MethodError
-from .hand_over import WORSE, HandOver
-from .line_search import searches_lines
+from ..core.errors import CheckpointError, MethodError
+from .hand_over import TRIAL, WORSE, HandOver
 from .soap import require_soap, soap
 from .wrapper import OptimizerWrapper, with_step_hooks
 
@@ -20,21 +18,27 @@ RAMP = 100
 """Steps over which SOAP's rate rises: the eigenbases of its first ones are those of few gradients,
 and such steps at the full rate lead anywhere."""
 KEY = "soap"
+"""Of its part of a checkpoint."""
+REPLACED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
+"""Optimizers whose learning rate means what SOAP's does."""
 
 
 class GuardedSOAP(OptimizerWrapper):
-    """SOAP in place of an optimizer, for a ``MultiLossOptimizer`` to wrap.
+    """SOAP in place of Adam or one of its kin, for a ``MultiLossOptimizer`` to wrap.
 
     The other one takes the first steps; then SOAP does, at the other's learning rates times
-    ``rate``. If from ``TRIAL`` steps on its losses are above ``WORSE`` times those at that change,
-    or one is not finite, the parameters and the state of that moment are restored, and the other
-    one trains on.
+    ``rate``, which rise to that over ``RAMP`` steps. If after ``TRIAL`` steps its losses are above
+    ``WORSE`` times those at that change, or within them one is not finite, the parameters of that
+    moment are restored, and the other one trains on with the state that it had. Schedules and the
+    method's own state go on.
 
     Parameter groups are those of the other one: a schedule that changes their rates changes
-    SOAP's. A checkpoint of the other one loads, and begins before the change.
+    SOAP's; hooks of the other one rest while SOAP steps. A checkpoint of the other one loads, and
+    begins before the change. Alone, without a ``MultiLossOptimizer`` that tells it of losses, it
+    compares nothing.
 
     Args:
-        optimizer: the other one, any of torch's that does not search lines or decay weights.
+        optimizer: the other one, one of ``REPLACED`` without weight decay.
         rate: learning rate, relative to that of ``optimizer``.
         refresh: steps between two updates of the eigenbases.
         warm: steps that ``optimizer`` takes first; after none there is nothing to compare with.
@@ -46,10 +50,12 @@ class GuardedSOAP(OptimizerWrapper):
 
     Raises:
         TypeError: not a torch optimizer.
-        MethodError: a bad value, or an optimizer that searches lines, steps by residuals or decays
-            weights.
+        MethodError: a bad value, or an optimizer whose place SOAP cannot take.
         MissingExtraError: pytorch_optimizer is not there.
     """
+
+    evaluates_once = True
+    """It calls a closure once per step."""
 
     def __init__(
         self,
@@ -63,22 +69,22 @@ class GuardedSOAP(OptimizerWrapper):
         if not (is_number(rate) and rate > 0):
             raise MethodError(f"expected rate as a number > 0, found {rate!r}.")
         check_count("refresh", refresh)
-        if warm:
+        if warm != 0:
             check_count("warm", warm)
         _check_replaceable(optimizer)
         self.rate, self.refresh, self.warm = float(rate), refresh, warm
         self.soap: torch.optim.Optimizer | None = None
         self.given_back: int | None = None
-        self._hand_over, self._taken = HandOver(), 0
-        self._before: list[Tensor] | None = None
+        self._hand_over, self._taken, self._changed_at = HandOver(), 0, 0
+        self._before: dict[Tensor, Tensor] = {}
 
-    def ready(self) -> torch.optim.Optimizer:
-        """What takes the next step, at its learning rates."""
+    def of_next_step(self) -> torch.optim.Optimizer:
+        """What takes the next step, at its learning rates; SOAP is made when it is its turn."""
         if self.soap is None and self._taken >= self.warm and self.given_back is None:
             self._change()
         if self.soap is None:
             return self.inner
-        part = min(1.0, (self._taken - self.warm + 1) / RAMP)
+        part = min(1.0, (self._taken - self._changed_at + 1) / RAMP)
         for own, other in zip(self._groups_of(self.soap), self.inner.param_groups, strict=True):
             own["params"], own["lr"] = other["params"], part * self.rate * float(other["lr"])
         return self.soap
@@ -86,7 +92,7 @@ class GuardedSOAP(OptimizerWrapper):
     @with_step_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; see the wrapped optimizer's."""
-        used = self.ready()
+        used = self.of_next_step()
         result = used.step() if closure is None else used.step(closure)
         if used is not self.inner:
             # a schedule asks its optimizer whether it has stepped: SOAP did in its place
@@ -101,29 +107,32 @@ class GuardedSOAP(OptimizerWrapper):
             loss: at its beginning: the sum of the losses as they came.
         """
         self._hand_over.note(loss)
-        if self.soap is None or not self._hand_over.failed:
+        if self.soap is None or not self._before or not self._hand_over.over:
             return None
-        since = self._hand_over.since
-        return self._give_back(f"losses are above {WORSE:g} times those before, {since} steps ago")
+        if self._hand_over.failed:
+            return self._give_back(f"losses are above {WORSE:g} times those {TRIAL} steps ago")
+        self._before = {}  # the trial is over
+        return None
 
     def retreat(self) -> str | None:
         """A loss or a gradient is not finite; a sentence if the other one takes the next step."""
-        if self.soap is None or self._before is None:
+        if self.soap is None or not self._before:
             return None
         return self._give_back("a loss or a gradient is not finite")
 
     def _change(self) -> None:
+        _check_replaceable(self.inner)  # groups may have been added
         self._hand_over.change()
+        self._changed_at = self._taken
         if self._taken:
-            self._before = [p.detach().clone() for p in self._params()]
+            self._before = {p: p.detach().clone() for p in self._params()}
         self.soap = soap([{"params": g["params"]} for g in self.inner.param_groups], self.refresh)
 
     def _give_back(self, why: str) -> str:
-        assert self._before is not None
         with torch.no_grad():
-            for p, before in zip(self._params(), self._before, strict=False):
-                p.copy_(before)  # parameters that came later keep their values
-        self.soap, self._before, self.given_back = None, None, self._taken
+            for p, before in self._before.items():
+                p.copy_(before)
+        self.soap, self._before, self.given_back = None, {}, self._taken
         name = type(self.inner).__name__
         return f"under SOAP {why}: {name} goes on from where it began."
 
@@ -139,37 +148,62 @@ class GuardedSOAP(OptimizerWrapper):
     # -- checkpoints, copies ------------------------------------------------------------------
 
     def _save(self) -> dict[str, Any]:
+        numbers = {p: i for i, p in enumerate(self._params())}
+        if self.soap is not None:
+            self.of_next_step()  # its groups are those of the other one
+            for p in [p for p in self.soap.state if p not in numbers]:
+                del self.soap.state[p]  # adapters that were removed
         kept = {
             "taken": self._taken,
+            "changed_at": self._changed_at,
             "given_back": self.given_back,
             "hand_over": self._hand_over.state_dict(),
-            "before": self._before,
+            "before": {numbers[p]: v for p, v in self._before.items() if p in numbers},
             "optimizer": None if self.soap is None else self.soap.state_dict(),
         }
         return {**self.inner.state_dict(), KEY: kept}
 
     def _load(self, given: dict[str, Any]) -> None:
         own: Mapping[str, Any] | None = given.pop(KEY, None)
-        made = None
-        if own is not None and own["optimizer"] is not None:
-            groups = [{"params": g["params"]} for g in self.inner.param_groups]
-            made = soap(groups, self.refresh)
-            made.load_state_dict(own["optimizer"])
+        try:
+            loaded = self._parsed(own) if own is not None else _fresh()
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise CheckpointError(
+                f"expected the state of SOAP in the checkpoint, found a damaged one: {error!r}."
+            ) from error
         self.inner.load_state_dict(given)
-        self.soap, self._hand_over = made, HandOver()
-        self._taken = self.given_back = self._before = None  # type: ignore[assignment]
-        if own is None:
-            self._taken = 0
-            return
-        self._taken, self.given_back = own["taken"], own["given_back"]
-        self._before = deepcopy(own["before"])
-        self._hand_over.load_state_dict(own["hand_over"])
+        vars(self).update(loaded)
+
+    def _parsed(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """Attributes from a checkpoint; nothing of this is changed."""
+        found, params = _fresh(), self._params()
+        found["_hand_over"].load_state_dict(own["hand_over"])
+        before = {params[int(i)]: v.detach().clone() for i, v in own["before"].items()}
+        if any(p.shape != v.shape for p, v in before.items()):
+            raise ValueError("parameters of other shapes")
+        saved, made = own["optimizer"], None
+        if saved is not None:
+            # adapters may have been added since: their parameters come last in a group
+            sizes = [len(group["params"]) for group in saved["param_groups"]]
+            pairs = zip(self.inner.param_groups, sizes, strict=True)
+            made = soap([{"params": g["params"][:n]} for g, n in pairs], self.refresh)
+            made.load_state_dict(saved)
+            for part in (*made.param_groups, *made.state.values()):
+                if "precondition_frequency" in part:  # like the other options it is this run's
+                    part["precondition_frequency"] = self.refresh
+        return found | {
+            "soap": made,
+            "_before": before,
+            "_taken": int(own["taken"]),
+            "_changed_at": int(own["changed_at"]),
+            "given_back": own["given_back"],
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         # copies of SOAP itself lack what it keeps beside its groups (pytorch_optimizer 4.1.0)
         made = self.soap
         parts = None if made is None else (made.param_groups, dict(made.state))
-        kept = ("inner", "rate", "refresh", "warm", "given_back", "_hand_over", "_taken", "_before")
+        kept = ("inner", "rate", "refresh", "warm", *_fresh())
         return {name: self.__dict__[name] for name in kept} | {"soap": parts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -189,11 +223,30 @@ class GuardedSOAP(OptimizerWrapper):
         )
 
 
+def _fresh() -> dict[str, Any]:
+    """The attributes that a checkpoint has, at their start."""
+    return {
+        "soap": None,
+        "given_back": None,
+        "_hand_over": HandOver(),
+        "_taken": 0,
+        "_changed_at": 0,
+        "_before": {},
+    }
+
+
 def _check_replaceable(optimizer: torch.optim.Optimizer) -> None:
     name = type(optimizer).__name__
-    if searches_lines(optimizer) or getattr(optimizer, "reads_residuals", False):
-        raise MethodError(f"expected an optimizer that steps by gradients, found {name}.")
-    if any(group.get("weight_decay") for group in optimizer.param_groups):
+    if type(optimizer) not in REPLACED:
+        known = ", ".join(kind.__name__ for kind in REPLACED)
+        raise MethodError(
+            f"expected one of {known} to have SOAP in its place, found {name}: learning rates of "
+            "others mean something else. Wrap pytorch_optimizer.SOAP itself."
+        )
+    groups = optimizer.param_groups
+    if any(group.get("maximize") for group in groups):
+        raise MethodError(f"expected maximize=False with SOAP in place of {name}.")
+    if any(group.get("weight_decay") for group in groups):
         raise MethodError(
             f"expected no weight decay (the network's L2 regularisation) with SOAP in place of "
             f"{name}: it decays weights in another way. Remove it, or leave 'soap' out."

@@ -12,7 +12,8 @@ WINDOW = 20
 """Losses of as many steps in a row are one value, their median: single ones may be spikes, or of
 another batch of points."""
 TRIAL = 200
-"""Steps before the first comparison: an optimizer without a state begins anew."""
+"""Steps after which the two are compared, once: an optimizer without a state begins anew, and
+losses that are weighted otherwise later are not comparable."""
 WORSE = 2.0
 """Times the loss right before: on a plateau, or on points that are drawn anew, losses are a little
 higher or lower without meaning it."""
@@ -59,17 +60,27 @@ class HandOver:
         self._recent, self.since = [], 0
 
     @property
+    def over(self) -> bool:
+        """Whether this is the step at which the two are compared."""
+        return self.since == TRIAL
+
+    @property
     def failed(self) -> bool:
-        """Whether losses are far above those right before the change, when they are compared."""
-        if self.reference is None or self.since < TRIAL or self.since % WINDOW:
+        """Whether losses are far above those right before the change."""
+        if self.reference is None or not self._recent:
             return False
-        return statistics.median(self._recent) > WORSE * self.reference
+        rise = statistics.median(self._recent) - self.reference
+        return rise > (WORSE - 1) * abs(self.reference)
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers that ``load_state_dict`` reads."""
         return {"recent": list(self._recent), "reference": self.reference, "since": self.since}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._recent = list(saved["recent"])
-        self.reference, self.since = saved["reference"], saved["since"]
+        """Go on from a checkpoint.
+
+        Raises:
+            KeyError: not what ``state_dict`` gives.
+        """
+        recent, reference, since = saved["recent"], saved["reference"], saved["since"]
+        self._recent, self.reference, self.since = list(recent), reference, since

@@ -22,8 +22,13 @@ def searches_lines(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def may_search(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether the optimizer may call its closure more than once: L-BFGS, or one not torch's."""
-    return searches_lines(optimizer) or not type(optimizer).__module__.startswith("torch.optim.")
+    """Whether the optimizer may call its closure more than once: L-BFGS, or one not torch's that
+    does not say that it ``evaluates_once``.
+    """
+    if searches_lines(optimizer):
+        return True
+    known = type(optimizer).__module__.startswith("torch.optim.")
+    return not (known or getattr(optimizer, "evaluates_once", False))
 
 
 def check_scalar(

@@ -356,13 +356,16 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def _give_up_or_skip(self, error: NonFiniteError) -> None:
         self.zero_grad()
+        if self.on_nonfinite == "skip" and self._skips_in_a_row < MAX_SKIPS:
+            self._skip = True
+            return
         other = handing_over(self.inner)
         told = None if other is None else other.retreat()
-        if told is not None:
-            self.reports.add([("optimizer", told)], self.completed)
-        elif self.on_nonfinite == "raise" or self._skips_in_a_row >= MAX_SKIPS:
+        if told is None:
             raise error
         self._skip = True
+        # last: a warning may be an error
+        self.reports.add([("optimizer", told)], self.completed)
 
     def _finish(self) -> None:
         if self._skip:

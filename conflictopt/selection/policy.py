@@ -44,6 +44,8 @@ class Policy:
             adapters, fields at their defaults are the rule's. Unless given the rule decides.
         rule: what to do in which regime; the one that comes with conflictopt unless given.
         thresholds: of the regimes; those of the rule unless given.
+        curvature: whether runs go on with steps on residuals where they can, and the user asked for
+            no reweighting, adapters or rule.
         residuals: whether residuals can be read. Where not, and unless reweighting is given, plans
             have surgery in place of a reweighting that reads them: their own, or ``NO_RESIDUALS``.
 
@@ -56,6 +58,7 @@ class Policy:
     rule: Rule | None = None
     thresholds: Thresholds | None = None
     residuals: bool = True
+    curvature: bool = False
 
     def __post_init__(self) -> None:
         if self.rule is not None and self.thresholds is not None:
@@ -82,16 +85,17 @@ class Policy:
     ) -> Plan:
         """The plan for a verdict.
 
-        Steps on residuals, where the run can take them and the user asked for nothing else,
-        whatever the verdict: they lower all losses together, and keep the user's weights. Only
-        where gradients are imbalanced and the user has no weights, theirs are the NTK's.
+        Steps on residuals, if ``curvature``, where the run can take them and the user asked for
+        nothing else, whatever the verdict: they keep the user's weights. Only where gradients are
+        imbalanced and the user has no weights, theirs are the NTK's.
 
         Args:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
             case: of steps on residuals.
         """
         decided = not (diagnosis.too_short and diagnosis.pairs)
-        if case is not None and case.against is None and decided and not self._asked:
+        possible = self.curvature and case is not None and case.against is None
+        if possible and case is not None and decided and not self._asked:
             imbalanced = diagnosis.regime == "magnitude" and not weighted
             kind: PlanKind = "curvature + reweighting" if imbalanced else "curvature"
             return Plan(kind, WEIGHTS if imbalanced else None, False, case.reason)

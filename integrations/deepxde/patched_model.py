@@ -201,6 +201,8 @@ class Patch:
             check_residual_steps(self.model, inner, undecided)
         elif self._replacement is None:
             check_no_fresh_points(self._fresh_points, inner)
+        elif inner is compiled and self._fresh_points:
+            self.note(f"{type(inner).__name__} keeps its place, on the script's own points.")
         return inner
 
     def _blocks(self) -> dict[str, list[Tensor]]:

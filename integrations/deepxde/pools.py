@@ -91,7 +91,7 @@ class Pools:
             return
         size = len(self._made[known].data.train_x)
         self._say(
-            f"every step draws its points from {size} that DeepXDE has drawn as it drew the "
+            f"steps draw their points from {size} that DeepXDE has drawn as it drew the "
             f"script's {len(data.train_x)}"
         )
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from conflictopt.adapters import Adapters
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.random_states import RandomStates
-from conflictopt.core.aggregator import READS_RESIDUALS
+from conflictopt.core.aggregator import READS_RESIDUALS, Needs
 from conflictopt.core.objective import Objective
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.guarded_soap import GuardedSOAP
@@ -17,7 +17,7 @@ from conflictopt.optim.optimizer import MultiLossOptimizer
 from .groups import Groups
 from .hook import Batch
 from .losses import ADVICE, LossReader, ModelObjective, check_mean_square
-from .patch_errors import ResidualError
+from .patch_errors import PatchError, ResidualError
 from .row_batches import CONSEQUENCE, RowBatches
 
 
@@ -72,7 +72,7 @@ class Preflight:
         """
         inner = self._optimizer.inner
         if isinstance(inner, GuardedSOAP) and self._rows.pools.asked:
-            return lambda: self._of_pool(batch) or self.objective(batch)
+            return lambda: self._of_pool(batch)
         if not self._by_residuals:
             return lambda: self.objective(batch)
         if not self._checked:
@@ -80,20 +80,36 @@ class Preflight:
             self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
 
-    def _of_pool(self, batch: Batch) -> Objective | None:
-        """The losses on points of a pool; ``None`` for a batch that is not all of the script's.
+    def _of_pool(self, batch: Batch) -> Objective:
+        """The losses on points of a pool.
 
         Raises:
-            ResidualError: residuals that cannot be read.
-            PatchError: no pool can be had.
+            PatchError: no pool can be had, or the method weights points.
         """
         if not self._pooled:
+            method = self._optimizer.aggregator
+            if method.needs & Needs.POINTS:
+                raise PatchError(
+                    f"expected a method that weights losses with fresh_points=True, found "
+                    f"{method.label}, whose weights belong to single points. Leave one of both out."
+                )
             before = RandomStates()
-            self._rows.examine(self._examined(batch, True), None)
-            before.restore()
+            try:
+                self._rows.examine(self._examined(batch, True), None)
+            except ResidualError as error:
+                why = str(error).removesuffix(ADVICE).rstrip()
+                raise PatchError(f"fresh_points=True reads residuals: {why}") from error
+            finally:
+                before.restore()
             self._pooled = True
         seed = self._run.controller.options.seed
-        return self._rows.redrawn(batch, self._optimizer.completed, seed)
+        drawn = self._rows.redrawn(batch, self._optimizer.completed, seed)
+        if drawn is None:
+            raise PatchError(
+                "expected all training points in a batch with fresh_points=True, found others. "
+                "Leave fresh_points out."
+            )
+        return drawn
 
     def objective(self, batch: Batch) -> ModelObjective:
         """The losses of a batch.

@@ -26,7 +26,7 @@ CONSEQUENCE = "every step evaluates the losses on all points, also where it read
 
 
 EVERY = 10
-"""Steps by gradients on the same points of a pool: choosing others takes a percent of a step."""
+"""Steps by gradients on the same points of a pool: others have to be chosen first."""
 _PRIME = 1_000_003
 """Times the seed: generators of other runs are others."""
 

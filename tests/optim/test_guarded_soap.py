@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import optim
 
-from conflictopt import ConflictOptWarning, MethodError, MultiLossOptimizer, NonFiniteError
+from conflictopt import (
+    CheckpointError,
+    ConflictOptWarning,
+    MethodError,
+    MultiLossOptimizer,
+    NonFiniteError,
+    attach,
+)
+from conflictopt.adapters import detach
 from conflictopt.optim.guarded_soap import RAMP, GuardedSOAP
 from conflictopt.optim.hand_over import TRIAL, WINDOW, WORSE, HandOver
 from conflictopt.optim.soap import soap
@@ -156,26 +164,132 @@ def test_a_checkpoint_of_the_other_one_loads(exact):
 
 def test_optimizers_whose_place_it_cannot_take_are_refused(exact):
     params = list(exact.net().parameters())
-    with pytest.raises(MethodError, match="steps by gradients, found LBFGS"):
+    with pytest.raises(MethodError, match="expected one of Adam, AdamW, NAdam, RAdam"):
         GuardedSOAP(optim.LBFGS(params))
+    with pytest.raises(MethodError, match="found GuardedSOAP"):
+        GuardedSOAP(GuardedSOAP(optim.Adam(params)))
+    with pytest.raises(MethodError, match="maximize=False"):
+        GuardedSOAP(optim.Adam(params, maximize=True))
     with pytest.raises(MethodError, match="no weight decay"):
         MultiLossOptimizer(optim.AdamW(params), "soap+ntk")
-    for bad in ({"rate": 0}, {"refresh": 0}, {"warm": -1}, {"warm": 1.5}):
+    for bad in ({"rate": 0}, {"refresh": 0}, {"warm": -1}, {"warm": 1.5}, {"warm": None}):
         with pytest.raises(MethodError, match=next(iter(bad))):
             GuardedSOAP(optim.Adam(params), **bad)
 
 
-def test_losses_are_compared_by_medians_from_the_trial_on():
+def test_decay_that_comes_with_a_later_group_is_refused_at_the_change(exact):
+    first, *rest = exact.net().parameters()
+    made = GuardedSOAP(optim.Adam(rest), warm=0)
+    made.add_param_group({"params": [first], "weight_decay": 0.1})
+    with pytest.raises(MethodError, match="no weight decay"):
+        made.step()
+
+
+def test_losses_are_compared_once_by_medians():
     watch = HandOver()
     for loss in [9.0] * 5 + [1.0] * WINDOW:
         watch.note(loss)
     watch.change()
     assert watch.reference == 1.0
-    found = []
-    for step in range(1, TRIAL + 2 * WINDOW + 1):
-        watch.note(0.5 if step <= TRIAL else 1.01 * WORSE)
-        found.append(watch.failed)
-    assert [i + 1 for i, failed in enumerate(found) if failed] == [
-        TRIAL + WINDOW,
-        TRIAL + 2 * WINDOW,
-    ]
+    over = []
+    for step in range(1, 2 * TRIAL):
+        watch.note(0.5 if step <= TRIAL - WINDOW else 1.01 * WORSE)
+        over.append(watch.over)
+    assert [i + 1 for i, now in enumerate(over) if now] == [TRIAL]
+    assert watch.failed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "failed"),
+    [
+        (-1.0, -1.7, False),
+        (-1.0, 0.1, True),
+        (-1.0, -0.5, False),
+        (0.0, 0.0, False),
+        (2.0, 3.9, False),
+    ],
+)
+def test_losses_may_be_negative(before, after, failed):
+    watch = HandOver()
+    watch.note(before)
+    watch.change()
+    watch.note(after)
+    assert watch.failed is failed
+
+
+def test_a_trial_that_is_over_keeps_nothing_and_gives_nothing_back(exact):
+    net = exact.net()
+    run = MultiLossOptimizer(adam(net), "soap:warm=5")
+    train(exact, net, run, 5 + TRIAL)
+    assert run.inner.given_back is None
+    assert run.state_dict()["soap"]["before"] == {}
+    with pytest.raises(NonFiniteError):
+        run.step({name: value * float("nan") for name, value in exact.losses(net).items()})
+
+
+def test_skipped_steps_are_skipped_and_give_nothing_back(exact):
+    net = exact.net()
+    run = MultiLossOptimizer(adam(net), "soap:warm=4", on_nonfinite="skip")
+    train(exact, net, run, 9)
+    before = [p.detach().clone() for p in net.parameters()]
+    run.step({name: value * float("nan") for name, value in exact.losses(net).items()})
+    assert all(map(torch.equal, before, net.parameters()))
+    assert run.inner.soap is not None
+    assert run.skipped == 1
+
+
+def test_another_warm_or_refresh_holds_from_a_checkpoint_on(exact):
+    net = exact.net()
+    run = MultiLossOptimizer(adam(net), "soap:warm=5:refresh=10")
+    train(exact, net, run, 10)
+    other = MultiLossOptimizer(adam(net), "soap:warm=150:refresh=3")
+    other.load_state_dict(copy.deepcopy(run.state_dict()))
+    train(exact, net, other, 1)
+    (group,) = other.inner.soap.param_groups
+    assert group["lr"] == pytest.approx(0.75 * 1e-2 * 6 / RAMP)
+    assert group["precondition_frequency"] == 3
+
+
+@pytest.mark.parametrize("lost", ["hand_over", "before", "taken"])
+def test_of_a_damaged_checkpoint_nothing_is_loaded(exact, lost):
+    net = exact.net()
+    run = MultiLossOptimizer(adam(net), "soap:warm=3")
+    train(exact, net, run, 8)
+    saved = copy.deepcopy(run.state_dict())
+    if lost == "before":
+        saved["soap"]["before"] = {0: torch.zeros(1, 1, 1)}
+    else:
+        del saved["soap"][lost]
+    other = exact.net()
+    again = MultiLossOptimizer(adam(other), "soap:warm=3")
+    train(exact, other, again, 2)
+    untouched = copy.deepcopy(again.state_dict())
+    with pytest.raises(CheckpointError, match="the state of SOAP"):
+        again.load_state_dict(saved)
+    assert repr(again.state_dict()) == repr(untouched)
+
+
+def test_adapters_may_come_and_go_while_soap_steps(make_pinn):
+    pinn = make_pinn(dtype=torch.float64)
+    net = pinn.net()
+    run = MultiLossOptimizer(adam(net), "soap:warm=3")
+    train(pinn, net, run, 6)
+    saved = copy.deepcopy(run.state_dict())
+    run.add_adapters(attach(net, list(pinn.names), rank=1))
+    run.load_state_dict(saved)
+    train(pinn, net, run, 2)
+    detach(net)
+    run.remove_adapters()
+    assert set(run.state_dict()["soap"]["optimizer"]["state"]) == {0, 1, 2, 3, 4, 5}
+
+
+def test_a_closure_is_evaluated_as_that_of_adam(exact, passes):
+    counts = []
+    for optimizer in (adam, lambda net: GuardedSOAP(adam(net), warm=0)):
+        net = exact.net()
+        run = MultiLossOptimizer(optimizer(net), "pcgrad")
+        train(exact, net, run, 1)
+        passes()
+        run.step(lambda net=net: exact.losses(net))
+        counts.append(passes())
+    assert counts[0] == counts[1]

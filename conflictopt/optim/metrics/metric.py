@@ -34,7 +34,7 @@ class Metric:
 
     def __init__(self, optimizer: torch.optim.Optimizer, params: Sequence[Tensor]) -> None:
         if isinstance(optimizer, GuardedSOAP):
-            optimizer = optimizer.ready()
+            optimizer = optimizer.of_next_step()
         kind = known_metric(optimizer)
         groups = {id(p): g for g in optimizer.param_groups for p in g["params"]}
         self._params, self._usual = list(params), kind.usual

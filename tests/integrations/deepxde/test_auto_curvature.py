@@ -13,7 +13,7 @@ from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.selection import curvature_case
 
 pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
-PROFILE = {"profile_steps": 60, "profile_every": 1}
+PROFILE = {"profile_steps": 60, "profile_every": 1, "curvature": True}
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,24 @@ def test_where_they_cannot_be_taken_the_plan_is_the_rules(heat, build, options, 
     assert not made.plan.curvature
     assert not reads_residuals(made.optimizer.inner)
     assert made.steps == 70
+
+
+def test_it_has_to_be_asked_for(heat):
+    assert not trained(heat(), curvature=False).plan.curvature
+
+
+def test_an_expression_asks_for_it_too(heat):
+    model = heat()
+    made = patch(model, "auto:curvature=True", profile_steps=60, profile_every=1)
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=160, verbose=0)
+    assert made.plan.curvature
+
+
+@pytest.mark.parametrize("method", ["ntk", "auto"])
+def test_it_is_refused_where_it_has_no_meaning(heat, method):
+    with pytest.raises(MethodError, match="curvature"):
+        patch(heat(), method, curvature=True if method == "ntk" else 1)
 
 
 def test_too_few_iterations_are_left_to_the_rule(heat, monkeypatch):

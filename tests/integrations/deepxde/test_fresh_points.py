@@ -86,7 +86,7 @@ def test_steps_draw_other_points_every_time_and_deepxde_shows_the_scripts(heat):
     assert np.array_equal(model.train_state.X_train, model.data.train_x)
     assert model.losshistory.steps[-1] == 2
     size = len(pool_of(made).data.train_x)
-    told = f"every step draws its points from {size} that DeepXDE has drawn"
+    told = f"steps draw their points from {size} that DeepXDE has drawn"
     assert any(told in line for line in made.log)
 
 
@@ -204,7 +204,7 @@ def test_points_can_be_left_as_they_are(heat):
 
 
 def test_other_optimizers_are_given_all_points(heat):
-    with pytest.raises(PatchError, match="steps that are made of few residuals, found it with"):
+    with pytest.raises(PatchError, match="an optimizer that the method names, found it with"):
         trained(heat(), method="sum", fresh_points=True)
 
 

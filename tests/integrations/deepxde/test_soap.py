@@ -129,7 +129,7 @@ def test_fresh_points_are_others_every_few_steps(heat, monkeypatch, same):
         model.compile("adam", lr=1e-2, verbose=0)
         model.train(iterations=2 * row_batches.EVERY + 1, verbose=0)
         models.append(model)
-    assert any("every step draws its points from" in line for line in made.log)
+    assert any("steps draw their points from" in line for line in made.log)
     assert len(set(seen)) == 3
     assert same(*models[1:])
     assert not same(*models[:2])
@@ -142,3 +142,27 @@ def test_fresh_points_that_cannot_be_had_are_refused(inverse):
     model.compile("adam", lr=1e-2, verbose=0)
     with pytest.raises(PatchError, match="fresh points can be drawn"):
         model.train(iterations=2, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "compiled", "message"),
+    [
+        ("soap+rba", {}, "weights belong to single points"),
+        ("soap+pcgrad", {"loss": "MAE"}, "fresh_points=True reads residuals"),
+    ],
+)
+def test_what_does_not_go_with_fresh_points_is_refused(heat, method, compiled, message):
+    model = heat()
+    patch(model, method, fresh_points=True)
+    model.compile("adam", lr=1e-2, verbose=0, **compiled)
+    with pytest.raises(PatchError, match=message):
+        model.train(iterations=2, verbose=0)
+
+
+def test_l_bfgs_says_that_it_takes_the_scripts_points(heat, lbfgs):
+    lbfgs(iterations=10)
+    model = heat()
+    made = patch(model, "soap+ntk", fresh_points=True)
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert any("LBFGS keeps its place, on the script's own points" in line for line in made.log)

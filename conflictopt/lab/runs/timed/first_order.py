@@ -67,7 +67,7 @@ def muon(params: Sequence[Tensor], first: float, rate: float = 1.0) -> torch.opt
         {"params": matrices, "lr": rate * first, "use_muon": True},
         {"params": rest, "lr": first, "betas": (0.9, 0.999), "eps": 1e-8, "use_muon": False},
     ]
-    made: Any = Muon(groups)
+    made: Any = Muon(groups, use_adjusted_lr=True)
     optimizer: torch.optim.Optimizer = made
     return optimizer
 
