@@ -138,9 +138,8 @@ class Controller:
             if self.profile is not None:
                 policy = self.method.policy
                 self.diagnosis = policy.diagnose(self.profile)
-                self.plan = policy.select(
-                    self.diagnosis, self.host.weighted(), self.host.curvature()
-                )
+                case = self.host.curvature() if policy.curvature else None
+                self.plan = policy.select(self.diagnosis, self.host.weighted(), case)
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
                 self.tell(why, optimizer.completed)

@@ -35,8 +35,8 @@ class TrainingOptions(StepOptions):
             With a method given as an object, its own routing counts.
         curvature: for ``auto`` under DeepXDE, go on with Levenberg-Marquardt after the profile, for
             the time of the iterations that are left, where residuals can be read and these are
-            enough, whatever the verdict. In scripts that it was tried on it is often far better and
-            sometimes worse (docs/auto.md).
+            enough, whatever the verdict (docs/auto.md). Under test: a comparison with the plain run
+            tells whether it helps.
         rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
             the one that comes with conflictopt unless given.
         thresholds: for the diagnosis; those of the rule unless given.

@@ -85,17 +85,16 @@ class Policy:
     ) -> Plan:
         """The plan for a verdict.
 
-        Steps on residuals, if ``curvature``, where the run can take them and the user asked for
-        nothing else, whatever the verdict: they keep the user's weights. Only where gradients are
-        imbalanced and the user has no weights, theirs are the NTK's.
+        Steps on residuals where the run can take them and the user asked for nothing else, whatever
+        the verdict: they keep the user's weights. Only where gradients are imbalanced and the user
+        has no weights, theirs are the NTK's.
 
         Args:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
-            case: of steps on residuals.
+            case: of steps on residuals, if ``curvature``.
         """
         decided = not (diagnosis.too_short and diagnosis.pairs)
-        possible = self.curvature and case is not None and case.against is None
-        if possible and case is not None and decided and not self._asked:
+        if case is not None and case.against is None and decided and not self._asked:
             imbalanced = diagnosis.regime == "magnitude" and not weighted
             kind: PlanKind = "curvature + reweighting" if imbalanced else "curvature"
             return Plan(kind, WEIGHTS if imbalanced else None, False, case.reason)

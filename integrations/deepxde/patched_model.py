@@ -348,7 +348,8 @@ class Patch:
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
         pace = self._residual_training.begin(call) if self._by_residuals else None
-        if self.method.auto and not self.controller.decided and call.counted:
+        waits = self.method.auto and not self.controller.decided and call.counted
+        if waits and self.method.policy.curvature:
             pace = self._residual_training.watch(call)
         asked = call.iterations if call.counted or self._recounts else None
         endless = pace is not None and pace.iterations == ENDLESS

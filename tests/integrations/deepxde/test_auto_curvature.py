@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conflictopt import LevenbergMarquardt, MethodError, Thresholds
-from conflictopt.integrations.deepxde import patch
+from conflictopt.integrations.deepxde import patch, residual_training
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.selection import curvature_case
 
@@ -33,7 +33,8 @@ def parameters(model):
     return [p.detach().clone() for p in model.net.parameters()]
 
 
-def test_the_profile_is_the_plain_run_and_then_losses_fall(heat):
+def test_the_profile_is_the_plain_run_and_then_losses_fall(heat, monkeypatch):
+    monkeypatch.setattr(residual_training, "iteration_seconds", lambda *_: 1.0)  # ample time
     plain, model, seen = heat(), heat(), []
     plain.compile("adam", lr=1e-2, verbose=0)
     plain.train(iterations=60, verbose=0)
@@ -46,10 +47,16 @@ def test_the_profile_is_the_plain_run_and_then_losses_fall(heat):
     assert made.plan.curvature
     assert "can be read" in str(made.decisions[0])
     assert isinstance(made.optimizer.inner, LevenbergMarquardt)
-    assert 60 < made.steps < 160
+    assert made.steps == 160
     plain.train(iterations=100, verbose=0)
     history = (m.losshistory.loss_train[-1].sum() for m in (model, plain))
     assert next(history) < 0.1 * next(history)
+
+
+def test_it_ends_when_the_time_of_the_iterations_is_over(heat):
+    made = trained(heat())
+    assert 60 < made.steps < 160
+    assert any("100 iterations of adam are left, which would take" in line for line in made.log)
 
 
 def test_imbalance_has_the_weights_of_the_ntk_unless_there_are_own(heat):
