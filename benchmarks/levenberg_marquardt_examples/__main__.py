@@ -2,12 +2,13 @@
 
 Usage: python -m benchmarks.levenberg_marquardt_examples PATH_TO_DEEPXDE/examples --commit HASH
            [--out records/levenberg_marquardt_examples.json] [--only Burgers Euler]
-           [--methods levenberg_marquardt]
+           [--methods levenberg_marquardt auto:curvature=True]
        python -m benchmarks.levenberg_marquardt_examples --tables | --check
 
 Runs every script, cut to two CPU minutes, as it is (``--method none``: Adam, then L-BFGS
-where the script says so), and then with each method for as many CPU seconds. Runs that the records
-hold are not run again, unless they failed. ``--tables`` writes them into docs/deepxde.md,
+where the script says so), and then with each method for as many CPU seconds, or with
+``auto:curvature=True``, which measures them by itself. Runs that the records hold are not run
+again, unless they failed. ``--tables`` writes them into docs/deepxde.md,
 ``--check`` fails if that is stale.
 """
 
@@ -19,6 +20,8 @@ import math
 import sys
 from pathlib import Path
 from typing import Any
+
+from conflictopt.methods.expression import MethodExpression
 
 from ..documents.sections import refreshed
 from .attempts import attempt, identity
@@ -96,10 +99,13 @@ def main() -> None:
             if "error" not in known and not (given.again and label != "none"):
                 continue
             method, *more = label.split()
-            seconds = None if method == "none" else of["runs"]["none"].get("cpu_seconds")
+            seconds = of["runs"].get("none", {}).get("cpu_seconds")
             if method != "none" and seconds is None:
                 continue
-            of["runs"][label] = run = attempt(given.examples, example, method, seconds, more)
+            # auto measures the time of the script's iterations by itself
+            timed = MethodExpression.parse(method).recounts
+            limit = seconds if timed else None
+            of["runs"][label] = run = attempt(given.examples, example, method, limit, more)
             told = run.get("error") or f"{_told(run['errors'])} in {run['cpu_seconds']} s"
             print(f"{example.name}, {label}: {told}", flush=True)
             given.out.write_text(json.dumps(records, indent=1) + "\n")
