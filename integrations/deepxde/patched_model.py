@@ -29,7 +29,7 @@ from conflictopt.selection.curvature_case import CurvatureCase
 from conflictopt.selection.plan import Plan
 
 from .budget import Budget
-from .curvature_check import residual_entries, saved_control, training_obstacle
+from .curvature_stage import CurvatureStage, saved_control
 from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
@@ -77,8 +77,10 @@ class Patch:
         rows = RowBatches(model, self._reader, fresh_points, self.note)
         self._preflight = Preflight(self, self._reader, rows)
         self._batch: Batch | None = None
-        self._before: list[Tensor] | None = None
         self._residual_training = ResidualTraining(self._hook, self.note)
+        self._stage = CurvatureStage(
+            self._hook, self._reader, self._residual_training, options.seed
+        )
 
     @property
     def method(self) -> ChosenMethod:
@@ -216,44 +218,30 @@ class Patch:
 
     def curvature(self) -> CurvatureCase:
         """Whether the call of ``train`` can go on with steps on residuals; see ``Host``."""
-        why = training_obstacle(self._hook, self.optimizer)
-        if why is None and self.adapters is not None:
-            why = "the network has adapters"
-        if why is not None or self._batch is None or self.optimizer is None:
-            return CurvatureCase(why or "no step was taken")
-        found = residual_entries(self._reader, self._batch)
-        if isinstance(found, str):
-            return CurvatureCase(found)
-        left = 0 if self.stage_end is None else self.stage_end - self.steps
-        return CurvatureCase(None, found, self.optimizer.layout().size, left)
+        return self._stage.case(self.optimizer, self._batch, self.adapters is not None, self._left)
 
     def step_by_curvature(self) -> None:
         """Go on with them, for as long as the iterations that are left would take; see ``Host``."""
-        assert self._batch is not None and self.stage_end is not None
-        self._before = [p.detach().clone() for p in self._params()]
-        left = self.stage_end - self.steps
-        self._residual_training.take_over(self._batch, left)
-        self._step_by_curvature()
-
-    def _step_by_curvature(self) -> None:
-        self._residual_training.budget = Budget(None)
-        self._replacement = Replacement({"seed": self.controller.options.seed})
+        assert self._batch is not None and self.optimizer is not None
+        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self._replacement = self._stage.begin(params, self._batch, self._left)
         self.compiled()
 
-    def _give_back(self, error: ConflictOptError) -> None:
-        """A planned step on residuals fails: parameters and optimizer are those before them."""
-        assert self._before is not None
-        with torch.no_grad():
-            for p, before in zip(self._params(), self._before, strict=True):
-                p.copy_(before)
-        self._replacement, self._before = None, None
-        self._residual_training.hand_back()
-        self.controller.without_curvature(f"{type(error).__name__}: {error}", self.steps)
-        self.compiled()
+    @property
+    def _left(self) -> int:
+        """Iterations of the present call."""
+        return 0 if self.stage_end is None else self.stage_end - self.steps
 
-    def _params(self) -> list[Tensor]:
-        assert self.optimizer is not None
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+    def _step_by_residuals(self, optimizer: MultiLossOptimizer, closure: Any, batch: Batch) -> None:
+        try:
+            self._residual_training.step(optimizer, closure, batch)
+            self._stage.took_step()
+        except ConflictOptError as error:
+            if not self._stage.give_back():
+                raise
+            self._replacement = None
+            self.controller.without_curvature(f"{type(error).__name__}: {error}", self.steps)
+            self.compiled()
 
     def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
         """Attach adapters of a design, unless there are some; see ``conflictopt.auto.host.Host``.
@@ -296,12 +284,7 @@ class Patch:
         batch = self._batch = inputs, targets, auxiliary
         closure = self._preflight.closure(batch)
         if self._by_residuals:
-            try:
-                self._residual_training.step(self.optimizer, closure, batch)
-            except ConflictOptError as error:
-                if not self.controller.by_curvature or self._before is None:
-                    raise
-                self._give_back(error)
+            self._step_by_residuals(self.optimizer, closure, batch)
         else:
             self.optimizer.step(closure)
         if not self._recounts:
@@ -396,7 +379,8 @@ class Patch:
         control = saved_control(saved) if self.method.auto else None
         if control is not None and not self._recounts:
             self.controller.load_state_dict(control, self.optimizer)
-            self._step_by_curvature()
+            self._replacement = self._stage.resume()
+            self.compiled()
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
             losses, design = found
