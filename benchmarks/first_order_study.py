@@ -108,7 +108,7 @@ def _one_seed(methods: Iterable[str]) -> str:
     found = [r for r in _readings(methods)[0] if r.run.seed == SEEDS[0]]
     rows, members = problem_rows(found), ablated_problems()
     there = [m for m in methods if any(r.method == m for r in rows)]
-    return method_table(rows, there, members, 1.0)
+    return method_table(rows, there, members, 1.0) if there else "No runs yet."
 
 
 def _study(methods: Iterable[str]) -> Study:
