@@ -16,6 +16,7 @@ from ..core.objective import Objective
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import recorded
+from ..optim.compatibility import reads_residuals
 from ..optim.line_search import searches_lines
 from ..optim.optimizer import MultiLossOptimizer
 from ..optim.options import StepOptions
@@ -140,6 +141,9 @@ class Controller:
                 self.diagnosis = policy.diagnose(self.profile)
                 case = self.host.curvature() if policy.curvature else None
                 self.plan = policy.select(self.diagnosis, self.host.weighted(), case)
+                if case is not None and not self.plan.curvature:
+                    why = case.against or "a reweighting, adapters or a rule was asked for"
+                    self.tell(f"no steps on residuals, as {why}.", optimizer.completed)
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
                 self.tell(why, optimizer.completed)
@@ -155,6 +159,7 @@ class Controller:
         method = self._method_of(self.plan, optimizer)
         if treated(optimizer.aggregator).label != method.label:
             carry(optimizer, method)
+        if self.trained_with[-1][1] != self._label(optimizer):
             self._entered(optimizer, f"as {type(optimizer.inner).__name__} trains now")
 
     def without_curvature(self, why: str, step: int) -> None:
@@ -167,6 +172,7 @@ class Controller:
         assert self.diagnosis is not None
         self.tell(f"no further steps on residuals: {why}", step)
         self.plan = self.method.policy.select(self.diagnosis, self.host.weighted())
+        self.tell(f"{self.plan.kind} in their place: {self.plan.reason}", step)
         self.decisions.append(Decision(step, self.diagnosis, self.plan))
 
     def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
@@ -231,6 +237,7 @@ class Controller:
         self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
         if self.plan.curvature:
             self.host.step_by_curvature()  # which tells by ``rewrapped``
+            optimizer.session.began = optimizer.completed
         else:
             self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 
@@ -245,11 +252,16 @@ class Controller:
         return plan.fitted(optimizer, lambda d: self.host.attach(names, d), chosen, note)
 
     def _entered(self, optimizer: MultiLossOptimizer, why: str) -> None:
-        label = treated(optimizer.aggregator).label
-        if self.by_curvature:
-            label = " -> ".join([type(optimizer.inner).__name__, *[label] * (label != "Sum")])
+        label = self._label(optimizer)
         self.trained_with.append((optimizer.completed, label))
         self.tell(f"{label}, {why}.", optimizer.completed)
+
+    def _label(self, optimizer: MultiLossOptimizer) -> str:
+        """What trains: the method, and the optimizer where that was chosen too."""
+        label = treated(optimizer.aggregator).label
+        if not reads_residuals(optimizer.inner):
+            return label
+        return " -> ".join([type(optimizer.inner).__name__, *[label] * (label != "Sum")])
 
     def tell(self, message: str, step: int = 0) -> None:
         """Add a sentence to the log, with the number of steps taken."""

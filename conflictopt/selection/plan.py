@@ -124,8 +124,13 @@ class Plan:
             a warning says.
 
         Raises:
-            MethodError: adapters without a model, or before the first step.
+            MethodError: adapters without a model, or before the first step; curvature.
         """
+        if self.curvature:
+            raise MethodError(
+                f"expected a plan of weights, surgery or adapters, found '{self}': step by "
+                "MultiLossOptimizer(LevenbergMarquardt(net), ...) instead (docs/curvature.md)."
+            )
         if self.adapters and (model is None or optimizer.session.names is None):
             lacking = "model=" if model is None else "a first step, which names the losses"
             raise MethodError(

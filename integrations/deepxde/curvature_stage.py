@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from conflictopt.auto.random_states import RandomStates
 from conflictopt.core.errors import ConflictOptError
+from conflictopt.core.objective import Objective
 from conflictopt.optim.checkpoint import KEY
 from conflictopt.optim.optimizer import MultiLossOptimizer
 from conflictopt.selection.curvature_case import CurvatureCase
@@ -20,9 +21,11 @@ from .losses import LossReader, check_mean_square
 from .replacement import Replacement
 from .residual_training import ResidualTraining
 
+Closure = Callable[[], Objective]
+
 
 class CurvatureStage:
-    """Says whether there can be one, begins it, and undoes it if its first step fails.
+    """Says whether there can be one, begins and ends it, and undoes a first step that fails.
 
     Args:
         hook: of the model.
@@ -58,15 +61,13 @@ class CurvatureStage:
             return CurvatureCase(found)
         return CurvatureCase(None, found, optimizer.layout().size, left)
 
-    def begin(self, params: Sequence[Tensor], batch: Batch, left: int) -> Replacement:
+    def begin(self, batch: Batch, left: int) -> Replacement:
         """Begin it in a call of ``train``; what makes the optimizer.
 
         Args:
-            params: that are trained.
             batch: of the last step.
             left: iterations of the call.
         """
-        self._before = {p: p.detach().clone() for p in params}
         self._training.take_over(batch, left)
         return self.resume()
 
@@ -75,20 +76,53 @@ class CurvatureStage:
         self._training.budget = Budget(None)
         return Replacement({"seed": self._seed})
 
-    def took_step(self) -> None:
-        """A step was taken: from now on there is no way back."""
+    def arm(self, params: Sequence[Tensor]) -> None:
+        """A new optimizer takes the next step: keep what there is until it was taken."""
+        values = [*params, *self._hook.model.net.buffers()]
+        self._before = {v: v.detach().clone() for v in values}
+
+    def step(
+        self, optimizer: MultiLossOptimizer, closure: Callable[[], Closure], batch: Batch
+    ) -> str | None:
+        """Take a step; a clause if it ends the stage: whatever fails is no reason to end the run.
+
+        Args:
+            optimizer: that steps on residuals.
+            closure: makes what it evaluates.
+            batch: of the model.
+        """
+        skipped, inner = optimizer.skipped, cast(Any, optimizer.inner)
+        try:
+            made = closure()
+            if self._training.step(optimizer, made, batch, ends_stuck=False):
+                self._before = {}  # from now on there is no way back
+            if inner.stuck:
+                optimizer.load_best(made)
+        except Exception as error:  # of linear algebra, memory, the user's functions
+            return f"{type(error).__name__}: {error}"
+        if optimizer.skipped > skipped:
+            return "something is not finite"
+        return "they lead nowhere" if inner.stuck else None
+
+    def forget(self) -> None:
+        """What it has kept is not wanted any more, as other values are loaded."""
         self._before = {}
 
-    def give_back(self) -> bool:
-        """Undo it; whether that is possible."""
-        if not self._before:
-            return False
+    def leave(self, batch: Batch | None) -> None:
+        """End it; what no step was taken from is as it was before.
+
+        Args:
+            batch: of the step that fails; ``None`` between two calls.
+        """
         with torch.no_grad():
-            for p, before in self._before.items():
-                p.copy_(before)
+            for value, before in self._before.items():
+                value.copy_(before)
         self._before = {}
-        self._training.hand_back()
-        return True
+        self._training.hand_back(batch)
+
+    def obstacle(self) -> str | None:
+        """Why it cannot go on with what the model was compiled with now; ``None`` if it can."""
+        return model_obstacle(self._hook)
 
 
 def training_obstacle(hook: Hook, optimizer: MultiLossOptimizer | None) -> str | None:
@@ -100,13 +134,17 @@ def training_obstacle(hook: Hook, optimizer: MultiLossOptimizer | None) -> str |
     """
     if optimizer is None:
         return "the model is not compiled"
-    name = type(optimizer.inner).__name__
     if optimizer.by_values:
-        return f"{name} follows values of the losses already"
+        return f"{type(optimizer.inner).__name__} follows values of the losses already"
     if optimizer.watching.mode != "trust":
         return "updates are looked at, one for each loss's gradient"
-    if any(group.get("weight_decay") for group in optimizer.param_groups):
-        return f"{name} decays weights"
+    return model_obstacle(hook)
+
+
+def model_obstacle(hook: Hook) -> str | None:
+    """The same of what a model was compiled with."""
+    if any(group.get("weight_decay") for group in hook.optimizer.param_groups):
+        return f"{type(hook.optimizer).__name__} decays weights"
     regularizer = getattr(hook.model.net, "regularizer", None)
     if regularizer is not None and regularizer[1] > 0:
         return "the network is regularised"

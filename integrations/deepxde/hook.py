@@ -120,6 +120,9 @@ class Hook:
 
         def train(*args: Any, **kwargs: Any) -> Any:
             call = inspect.signature(train_plainly).bind(*args, **kwargs)
+            if call.arguments.get("model_restore_path") is not None:
+                # what a checkpoint is of decides how long the call goes on
+                self._listener.restoring(call.arguments["model_restore_path"])
             pace = self._listener.training(self._asked(call))
             if pace is not None:
                 call.arguments["iterations"] = pace.iterations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,12 +17,10 @@ from conflictopt.auto.chosen_method import ChosenMethod
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.decision import Decision
 from conflictopt.auto.options import TrainingOptions
-from conflictopt.auto.random_states import RandomStates
-from conflictopt.core.errors import ConflictOptError
 from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.diagnosis import Diagnosis
 from conflictopt.diagnosis.profile import Profile
-from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
+from conflictopt.kernel import TangentKernel
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.line_search import check_scalar, searches_lines
 from conflictopt.optim.optimizer import MultiLossOptimizer
@@ -33,7 +32,8 @@ from .curvature_stage import CurvatureStage, saved_control
 from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
-from .losses import LossReader, check_mean_square
+from .losses import LossReader
+from .model_kernel import model_kernel
 from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
 from .preflight import Preflight
@@ -176,6 +176,11 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
+        why = self._stage.obstacle() if self._in_stage else None
+        if why is not None:
+            self._stage.leave(None)
+            self._replacement = None
+            self.controller.without_curvature(why, self.steps)
         inner = self._prepared(inner)
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(inner, self.controller, blocks=self._blocks())
@@ -186,6 +191,8 @@ class Patch:
         self._preflight.compiled()
         name = type(inner).__name__ if self._recounts else None
         hook.install(self.optimizer, self._train_step, name)
+        if self._in_stage:
+            self._stage.arm([p for g in self.optimizer.param_groups for p in g["params"]])
 
     def _prepared(self, compiled: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer to wrap: what the model was compiled with, or what replaces it."""
@@ -218,30 +225,25 @@ class Patch:
 
     def curvature(self) -> CurvatureCase:
         """Whether the call of ``train`` can go on with steps on residuals; see ``Host``."""
-        return self._stage.case(self.optimizer, self._batch, self.adapters is not None, self._left)
+        left = 0 if self.stage_end is None else self.stage_end - self.steps
+        return self._stage.case(self.optimizer, self._batch, self.adapters is not None, left)
 
     def step_by_curvature(self) -> None:
         """Go on with them, for as long as the iterations that are left would take; see ``Host``."""
-        assert self._batch is not None and self.optimizer is not None
-        params = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self._replacement = self._stage.begin(params, self._batch, self._left)
+        assert self._batch is not None and self.stage_end is not None
+        self._replacement = self._stage.begin(self._batch, self.stage_end - self.steps)
+        self.stage_end = None
         self.compiled()
 
     @property
-    def _left(self) -> int:
-        """Iterations of the present call."""
-        return 0 if self.stage_end is None else self.stage_end - self.steps
+    def _in_stage(self) -> bool:
+        return self._recounts and self.controller.by_curvature
 
-    def _step_by_residuals(self, optimizer: MultiLossOptimizer, closure: Any, batch: Batch) -> None:
-        try:
-            self._residual_training.step(optimizer, closure, batch)
-            self._stage.took_step()
-        except ConflictOptError as error:
-            if not self._stage.give_back():
-                raise
-            self._replacement = None
-            self.controller.without_curvature(f"{type(error).__name__}: {error}", self.steps)
-            self.compiled()
+    def _leave(self, why: str, batch: Batch) -> None:
+        self._stage.leave(batch)
+        self._replacement = None
+        self.controller.without_curvature(why, self.steps)
+        self.compiled()
 
     def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
         """Attach adapters of a design, unless there are some; see ``conflictopt.auto.host.Host``.
@@ -282,11 +284,15 @@ class Patch:
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
-        closure = self._preflight.closure(batch)
-        if self._by_residuals:
-            self._step_by_residuals(self.optimizer, closure, batch)
+        if self._in_stage:
+            why = self._stage.step(self.optimizer, partial(self._preflight.closure, batch), batch)
+            if why is not None:
+                self._leave(why, batch)
+        elif self._by_residuals:
+            self._residual_training.step(self.optimizer, self._preflight.closure(batch), batch)
         else:
-            self.optimizer.step(closure)
+            with self._residual_training.timed():
+                self.optimizer.step(self._preflight.closure(batch))
         if not self._recounts:
             self._hook.schedule()
         for listener in self.on_step:
@@ -315,14 +321,7 @@ class Patch:
         """
         if self.optimizer is None or self._batch is None:
             raise PatchError("expected at least one training step before a tangent kernel.")
-        before = RandomStates()
-        try:
-            losses = self._reader.read(self._batch, True).together(residuals=True)
-        finally:
-            before.restore()
-        check_mean_square(losses)
-        blocks = blocks_of_layout(self.optimizer.layout())
-        return tangent_kernel(losses.residuals, blocks, rows=rows)
+        return model_kernel(self._reader, self._batch, self.optimizer.layout(), rows)
 
     def note(self, message: str) -> None:
         """Add a sentence to the log, with the step."""
@@ -342,8 +341,7 @@ class Patch:
 
     def trained(self) -> None:
         """A call of ``train`` is over."""
-        if self._by_residuals:
-            assert self.optimizer is not None
+        if self.optimizer is not None:
             self._residual_training.end(self.optimizer)
 
     @property
@@ -380,6 +378,12 @@ class Patch:
         if control is not None and not self._recounts:
             self.controller.load_state_dict(control, self.optimizer)
             self._replacement = self._stage.resume()
+            self.compiled()
+            self.note("the checkpoint is of steps on residuals, which go on.")
+        elif control is None and self._in_stage:  # of before them
+            self._stage.forget()
+            self._stage.leave(None)
+            self._replacement = None
             self.compiled()
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:

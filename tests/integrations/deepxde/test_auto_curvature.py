@@ -7,10 +7,11 @@ import warnings
 import pytest
 import torch
 
-from conflictopt import LevenbergMarquardt, MethodError, Thresholds
+from conflictopt import LevenbergMarquardt, MethodError, MultiLossOptimizer, Thresholds
 from conflictopt.integrations.deepxde import patch, residual_training
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.selection import curvature_case
+from conflictopt.selection.plan_template import PlanTemplate
 
 pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
 PROFILE = {"profile_steps": 60, "profile_every": 1, "curvature": True}
@@ -133,6 +134,83 @@ def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch
     )
     assert [d.plan.curvature for d in made.decisions] == [True, False]
     assert not made.plan.curvature
+
+
+def test_it_gives_way_to_what_is_not_finite_or_leads_nowhere(heat, monkeypatch):
+    monkeypatch.setattr(residual_training, "iteration_seconds", lambda *_: 1.0)
+    model = heat()
+    made = patch(model, "auto", on_nonfinite="skip", **PROFILE)
+    model.compile("adam", lr=1e-2, verbose=0)
+    with monkeypatch.context() as patched:
+        broken = lambda *_: (_ for _ in ()).throw(RuntimeError("singular"))  # noqa: E731
+        patched.setattr(LevenbergMarquardt, "step", broken)
+        model.train(iterations=160, verbose=0)
+    assert any("RuntimeError: singular" in line for line in made.log)
+    assert isinstance(made.optimizer.inner, torch.optim.Adam)
+    stuck = heat()
+    made = patch(stuck, "auto", **PROFILE)
+    stuck.compile("adam", lr=1e-2, verbose=0)
+    monkeypatch.setattr(LevenbergMarquardt, "stuck", property(lambda self: self.last is not None))
+    stuck.train(iterations=160, verbose=0)
+    assert any("they lead nowhere" in line for line in made.log)
+    assert isinstance(made.optimizer.inner, torch.optim.Adam)
+    assert made.steps == 160
+    assert made.trained_with[1][1] == "LevenbergMarquardt"
+    assert len(made.trained_with) == 3
+
+
+@pytest.mark.parametrize("older", ["profile", "plain"])
+def test_a_checkpoint_of_before_ends_it(heat, tmp_path, older):
+    other = heat()
+    if older == "profile":
+        patch(other, "auto", **PROFILE)
+    other.compile("adam", lr=1e-2, verbose=0)
+    other.train(iterations=20, verbose=0)
+    path = other.save(str(tmp_path / "model"), verbose=0)
+    model = heat()
+    made = trained(model)
+    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
+    model.restore(path, verbose=0)
+    assert isinstance(made.optimizer.inner, torch.optim.Adam)
+    assert not made.controller.decided
+    model.train(iterations=140, verbose=0)
+    assert made.plan.curvature
+
+
+def test_a_checkpoint_by_path_has_the_time_of_the_iterations(heat, tmp_path):
+    model = heat()
+    made = trained(model)
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    other = heat()
+    again = patch(other, "auto", **PROFILE)
+    other.compile("adam", lr=1e-2, verbose=0)
+    other.train(iterations=100, model_restore_path=path, verbose=0)
+    assert made.steps < again.steps < made.steps + 100
+
+
+def test_what_is_compiled_later_may_end_it(heat):
+    model = heat()
+    made = trained(model)
+    chosen = torch.optim.AdamW(model.net.parameters(), lr=1e-3, weight_decay=1e-2)
+    model.compile(chosen, verbose=0)
+    model.train(iterations=20, verbose=0)
+    assert not reads_residuals(made.optimizer.inner)
+    assert any("no further steps on residuals" in line for line in made.log)
+
+
+def test_the_log_says_why_there_are_none(heat):
+    made = trained(heat(regularization=["l2", 1e-4]))
+    assert any("no steps on residuals, as Adam decays weights" in x for x in made.log)
+    made = trained(heat(), reweighting="ntk")
+    assert any("a reweighting, adapters or a rule was asked for" in x for x in made.log)
+
+
+def test_such_a_plan_is_of_hosts_alone(heat):
+    plan = trained(heat()).plan
+    with pytest.raises(MethodError, match="found 'curvature'"):
+        plan.apply(MultiLossOptimizer(torch.optim.Adam([torch.nn.Parameter(torch.ones(1))]), "sum"))
+    with pytest.raises(MethodError, match="found 'curvature'"):
+        PlanTemplate("curvature")
 
 
 def test_later_calls_have_the_time_of_their_iterations(heat, lbfgs):
