@@ -13,6 +13,8 @@ from .parts import Line
 
 def patch_line(plan: Plan) -> Line:
     """The plan from the first step on, under DeepXDE."""
+    if plan.curvature:
+        return Line("DeepXDE", 'patch(model, "auto", curvature=True)', "profiles, then does this")
     design = _words(plan.design)[2:]
     adapters = f", adapters=AdapterDesign({design})" if design else ""
     # docs/evidence.md: without a plain start the plan did worse, on one problem by far
@@ -39,9 +41,6 @@ def loop_lines(plan: Plan) -> list[Line]:
 def _method(plan: Plan) -> str:
     from ..methods.registry import METHODS
 
-    if plan.curvature:
-        weighed = f"+{plan.reweighting}" if plan.reweighting else ""
-        return f'"levenberg_marquardt{weighed}"'
     names = [name for name in (plan.reweighting, plan.surgery) if name]
     if len(names) == 1 and not plan.adapters:
         return f'"{names[0]}"' if names[0] in METHODS else f"{names[0]}(...)"

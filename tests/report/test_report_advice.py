@@ -11,6 +11,7 @@ import torch
 import conflictopt
 from conflictopt import Plan, diagnose, select
 from conflictopt.report.advice import advise
+from conflictopt.report.plan_code import loop_lines, patch_line
 from conflictopt.report.script import Script
 from conflictopt.selection.rule import Rule
 
@@ -226,3 +227,16 @@ def test_a_method_of_ones_own_is_no_name_of_ours():
         text = " ".join(line.text for line in advise(diagnosis, plan(kind, "Own")).lines)
         assert shown in text
         assert '"Own"' not in text
+
+
+@pytest.mark.parametrize("weights", [None, "ntk"])
+def test_curvature_is_advised_by_what_does_it(weights):
+    kind = "curvature + reweighting" if weights else "curvature"
+    made = Plan(kind, weights, False, "residuals can be read.")
+    assert patch_line(made).text == 'patch(model, "auto", curvature=True)'
+    first, then = loop_lines(made)
+    assert first.text == f"opt = MultiLossOptimizer(LevenbergMarquardt(net), '{weights or 'sum'}')"
+    assert "Losses.of_residuals" in then.text
+    action = advise(diagnose(cases()["persistent"]), made).action
+    assert action.startswith("Step on the residuals of all losses together")
+    assert ("'ntk'" in action) == bool(weights)
