@@ -1,12 +1,11 @@
 """Aligned updates and SOAP against plain Adam at equal CPU time.
 
 The calibration half of the suite, three seeds, and on a third of it and one seed every part of the
-alignment taken away. First-order runs go around 16 sets of points, but for those named
-``pool=1``. ``python -m benchmarks.first_order_study`` does the runs that have no record yet, seed
-after seed (about 40 minutes a seed on two cores with nothing else to do; stop and start it as you
-like), and writes the tables of docs/first_order.md; ``--table`` only writes them, ``--check`` fails
-if one is stale.
-Plain runs are those of ``records/suite.jsonl.gz``, Levenberg-Marquardt those of
+alignment taken away. Runs of SOAP go around 16 sets of points unless named ``pool=1``. ``python -m
+benchmarks.first_order_study`` does the runs that have no record yet, seed after seed (about an hour
+a seed on two cores with nothing else to do; stop and start it as you like), and writes the tables
+of docs/first_order.md; ``--table`` only writes them, ``--check`` fails if one is stale. Plain runs
+are those of ``records/suite.jsonl.gz``, Levenberg-Marquardt those of
 ``records/curvature.jsonl.gz``. New records lie in ``records/first_order/`` until ``conflictopt
 suite pack records/first_order --remove`` puts them with the others.
 """
@@ -41,7 +40,6 @@ METHODS = tuple(
         "soap+ntk",
         "soap",
         "soap+ntk+align",
-        "adam",
         "adam+align",
         "adam+ntk+pcgrad",
         "adam+ntk+pcgrad+align",
@@ -56,7 +54,7 @@ SETTINGS = tuple(
         "soap:rate=2+ntk",
         "soap:refresh=2+ntk",
         "soap:refresh=50+ntk",
-        "adam:pool=1+ntk",
+        "adam:pool=16+ntk",
         "adam+ntk",
         "muon+ntk",
     )

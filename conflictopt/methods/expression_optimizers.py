@@ -27,7 +27,7 @@ OPTIMIZERS = tuple(_OPTIONS)
 _OF_STUDIES: dict[str, dict[str, Any]] = {
     "levenberg_marquardt": {"horizon": 1.0, "warm": 0.05, "pool": 32},
     "lbfgs": {"horizon": 1.0},
-    "adam": {"horizon": 1.0, "pool": 16},
+    "adam": {"horizon": 1.0, "pool": 1},
     "muon": {"horizon": 1.0, "pool": 16},
     "soap": {"horizon": 1.0, "pool": 16},
 }

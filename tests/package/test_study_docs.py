@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
     [
         "adapter_ablation",
         "curvature_study",
+        "first_order_cost",
         "first_order_study",
         "learning_rates",
         "plan_screen",
