@@ -8,6 +8,8 @@ from typing import Any, Protocol, cast
 
 import torch
 
+from .session import Session
+
 WINDOW = 20
 """Losses of as many steps in a row are one value, their median: single ones may be spikes, or of
 another batch of points."""
@@ -31,9 +33,24 @@ class HandsOver(Protocol):
         """A step could not be taken, as something is not finite; likewise."""
 
 
-def handing_over(optimizer: torch.optim.Optimizer) -> HandsOver | None:
-    """The optimizer, if it has another one step in its place."""
-    return cast("HandsOver", optimizer) if hasattr(optimizer, "saw_loss") else None
+def note_step(optimizer: torch.optim.Optimizer, session: Session) -> None:
+    """A step was taken: an optimizer that has another one step in its place is told of its loss."""
+    told = _handing_over(optimizer).saw_loss(session.loss) if _hands_over(optimizer) else None
+    if told is not None:
+        session.note("optimizer", told)
+
+
+def retreated(optimizer: torch.optim.Optimizer) -> str | None:
+    """A step could not be taken; a sentence if the optimizer takes over again."""
+    return _handing_over(optimizer).retreat() if _hands_over(optimizer) else None
+
+
+def _hands_over(optimizer: torch.optim.Optimizer) -> bool:
+    return hasattr(optimizer, "saw_loss")
+
+
+def _handing_over(optimizer: torch.optim.Optimizer) -> HandsOver:
+    return cast("HandsOver", optimizer)
 
 
 class HandOver:

@@ -17,7 +17,7 @@ from ..core.objective import Objective
 from ..core.reports import Reports
 from . import line_search as linesearch
 from . import run_checkpoint
-from .actual_update import UpdateMode, Watching, watched
+from .actual_update import UpdateMode, watched
 from .block_rates import RelativeRates, check_rate
 from .block_wrapper import BlockWrapper
 from .closure import Evaluations
@@ -31,7 +31,7 @@ from .compatibility import (
 from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
-from .hand_over import handing_over
+from .hand_over import note_step, retreated
 from .last_step import LastStep
 from .named_optimizer import with_named_optimizer
 from .options import StepOptions, without_align
@@ -55,10 +55,9 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
     Args:
         optimizer: any torch optimizer.
         aggregator: a method, or a method expression: a name of the registry, with options
-            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``), with SOAP in place of the
-            optimizer (``"soap+ntk"``, see ``GuardedSOAP``); or ``"auto"``: profile the first
-            steps, which stay bitwise the plain run's, reach a verdict, and go on with what it
-            calls for.
+            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``), with SOAP in its place
+            (``"soap+ntk"``, see ``GuardedSOAP``); or ``"auto"``: profile the first steps, which
+            stay bitwise the plain run's, reach a verdict, and go on with what it calls for.
         names: names for losses given as a sequence or tensor; mappings bring their own.
         equations: which losses are equations (PDE residuals) rather than conditions; some methods
             treat them differently. Without it: those whose name starts with ``pde``, else the
@@ -78,6 +77,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             of adapters are set by ``add_adapters``.
         skipped: number of skipped steps.
         control: what chooses the method while the run trains; ``None`` of a fixed method.
+        watching: what is done with the wrapped optimizer's update, and how.
 
     Raises:
         TypeError: not a torch optimizer or an aggregator.
@@ -113,7 +113,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         check_fixed(optimizer, self.control)
         method = cast("Aggregator | str", aggregator)
         check_watched(optimizer, chosen.update)
-        self._watching = chosen.watching
+        self.watching = chosen.watching
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
         self.on_nonfinite = chosen.on_nonfinite
@@ -179,12 +179,12 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             check_rate(optimizer, rate)
         new.session, new.rates, new.control = self.session, self.rates, self.control
         new.on_nonfinite, new.skipped = self.on_nonfinite, self.skipped
-        new._watching = self._watching
+        new.watching = self.watching
         check_watched(optimizer, new.update)
         new.session.join()
-        if new.update != self._watching.mode:
+        if new.update != self.watching.mode:
             warnings.warn(
-                f"update='{self._watching.mode}' does not apply to {type(optimizer).__name__}, "
+                f"update='{self.watching.mode}' does not apply to {type(optimizer).__name__}, "
                 "whose update follows values of the losses: it is trusted.",
                 ConflictOptWarning,
                 stacklevel=2,
@@ -198,7 +198,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """What is done with the wrapped optimizer's actual update; one that it finds by values of
         the losses is trusted.
         """
-        return "trust" if self.by_values else self._watching.mode
+        return "trust" if self.by_values else self.watching.mode
 
     @property
     def by_values(self) -> bool:
@@ -206,16 +206,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         return linesearch.searches_lines(self.inner) or reads_residuals(self.inner)
 
     @property
-    def watching(self) -> Watching:
-        """The same, with how it is done."""
-        return self._watching
-
-    @property
     def looks(self) -> bool:
         """Whether the update of this step is looked at: for that, or for a method that asks."""
         if self.by_values:
             return False
-        return self._watching.mode != "trust" or self.session.asks_for_update
+        return self.watching.mode != "trust" or self.session.asks_for_update
 
     @property
     def conflicts(self) -> ConflictCounts:
@@ -314,9 +309,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
                 objective = self.read(losses, residuals, points)
                 keep = self.looks and self.session.pending is None
                 self.session.source = None  # an update is of all that was accumulated
-                changed = keep and self.update == "align"
-                layout = self.layout()
-                self.session.accumulate(objective, layout, keep_rows=keep, from_rows=changed)
+                aligns = keep and self.update == "align"
+                self.session.accumulate(objective, self.layout(), False, False, keep, aligns)
         except NonFiniteError as error:
             self._give_up_or_skip(error)
 
@@ -359,8 +353,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         if self.on_nonfinite == "skip" and self._skips_in_a_row < MAX_SKIPS:
             self._skip = True
             return
-        other = handing_over(self.inner)
-        told = None if other is None else other.retreat()
+        told = retreated(self.inner)
         if told is None:
             raise error
         self._skip = True
@@ -373,17 +366,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             self._skips_in_a_row += 1
             self._skip = False
         else:
-            self._tell_of_step()
+            note_step(self.inner, self.session)
             self.session.commit()
             self._skips_in_a_row = 0
             if self.control is not None:
                 self.control.after_step(self)
-
-    def _tell_of_step(self) -> None:
-        other = handing_over(self.inner)
-        told = None if other is None else other.saw_loss(self.session.loss)
-        if told is not None:
-            self.session.note("optimizer", told)
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """After the last step: see ``LevenbergMarquardt.load_best``; losses have their weights.
@@ -405,7 +392,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "control", "blocks", "rates", "_watching", "on_nonfinite"]
+        kept = ["inner", "session", "control", "blocks", "rates", "watching", "on_nonfinite"]
         kept += ["skipped", "_skips_in_a_row"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 

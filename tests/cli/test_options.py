@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.cli.options import PROFILE, STEPS, with_training_options, words
 
-APART = {"record", "reweighting", "adapters", "thresholds"}
+APART = {"record", "reweighting", "adapters", "curvature", "thresholds"}
 """Set by the command itself, by the method expression, and by the rule."""
 
 
