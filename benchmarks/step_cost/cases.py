@@ -54,7 +54,6 @@ class _Main(NamedTuple):
             by.profile(),
             *by.refreshed(),
             *by.surgery(),
-            *by.aligned(),
             *by.variants(),
             *by.rivals(self.apart, more=True),
         ]

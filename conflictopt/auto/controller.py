@@ -139,7 +139,7 @@ class Controller:
             if self.profile is not None:
                 policy = self.method.policy
                 self.diagnosis = policy.diagnose(self.profile)
-                case = self.host.curvature() if policy.curvature else None
+                case = self.host.curvature() if self.options.curvature else None
                 self.plan = policy.select(self.diagnosis, self.host.weighted(), case)
                 if case is not None and not self.plan.curvature:
                     why = case.against or "a reweighting, adapters or a rule was asked for"

@@ -75,4 +75,4 @@ class TrainingOptions(StepOptions):
         given = self.reweighting
         by_name = given is None or isinstance(given, str)
         reweighting = given if by_name else adopted("reweighting", given)
-        return Policy(reweighting, self.adapters, rule, self.thresholds, curvature=self.curvature)
+        return Policy(reweighting, self.adapters, rule, self.thresholds)

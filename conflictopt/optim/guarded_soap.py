@@ -11,12 +11,12 @@ from torch import Tensor
 from ..core.checks import check_count, is_number
 from ..core.errors import CheckpointError, MethodError
 from .hand_over import TRIAL, WORSE, HandOver
+from .session import Session
 from .soap import require_soap, soap
 from .wrapper import OptimizerWrapper, with_step_hooks
 
 RAMP = 100
-"""Steps over which SOAP's rate rises: the eigenbases of its first ones are those of few gradients,
-and such steps at the full rate lead anywhere."""
+"""Steps over which SOAP's rate rises: the eigenbases of the first are those of few gradients."""
 KEY = "soap"
 """Of its part of a checkpoint."""
 REPLACED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
@@ -106,8 +106,10 @@ class GuardedSOAP(OptimizerWrapper):
         Args:
             loss: at its beginning: the sum of the losses as they came.
         """
+        if self.given_back is not None or (self.soap is not None and not self._before):
+            return None  # nothing is compared any more
         self._hand_over.note(loss)
-        if self.soap is None or not self._before or not self._hand_over.over:
+        if self.soap is None or not self._hand_over.over:
             return None
         if self._hand_over.failed:
             return self._give_back(f"losses are above {WORSE:g} times those {TRIAL} steps ago")
@@ -221,6 +223,18 @@ class GuardedSOAP(OptimizerWrapper):
             f"GuardedSOAP({self.inner!r}, rate={self.rate:g}, refresh={self.refresh}, "
             f"warm={self.warm})"
         )
+
+
+def note_step(optimizer: torch.optim.Optimizer, session: Session) -> None:
+    """A step was taken: tell SOAP of its loss, and the reports if the other one goes on."""
+    told = optimizer.saw_loss(session.loss) if isinstance(optimizer, GuardedSOAP) else None
+    if told is not None:
+        session.note("optimizer", told)
+
+
+def retreated(optimizer: torch.optim.Optimizer) -> str | None:
+    """A step could not be taken; a sentence if SOAP gives back."""
+    return optimizer.retreat() if isinstance(optimizer, GuardedSOAP) else None
 
 
 def _fresh() -> dict[str, Any]:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import Any, Protocol, cast
-
-import torch
-
-from .session import Session
+from typing import Any
 
 WINDOW = 20
 """Losses of as many steps in a row are one value, their median: single ones may be spikes, or of
@@ -19,38 +15,6 @@ losses that are weighted otherwise later are not comparable."""
 WORSE = 2.0
 """Times the loss right before: on a plateau, or on points that are drawn anew, losses are a little
 higher or lower without meaning it."""
-
-
-class HandsOver(Protocol):
-    """An optimizer that has another one step in its place, and takes over again if need be."""
-
-    def saw_loss(self, loss: float) -> str | None:
-        """The step was taken, with this loss at its beginning; a sentence if the optimizer of the
-        next step is the first one again.
-        """
-
-    def retreat(self) -> str | None:
-        """A step could not be taken, as something is not finite; likewise."""
-
-
-def note_step(optimizer: torch.optim.Optimizer, session: Session) -> None:
-    """A step was taken: an optimizer that has another one step in its place is told of its loss."""
-    told = _handing_over(optimizer).saw_loss(session.loss) if _hands_over(optimizer) else None
-    if told is not None:
-        session.note("optimizer", told)
-
-
-def retreated(optimizer: torch.optim.Optimizer) -> str | None:
-    """A step could not be taken; a sentence if the optimizer takes over again."""
-    return _handing_over(optimizer).retreat() if _hands_over(optimizer) else None
-
-
-def _hands_over(optimizer: torch.optim.Optimizer) -> bool:
-    return hasattr(optimizer, "saw_loss")
-
-
-def _handing_over(optimizer: torch.optim.Optimizer) -> HandsOver:
-    return cast("HandsOver", optimizer)
 
 
 class HandOver:

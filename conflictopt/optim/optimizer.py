@@ -31,7 +31,7 @@ from .compatibility import (
 from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
-from .hand_over import note_step, retreated
+from .guarded_soap import note_step, retreated
 from .last_step import LastStep
 from .named_optimizer import with_named_optimizer
 from .options import StepOptions, without_align

@@ -18,13 +18,11 @@ class CurvatureCase:
     Attributes:
         obstacle: why there are none, a clause; ``None`` if they are possible.
         residuals: entries of all losses.
-        parameters: that are trained.
         iterations: of the plain optimizer that the present call has left.
     """
 
     obstacle: str | None = None
     residuals: int = 0
-    parameters: int = 0
     iterations: int = 0
 
     @property

@@ -44,8 +44,6 @@ class Policy:
             adapters, fields at their defaults are the rule's. Unless given the rule decides.
         rule: what to do in which regime; the one that comes with conflictopt unless given.
         thresholds: of the regimes; those of the rule unless given.
-        curvature: whether runs go on with steps on residuals where they can, and the user asked for
-            no reweighting, adapters or rule.
         residuals: whether residuals can be read. Where not, and unless reweighting is given, plans
             have surgery in place of a reweighting that reads them: their own, or ``NO_RESIDUALS``.
 
@@ -58,7 +56,6 @@ class Policy:
     rule: Rule | None = None
     thresholds: Thresholds | None = None
     residuals: bool = True
-    curvature: bool = False
 
     def __post_init__(self) -> None:
         if self.rule is not None and self.thresholds is not None:
@@ -91,7 +88,7 @@ class Policy:
 
         Args:
             weighted: whether the user weights the losses, as far as known; see ``rests``.
-            case: of steps on residuals, if ``curvature``.
+            case: of steps on residuals; ``None`` where they are not wanted.
         """
         decided = not (diagnosis.too_short and diagnosis.pairs)
         if case is not None and case.against is None and decided and not self._asked:

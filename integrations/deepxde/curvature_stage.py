@@ -59,7 +59,7 @@ class CurvatureStage:
         found = residual_entries(self._reader, batch)
         if isinstance(found, str):
             return CurvatureCase(found)
-        return CurvatureCase(None, found, optimizer.layout().size, left)
+        return CurvatureCase(None, found, left)
 
     def begin(self, batch: Batch, left: int) -> Replacement:
         """Begin it in a call of ``train``; what makes the optimizer.
@@ -103,10 +103,6 @@ class CurvatureStage:
         if optimizer.skipped > skipped:
             return "something is not finite"
         return "they lead nowhere" if inner.stuck else None
-
-    def forget(self) -> None:
-        """What it has kept is not wanted any more, as other values are loaded."""
-        self._before = {}
 
     def leave(self, batch: Batch | None) -> None:
         """End it; what no step was taken from is as it was before.

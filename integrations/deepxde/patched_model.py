@@ -329,10 +329,10 @@ class Patch:
 
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
-        pace = self._residual_training.begin(call) if self._by_residuals else None
-        waits = self.method.auto and not self.controller.decided and call.counted
-        if waits and self.method.policy.curvature:
-            pace = self._residual_training.watch(call)
+        undecided = self.method.auto and not self.controller.decided and call.counted
+        may_come = undecided and self.controller.options.curvature
+        paced = self._by_residuals or may_come
+        pace = self._residual_training.begin(call) if paced else None
         asked = call.iterations if call.counted or self._recounts else None
         endless = pace is not None and pace.iterations == ENDLESS
         self.stage_end = None if asked is None or endless else self.steps + asked
@@ -381,7 +381,6 @@ class Patch:
             self.compiled()
             self.note("the checkpoint is of steps on residuals, which go on.")
         elif control is None and self._in_stage:  # of before them
-            self._stage.forget()
             self._stage.leave(None)
             self._replacement = None
             self.compiled()

@@ -57,14 +57,6 @@ class ResidualTraining:
             self._pace.seconds = self.budget.share()
         return self._pace
 
-    def watch(self, call: TrainCall) -> Pace | None:
-        """A call begins whose steps may come to be made of residuals, see ``take_over``."""
-        self._asked, self._pace, self._refused = call, None, 0
-        if call.iterations:
-            displays = call.iterations / call.display_every
-            self._pace = Pace(call.display, call.iterations, displays)
-        return self._pace
-
     def take_over(self, batch: Batch, iterations: int) -> None:
         """From the next step on they are, in this call for the time of so many iterations.
 

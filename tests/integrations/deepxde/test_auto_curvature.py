@@ -30,6 +30,21 @@ def trained(model, iterations=160, compiled=None, **options):
     return made
 
 
+def saved(heat, folder):
+    """A model in the stage, its patch and its checkpoint."""
+    model = heat()
+    made = trained(model)
+    return model, made, model.save(str(folder / "model"), verbose=0)
+
+
+def fresh(heat):
+    """Another one that is yet to train, and its patch."""
+    model = heat()
+    made = patch(model, "auto", **PROFILE)
+    model.compile("adam", lr=1e-2, verbose=0)
+    return model, made
+
+
 def parameters(model):
     return [p.detach().clone() for p in model.net.parameters()]
 
@@ -178,12 +193,7 @@ def test_a_checkpoint_of_before_ends_it(heat, tmp_path, older):
 
 
 def test_a_checkpoint_by_path_has_the_time_of_the_iterations(heat, tmp_path):
-    model = heat()
-    made = trained(model)
-    path = model.save(str(tmp_path / "model"), verbose=0)
-    other = heat()
-    again = patch(other, "auto", **PROFILE)
-    other.compile("adam", lr=1e-2, verbose=0)
+    (_, made, path), (other, again) = saved(heat, tmp_path), fresh(heat)
     other.train(iterations=100, model_restore_path=path, verbose=0)
     assert made.steps < again.steps < made.steps + 100
 
@@ -228,12 +238,7 @@ def test_later_calls_have_the_time_of_their_iterations(heat, lbfgs):
 
 
 def test_it_goes_on_from_deepxdes_own_checkpoint(heat, tmp_path):
-    model = heat()
-    made = trained(model)
-    path = model.save(str(tmp_path / "model"), verbose=0)
-    other = heat()
-    again = patch(other, "auto", **PROFILE)
-    other.compile("adam", lr=1e-2, verbose=0)
+    (model, made, path), (other, again) = saved(heat, tmp_path), fresh(heat)
     other.restore(path, verbose=0)
     assert isinstance(again.optimizer.inner, LevenbergMarquardt)
     assert all(map(torch.equal, parameters(model), parameters(other)))

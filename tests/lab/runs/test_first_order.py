@@ -11,14 +11,6 @@ from conflictopt.methods.expression import MethodExpression
 SMOKE = BUDGETS["smoke"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def driver(text, problem="heat_1d"):
     method = MethodExpression.parse(text)
     kind = KINDS[method.optimizer.name]

@@ -26,14 +26,6 @@ SMOKE = BUDGETS["smoke"]
 PROBLEM = "heat_1d"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """A machine on which a plain step takes a second, and any step of a run six: of smoke's 60

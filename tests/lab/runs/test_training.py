@@ -34,14 +34,6 @@ KEYS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def run(problem, method, seed=0, chosen=SHORT):
     return train(load_suite()[problem], MethodExpression.parse(method), seed, chosen)
 

@@ -17,14 +17,6 @@ pytestmark = pytest.mark.usefixtures("papers_rule")
 SHORT = replace(BUDGETS["smoke"], steps=130, profile_steps=50, profile_every=1)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trained(method, problem="heat_1d", chosen=SHORT):
     made = _Run(load_suite()[problem], MethodExpression.parse(method), 0, chosen)
     assert made.loop() is None
