@@ -8,7 +8,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from conflictopt.auto.random_states import RandomStates
 from conflictopt.core.errors import ConflictOptError
 from conflictopt.core.objective import Objective
 from conflictopt.optim.checkpoint import KEY
@@ -17,8 +16,8 @@ from conflictopt.selection.curvature_case import CurvatureCase
 
 from .budget import Budget
 from .hook import Batch, Hook
-from .losses import LossReader, check_mean_square
-from .replacement import Replacement
+from .losses import LossReader
+from .replacement import Replacement, regularised
 from .residual_training import ResidualTraining
 
 Closure = Callable[[], Objective]
@@ -141,8 +140,7 @@ def model_obstacle(hook: Hook) -> str | None:
     """The same of what a model was compiled with."""
     if any(group.get("weight_decay") for group in hook.optimizer.param_groups):
         return f"{type(hook.optimizer).__name__} decays weights"
-    regularizer = getattr(hook.model.net, "regularizer", None)
-    if regularizer is not None and regularizer[1] > 0:
+    if regularised(hook.model):
         return "the network is regularised"
     return None
 
@@ -151,14 +149,10 @@ def residual_entries(reader: LossReader, batch: Batch) -> int | str:
     """How many residuals the losses of a batch have; a clause where they cannot be read."""
     if batch[0] is not reader.all_points:
         return "points come in batches"
-    before = RandomStates()
     try:
-        losses = reader.read(batch, True).together(residuals=True)
-        check_mean_square(losses)
+        losses = reader.with_residuals(batch)
     except ConflictOptError as error:
         return f"residuals cannot be read ({error})"
-    finally:
-        before.restore()
     return sum(r.numel() for name in losses.names for r, _ in losses.residuals[name])
 
 

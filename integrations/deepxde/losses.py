@@ -78,6 +78,20 @@ class LossReader:
         """The training points of the problem."""
         return getattr(self._hook.model.data, "train_x", None)
 
+    def with_residuals(self, batch: Batch) -> Losses:
+        """The losses, each the mean square of its residuals; no random state is moved.
+
+        Raises:
+            ResidualError: residuals that cannot be read, or another loss.
+        """
+        before = RandomStates()
+        try:
+            losses = self.read(batch, True).together(residuals=True)
+        finally:
+            before.restore()
+        check_mean_square(losses)
+        return losses
+
     def together(self, batch: Batch, residuals: bool) -> Losses:
         """The losses as the plain step computes them."""
         found = self._hook.evaluate(batch, residuals)

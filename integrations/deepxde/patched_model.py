@@ -20,7 +20,7 @@ from conflictopt.auto.options import TrainingOptions
 from conflictopt.core.reports import Reports
 from conflictopt.diagnosis.diagnosis import Diagnosis
 from conflictopt.diagnosis.profile import Profile
-from conflictopt.kernel import TangentKernel
+from conflictopt.kernel import TangentKernel, blocks_of_layout, tangent_kernel
 from conflictopt.optim.compatibility import reads_residuals
 from conflictopt.optim.line_search import check_scalar, searches_lines
 from conflictopt.optim.optimizer import MultiLossOptimizer
@@ -33,7 +33,6 @@ from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
 from .losses import LossReader
-from .model_kernel import model_kernel
 from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
 from .preflight import Preflight
@@ -321,7 +320,9 @@ class Patch:
         """
         if self.optimizer is None or self._batch is None:
             raise PatchError("expected at least one training step before a tangent kernel.")
-        return model_kernel(self._reader, self._batch, self.optimizer.layout(), rows)
+        losses = self._reader.with_residuals(self._batch)
+        blocks = blocks_of_layout(self.optimizer.layout())
+        return tangent_kernel(losses.residuals, blocks, rows=rows)
 
     def note(self, message: str) -> None:
         """Add a sentence to the log, with the step."""

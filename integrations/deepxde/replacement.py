@@ -124,6 +124,12 @@ def check_no_fresh_points(asked: bool | None, optimizer: torch.optim.Optimizer) 
         )
 
 
+def regularised(model: Any) -> bool:
+    """Whether a penalty on the network's weights is a part of its loss."""
+    regularizer = getattr(model.net, "regularizer", None)
+    return regularizer is not None and regularizer[1] > 0
+
+
 def check_residual_steps(model: Any, optimizer: torch.optim.Optimizer, auto: bool) -> None:
     """Check that a model can be trained by an optimizer that steps by residuals.
 
@@ -131,10 +137,10 @@ def check_residual_steps(model: Any, optimizer: torch.optim.Optimizer, auto: boo
         PatchError: it cannot.
     """
     name = type(optimizer).__name__
-    regularizer = getattr(model.net, "regularizer", None)
-    if regularizer is not None and regularizer[1] > 0:
+    if regularised(model):
         raise PatchError(
-            f"expected a network without regularization with {name}, found {regularizer!r}: it "
+            f"expected a network without regularization with {name}, found "
+            f"{model.net.regularizer!r}: it "
             "lowers mean squares of residuals alone. Leave regularization= out: its damping keeps "
             "steps short."
         )
