@@ -43,7 +43,7 @@ def with_those_of(expression: MethodExpression, options: TrainingOptions) -> Tra
         given |= align.choices
     if auto is not None:
         given |= {"reweighting": auto.reweighting, "profile_steps": auto.profile_steps}
-        given["curvature"] = auto.curvature or None
+        given["curvature"] = auto.curvature
     given = {name: value for name, value in given.items() if value is not None}
     once: tuple[str, ...] = ("adapters", "reweighting")
     twice = [n for n in once if n in given and getattr(options, n)]

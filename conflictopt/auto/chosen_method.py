@@ -83,7 +83,9 @@ def _check_used(options: TrainingOptions, routes: bool) -> None:
         "reweighting": options.reweighting,
         "rule": options.rule,
         "thresholds": options.thresholds,
-        "curvature": options.curvature or None,
+        "curvature": None if options.curvature else False,
+        "steps": options.steps,
+        "measured": options.measured or None,
     }
     unused = [name for name, value in given.items() if value is not None and not options.record]
     if options.adapters is not None and not routes:

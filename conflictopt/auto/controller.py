@@ -20,14 +20,19 @@ from ..optim.compatibility import reads_residuals
 from ..optim.line_search import searches_lines
 from ..optim.optimizer import MultiLossOptimizer
 from ..optim.options import StepOptions
+from ..optim.session import LossForms
+from ..selection.curvature_case import CurvatureCase
 from ..selection.plan import Plan
 from . import saved_state
 from .asked_for import asked_for
 from .chosen_method import ChosenMethod
+from .curvature_stage import CurvatureStage
 from .decision import Decision
 from .host import Host, LoopHost
 from .options import TrainingOptions
 from .recording import carry, is_complete, treated
+from .stage_pace import StagePace
+from .step_times import StepTimes
 
 
 class Controller:
@@ -48,6 +53,8 @@ class Controller:
         plan: selected, and in force once ``applied``.
         decided: whether the profile is complete, and its verdict fell.
         decisions: every verdict with what became of it.
+        stage: of steps on residuals; ``None`` while there is none.
+        pace: says when its steps are taken.
         trained_with: the methods in use, each with the step from which on.
         log: what was decided and done, a sentence each, with the step.
         on_diagnosis: callbacks without arguments, at the first diagnosis, before its plan is
@@ -69,7 +76,12 @@ class Controller:
         self.log: list[str] = []
         self.on_diagnosis: list[Callable[[], None]] = []
         self.decided = False
+        self.stage: CurvatureStage | None = None
+        self.pace: type[StagePace] = StagePace
+        self._rested: str | None = None
+        self._times = StepTimes(self.method.recorder.every)
         self._examined = False
+        self._residuals = 0
         self._detaches = False
 
     @property
@@ -77,10 +89,31 @@ class Controller:
         """See ``Control``."""
         return self.method.auto
 
-    @property
-    def by_curvature(self) -> bool:
-        """Whether steps on residuals take the place of the optimizer's; see ``Control``."""
-        return self.applied and self.plan is not None and self.plan.curvature
+    def takes_steps(self, optimizer: MultiLossOptimizer) -> bool:
+        """See ``Control``: L-BFGS, where a script goes on with it, keeps its place."""
+        return self.stage is not None and not optimizer.by_values
+
+    def step(self, optimizer: MultiLossOptimizer, closure: Callable[[], LossForms]) -> float | None:
+        """See ``Control``: in the time of a step of the wrapped optimizer, mostly none."""
+        stage, session = self.stage, optimizer.session
+        assert stage is not None
+        left = self.host.calls_left(session.completed + 1)
+        value = stage.call(closure, left)
+        session.completed += 1
+        session.last = stage.run.last or session.last
+        if stage.failure is not None:
+            self.without_curvature(stage.failure, optimizer)
+        elif stage.rest is not None and self._rested != stage.rest:
+            self._rested = stage.rest
+            self.tell(f"no further steps on residuals: {stage.rest}.", optimizer.completed)
+        if left == 0:
+            self.tell(stage.pace.told, optimizer.completed)
+        return value
+
+    def load_best(self, closure: Callable[[], LossForms]) -> None:
+        """See ``Control``."""
+        if self.stage is not None:
+            self.stage.load_best(closure)
 
     @property
     def applied(self) -> bool:
@@ -101,6 +134,7 @@ class Controller:
             losses = objective.together(residuals=True)
             for k in range(objective.count) if policy.reads_residuals else ():
                 losses.residual_pairs(k)
+            self._residuals = sum(r.numel() for rs in losses.residuals.values() for r, _ in rs)
             return
         if policy.reads_residuals and policy.reweighting is not None:
             raise MethodError(
@@ -129,7 +163,10 @@ class Controller:
 
     def after_step(self, optimizer: MultiLossOptimizer) -> None:
         """See ``Control``: conclude a profile that is complete."""
-        if not self.decided and is_complete(optimizer, self.method.recorder):
+        if self.decided:
+            return
+        self._times.ended(optimizer.completed - 1)
+        if is_complete(optimizer, self.method.recorder):
             self._decide(optimizer)
 
     def conclude(self, optimizer: MultiLossOptimizer) -> Diagnosis | None:
@@ -139,14 +176,14 @@ class Controller:
             if self.profile is not None:
                 policy = self.method.policy
                 self.diagnosis = policy.diagnose(self.profile)
-                case = self.host.curvature() if self.options.curvature else None
+                case = self._case(optimizer) if self.options.curvature else None
                 self.plan = policy.select(self.diagnosis, self.host.weighted(), case)
-                if case is not None and not self.plan.curvature:
-                    why = case.against or "a reweighting, adapters or a rule was asked for"
-                    self.tell(f"no steps on residuals, as {why}.", optimizer.completed)
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
                 self.tell(why, optimizer.completed)
+                if case is not None and not self.plan.curvature:
+                    why = case.against or "a reweighting, adapters or a rule was asked for"
+                    self.tell(f"no steps on residuals, as {why}.", optimizer.completed)
         return self.diagnosis
 
     def rewrapped(self, optimizer: MultiLossOptimizer) -> None:
@@ -156,24 +193,52 @@ class Controller:
         """
         if not self.applied or not self.method.auto or self.plan is None:
             return
+        if self.stage is not None and not optimizer.by_values:
+            why = self.host.curvature(optimizer).obstacle
+            if why is not None:
+                self.without_curvature(why, optimizer)
+                return
+            self.stage.follow(optimizer)
         method = self._method_of(self.plan, optimizer)
         if treated(optimizer.aggregator).label != method.label:
             carry(optimizer, method)
         if self.trained_with[-1][1] != self._label(optimizer):
             self._entered(optimizer, f"as {type(optimizer.inner).__name__} trains now")
 
-    def without_curvature(self, why: str, step: int) -> None:
-        """Have the plan that there would be if no steps on residuals could be taken.
+    def without_curvature(self, why: str, optimizer: MultiLossOptimizer) -> None:
+        """Go on with the plan that there would be if no steps on residuals could be taken.
 
         Args:
             why: a clause for the log.
-            step: number of steps taken.
+            optimizer: of the run.
         """
         assert self.diagnosis is not None
-        self.tell(f"no further steps on residuals: {why}", step)
-        self.plan = self.method.policy.select(self.diagnosis, self.host.weighted())
-        self.tell(f"{self.plan.kind} in their place: {self.plan.reason}", step)
+        self.stage, step = None, optimizer.completed
+        self.tell(f"no steps on residuals: {why.rstrip('.')}.", step)
+        plan = self.method.policy.select(self.diagnosis, self.host.weighted())
+        self.tell(f"{plan.kind} in their place: {plan.reason}", step)
+        self.plan = self._fit(plan, optimizer, lambda told: self.tell(told, step))
         self.decisions.append(Decision(step, self.diagnosis, self.plan))
+        self.host.staged(False)
+        self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
+
+    def _case(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
+        """Whether the run can go on with steps on residuals."""
+        case = self.host.curvature(optimizer)
+        if case.obstacle is None and self._times.plain is None:
+            return replace(case, obstacle="every step of the profile was sampled, none timed")
+        return replace(case, residuals=case.residuals or self._residuals)
+
+    def _enter_stage(self, optimizer: MultiLossOptimizer) -> None:
+        """Go on with steps on residuals."""
+        assert self.plan is not None and self._times.plain is not None
+        pace = self.pace(self._times.plain, self._times.overhead)
+        method = self._method_of(self.plan, optimizer)
+        measured = self.options.measured or self.host.curvature(optimizer).measured
+        optimizer.set_aggregator(method)
+        self.stage = CurvatureStage(optimizer, method, pace, measured, self.options.seed)
+        self.host.staged(True)
+        self._entered(optimizer, "as planned")
 
     def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
         """Train with another method from now on, and note why."""
@@ -195,6 +260,7 @@ class Controller:
         with the network's own checkpoint.
         """
         attached = self.applied and self.plan is not None and self.plan.adapters
+        staged, self.stage = self.stage is not None, None
         if saved is None or saved.get("auto") is not self.method.auto:
             # of the plain optimizer, or of a method that was not chosen in the way this one is
             fresh = Controller(self.method.fixed or "auto", self.options, self.host)
@@ -207,6 +273,10 @@ class Controller:
             optimizer.set_aggregator(self._method_of(self.plan, optimizer))
         elif self.method.auto:
             optimizer.set_aggregator(self.first())
+        if saved is not None and self.applied and saved.get("stage") is not None:
+            self.stage = saved_state.stage(saved["stage"], optimizer, self.options.seed)
+        if staged or self.stage is not None:
+            self.host.staged(self.stage is not None)
         self._detaches = attached and not self.applied
 
     def loaded(self, optimizer: MultiLossOptimizer) -> None:
@@ -217,6 +287,8 @@ class Controller:
         if self._detaches and self.host.detach():
             optimizer.remove_adapters()
         self._detaches = False
+        if self.stage is not None:
+            self.stage.run.session.reports = optimizer.session.reports
 
     # -- decisions ----------------------------------------------------------------------------
 
@@ -236,8 +308,7 @@ class Controller:
         )
         self.decisions.append(Decision(optimizer.completed, diagnosis, self.plan))
         if self.plan.curvature:
-            self.host.step_by_curvature()  # which tells by ``rewrapped``
-            optimizer.session.began = optimizer.completed
+            self._enter_stage(optimizer)
         else:
             self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 
@@ -258,10 +329,13 @@ class Controller:
 
     def _label(self, optimizer: MultiLossOptimizer) -> str:
         """What trains: the method, and the optimizer where that was chosen too."""
-        label = treated(optimizer.aggregator).label
-        if not reads_residuals(optimizer.inner):
+        run = optimizer
+        if self.stage is not None and not optimizer.by_values:
+            run = self.stage.run
+        label = treated(run.aggregator).label
+        if not reads_residuals(run.inner):
             return label
-        return " -> ".join([type(optimizer.inner).__name__, *[label] * (label != "Sum")])
+        return " -> ".join([type(run.inner).__name__, *[label] * (label != "Sum")])
 
     def tell(self, message: str, step: int = 0) -> None:
         """Add a sentence to the log, with the number of steps taken."""
@@ -288,4 +362,4 @@ def controller(
     if options is not None and not isinstance(options, TrainingOptions):
         given = changed(given, asdict(options))
     chosen = changed(given, choices)
-    return Controller(method, chosen, LoopHost(model, chosen.seed))
+    return Controller(method, chosen, LoopHost(model, chosen.seed, chosen.steps))

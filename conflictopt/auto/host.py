@@ -9,7 +9,9 @@ from torch import nn
 
 from ..adapters.attachment import Adapters, attach_once, attached, detach
 from ..adapters.design import AdapterDesign
-from ..core.errors import LayoutError, MethodError
+from ..core.errors import LayoutError
+from ..core.layout import ADAPTER
+from ..optim.optimizer import MultiLossOptimizer
 from ..selection.curvature_case import CurvatureCase
 
 
@@ -29,11 +31,18 @@ class Host(Protocol):
     def weighted(self) -> bool:
         """Whether the user weights the losses, as far as that can be known."""
 
-    def curvature(self) -> CurvatureCase:
+    def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """Whether the run can go on with steps on its residuals."""
 
-    def step_by_curvature(self) -> None:
-        """Go on with them: with another optimizer."""
+    def calls_left(self, completed: int) -> int | None:
+        """Steps that are to come until the training ends or pauses; ``None`` if nobody knows.
+
+        Args:
+            completed: steps taken.
+        """
+
+    def staged(self, begins: bool) -> None:
+        """Steps on residuals begin, or there are none now."""
 
 
 class LoopHost:
@@ -42,10 +51,11 @@ class LoopHost:
     Args:
         model: the network, if it is known.
         seed: of the adapters.
+        steps: that the loop takes, if that is known.
     """
 
-    def __init__(self, model: nn.Module | None, seed: int) -> None:
-        self._model, self._seed = model, seed
+    def __init__(self, model: nn.Module | None, seed: int, steps: int | None = None) -> None:
+        self._model, self._seed, self._steps = model, seed, steps
 
     def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
         """See ``Host``."""
@@ -67,14 +77,33 @@ class LoopHost:
         """See ``Host``: losses come as they are; weights in them cannot be told from the rest."""
         return False
 
-    def curvature(self) -> CurvatureCase:
-        """See ``Host``: a loop hands over losses, which cannot be evaluated again."""
-        return CurvatureCase("a training loop evaluates its losses once a step")
+    def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
+        """See ``Host``: a loop has to hand over what evaluates the losses again."""
+        why = stage_obstacle(optimizer)
+        if self._steps is None:
+            why = "nobody said how many steps the loop takes (steps=...)"
+        elif not optimizer.takes_closure:
+            why = "step() was given losses, and not a closure that can evaluate them again"
+        left = self.calls_left(optimizer.completed)
+        return CurvatureCase(why, iterations=left or 0)
 
-    def step_by_curvature(self) -> None:
-        """See ``Host``.
+    def calls_left(self, completed: int) -> int | None:
+        """See ``Host``."""
+        return None if self._steps is None else max(0, self._steps - completed)
 
-        Raises:
-            MethodError: always.
-        """
-        raise MethodError("expected a host that can evaluate residuals, found a training loop.")
+    def staged(self, begins: bool) -> None:
+        """See ``Host``: nothing changes for a loop."""
+
+
+def stage_obstacle(optimizer: MultiLossOptimizer) -> str | None:
+    """Why the way a run is trained does not allow for steps on residuals, a clause."""
+    inner = optimizer.inner
+    if optimizer.by_values:
+        return f"{type(inner).__name__} follows values of the losses already"
+    if optimizer.watching.mode != "trust":
+        return "updates are looked at, one for each loss's gradient"
+    if any(group.get("weight_decay") for group in inner.param_groups):
+        return f"{type(inner).__name__} decays weights"
+    if any(name.startswith(ADAPTER) for name in optimizer.blocks):
+        return "the network has adapters"
+    return None

@@ -33,10 +33,14 @@ class TrainingOptions(StepOptions):
         adapters: design of the adapters of the method, or of every plan of ``auto``; unless given
             the rule decides whether plans have any, and the default one is the method's.
             With a method given as an object, its own routing counts.
-        curvature: for ``auto`` under DeepXDE, go on with Levenberg-Marquardt after the profile, for
-            the time of the iterations that are left, where residuals can be read and these are
-            enough, whatever the verdict (docs/auto.md). Under test: a comparison with the plain run
-            tells whether it helps.
+        curvature: for ``auto``, whether it may go on with Levenberg-Marquardt after the profile,
+            for the time of the steps that are left, where residuals can be read and these are
+            enough, whatever the verdict (docs/auto.md).
+        steps: how many steps a torch loop takes, for ``auto``: without it nobody knows how long
+            Levenberg-Marquardt could go on, and there is none. DeepXDE tells it by itself.
+        measured: for ``auto``, names of losses that hold noisy measurements, which get less weight
+            in steps on residuals than they would be overfitted with. Under DeepXDE those at points
+            of your own count as such where there are unknowns.
         rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
             the one that comes with conflictopt unless given.
         thresholds: for the diagnosis; those of the rule unless given.
@@ -51,7 +55,9 @@ class TrainingOptions(StepOptions):
     record: bool = False
     reweighting: str | Aggregator | None = None
     adapters: AdapterDesign | None = None
-    curvature: bool = False
+    curvature: bool = True
+    steps: int | None = None
+    measured: tuple[str, ...] = ()
     rule: Rule | str | Path | None = None
     thresholds: Thresholds | None = None
 
@@ -62,6 +68,10 @@ class TrainingOptions(StepOptions):
             check_count("profile_every", self.profile_every)
         if not isinstance(self.curvature, bool):
             raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
+        if self.steps is not None:
+            check_count("steps", self.steps)
+        if isinstance(self.measured, str) or not all(isinstance(n, str) for n in self.measured):
+            raise MethodError(f"expected measured as names of losses, found {self.measured!r}.")
 
     @property
     def recorder(self) -> Recorder:

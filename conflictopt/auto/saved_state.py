@@ -13,9 +13,12 @@ from ..core.errors import CheckpointError
 from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
+from ..optim.optimizer import MultiLossOptimizer
 from ..selection.plan import Plan
 from .chosen_method import ChosenMethod
+from .curvature_stage import CurvatureStage
 from .decision import Decision
+from .stage_pace import StagePace
 
 VERSION = 1
 
@@ -31,6 +34,7 @@ class Decided(Protocol):
     decisions: list[Decision]
     trained_with: list[tuple[int, str]]
     log: list[str]
+    stage: CurvatureStage | None
 
 
 def save(decided: Decided) -> dict[str, Any]:
@@ -50,6 +54,7 @@ def save(decided: Decided) -> dict[str, Any]:
         "decisions": [{"step": e.step, "plan": e.plan.to_json()} for e in d.decisions],
         "trained_with": [list(entry) for entry in d.trained_with],
         "log": list(d.log),
+        "stage": None if d.stage is None else d.stage.state_dict(),
     }
 
 
@@ -87,6 +92,30 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
     decided.profile, decided.diagnosis, decided.plan = profile, diagnosis, plan
     decided.decided = fell
     decided.decisions, decided.trained_with, decided.log = decisions, trained_with, log
+
+
+def stage(saved: Mapping[str, Any], optimizer: MultiLossOptimizer, seed: int) -> CurvatureStage:
+    """Go on with steps on residuals from what ``save`` gave.
+
+    Args:
+        saved: of the stage.
+        optimizer: of the run, with the method in use.
+        seed: of the run.
+
+    Raises:
+        CheckpointError: something else.
+    """
+    try:
+        method = optimizer.aggregator
+        made = CurvatureStage(optimizer, method, StagePace(0.0), tuple(saved["measured"]), seed)
+        made.load_state_dict(saved)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"expected steps on residuals in the state of 'auto', found a damaged one: {error!r}."
+        ) from error
+    return made
 
 
 def _saved(profile: Profile) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class AutoSettings:
 
     Args:
         reweighting: name of a reweighting method, at its defaults; that of the rule unless given.
-        curvature: whether to go on with Levenberg-Marquardt where a host's model allows it.
+        curvature: whether it may go on with Levenberg-Marquardt; as the run says unless given.
         profile_steps: length of the profile, of 100 samples; the run's own unless given.
         routing, rank, placement, layers, activation, scale, orthogonal, share, learning_rate: of
             the adapters, see ``AdapterDesign``; with one of them every plan has some.
@@ -63,7 +63,7 @@ class AutoSettings:
     routing: RoutingName = AdapterDesign.routing
     rank: int = AdapterDesign.rank
     profile_steps: int | None = None
-    curvature: bool = False
+    curvature: bool | None = None
     placement: Placement = AdapterDesign.placement
     layers: tuple[str, ...] = AdapterDesign.layers
     activation: Activation = AdapterDesign.activation
@@ -82,7 +82,7 @@ class AutoSettings:
             make(given)  # one that has options without a default cannot be named alone
         if self.profile_steps is not None:
             check_count("profile_steps", self.profile_steps)
-        if not isinstance(self.curvature, bool):
+        if self.curvature not in (None, True, False):
             raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
         object.__setattr__(self, "layers", self.design.layers)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Protocol
+
 import torch
 
 from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
-from ..core.errors import LossError, MethodError
+from ..core.errors import ConflictOptWarning, LossError, MethodError
 from .control import Control
 from .line_search import searches_lines
 from .metrics.metric import known_metric
@@ -16,18 +19,38 @@ def reads_residuals(optimizer: torch.optim.Optimizer) -> bool:
     return bool(getattr(optimizer, "reads_residuals", False))
 
 
-def check_reads_gradients(optimizer: torch.optim.Optimizer, found: str) -> None:
-    """Check that an optimizer can step without a closure.
+class Run(Protocol):
+    """What steps: a ``MultiLossOptimizer``."""
+
+    inner: torch.optim.Optimizer
+
+    @property
+    def in_stage(self) -> bool: ...
+
+
+def check_reads_gradients(run: Run, found: str) -> None:
+    """Check that a run can step without a closure.
 
     Raises:
         LossError: it evaluates the losses several times a step.
     """
-    if reads_residuals(optimizer):
+    if run.in_stage or reads_residuals(run.inner):
+        name = "the plan of 'auto'" if run.in_stage else type(run.inner).__name__
         raise LossError(
-            f"expected a closure with {type(optimizer).__name__}, found {found}: it steps by "
-            "residuals, which it evaluates several times, and reads no gradients. Call "
+            f"expected a closure with {name}, found {found}: it steps by residuals, which it "
+            "evaluates several times, and reads no gradients. Call "
             "step(lambda: Losses.of_residuals({name: residuals}))."
         )
+
+
+def warn_of_trust(optimizer: torch.optim.Optimizer, update: str) -> None:
+    """Say that the update of an optimizer is not looked at, although that was asked for."""
+    warnings.warn(
+        f"update='{update}' does not apply to {type(optimizer).__name__}, whose update follows "
+        "values of the losses: it is trusted.",
+        ConflictOptWarning,
+        stacklevel=3,
+    )
 
 
 def check_watched(optimizer: torch.optim.Optimizer, update: str) -> None:
@@ -70,14 +93,12 @@ def check_weights_alone(optimizer: torch.optim.Optimizer, aggregator: Aggregator
 
 
 def check_fixed(optimizer: torch.optim.Optimizer, control: Control | None) -> None:
-    """Check that nothing but a plan of such steps chooses an optimizer that reads residuals.
+    """Check that a run whose method is chosen as it trains begins with gradients.
 
     Raises:
-        MethodError: ``"auto"`` does.
+        MethodError: its optimizer reads residuals.
     """
-    if control is None or control.by_curvature:
-        return
-    if control.auto and reads_residuals(optimizer):
+    if control is not None and control.auto and reads_residuals(optimizer):
         raise MethodError(
             f"expected a fixed method with {type(optimizer).__name__}, found 'auto': it profiles a "
             "run of gradient steps, and its plans may choose between per-loss gradients. Use "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
@@ -31,9 +31,18 @@ class Control(Protocol):
     def auto(self) -> bool:
         """Whether it chooses the method, rather than watch a fixed one."""
 
-    @property
-    def by_curvature(self) -> bool:
-        """Whether its plan is to go on with steps on residuals."""
+    def takes_steps(self, optimizer: Any) -> bool:
+        """Whether it takes the steps, on residuals, in the place of the wrapped optimizer."""
+
+    def step(self, optimizer: Any, closure: Callable[[], Any]) -> float | None:
+        """Take one, where it does.
+
+        Args:
+            closure: returns the losses with their residuals.
+        """
+
+    def load_best(self, closure: Callable[[], Any]) -> None:
+        """Give the parameters the values that did best on fresh rows, likewise."""
 
     def first(self) -> Aggregator:
         """The method of the first step."""

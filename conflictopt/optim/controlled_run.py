@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from ..core.aggregator import Aggregator, members
@@ -17,15 +18,29 @@ class ControlledRun(ABC):
     Attributes:
         session: the method, its state, and what the last step chose.
         control: what chooses the method; ``None`` of a fixed one that nothing watches.
+        takes_closure: whether the last step was given one.
     """
 
     session: Session
     control: Control | None
+    takes_closure = False
 
     @property
     @abstractmethod
     def aggregator(self) -> Aggregator:
         """The method in use."""
+
+    @property
+    def in_stage(self) -> bool:
+        """Whether the plan of ``"auto"`` takes the steps, on residuals, in the place of the wrapped
+        optimizer.
+        """
+        return self.control is not None and self.control.takes_steps(self)
+
+    def step_in_stage(self, closure: Callable[[], Any]) -> float | None:
+        """What ``step`` does then."""
+        assert self.control is not None
+        return self.control.step(self, closure)
 
     @property
     def profile(self) -> Any:

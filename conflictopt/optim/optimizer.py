@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.aggregator import Aggregator
-from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
+from ..core.errors import LossError, MethodError, NonFiniteError
 from ..core.layout import LayoutCache
 from ..core.objective import Objective
 from ..core.reports import Reports
@@ -27,6 +27,7 @@ from .compatibility import (
     check_reads_gradients,
     check_watched,
     reads_residuals,
+    warn_of_trust,
 )
 from .conflict_counts import ConflictCounts
 from .control import Control, controlled
@@ -183,12 +184,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         check_watched(optimizer, new.update)
         new.session.join()
         if new.update != self.watching.mode:
-            warnings.warn(
-                f"update='{self.watching.mode}' does not apply to {type(optimizer).__name__}, "
-                "whose update follows values of the losses: it is trusted.",
-                ConflictOptWarning,
-                stacklevel=2,
-            )
+            warn_of_trust(optimizer, self.watching.mode)
         if new.control is not None:
             new.control.rewrapped(new)
         return new
@@ -255,14 +251,15 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         if self.aggregator.steps_itself:
             check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
         if not callable(losses):
-            check_reads_gradients(self.inner, "a step without one")
+            check_reads_gradients(self, "a step without one")
+        self.takes_closure = callable(losses)
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
                     "residuals beside a closure belong to none of its evaluations; "
                     "return Losses.of(losses, residuals) from it."
                 )
-            return self._step_closure(losses)
+            return self.step_in_stage(losses) if self.in_stage else self._step_closure(losses)
         if losses is not None:
             self.clear_grads()
             self._forget()
@@ -295,7 +292,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         Raises:
             LossError, NonFiniteError, MethodError: see ``step``.
         """
-        check_reads_gradients(self.inner, "backward(losses)")
+        check_reads_gradients(self, "backward(losses)")
         if self._skip:
             return
         if self.update != "trust" and self.session.pending is not None:
@@ -378,7 +375,10 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         Raises:
             LossError, MethodError: unusable losses; an optimizer that keeps no best parameters.
         """
-        load_best(self, closure)
+        if self.control is not None and self.in_stage:
+            self.control.load_best(closure)
+        else:
+            load_best(self, closure)
 
     # -- checkpoints, copies ------------------------------------------------------------------
 

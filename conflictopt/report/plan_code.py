@@ -14,7 +14,7 @@ from .parts import Line
 def patch_line(plan: Plan) -> Line:
     """The plan from the first step on, under DeepXDE."""
     if plan.curvature:
-        return Line("DeepXDE", 'patch(model, "auto", curvature=True)', "profiles, then does this")
+        return Line("DeepXDE", 'patch(model, "auto")', "profiles, then does this")
     design = _words(plan.design)[2:]
     adapters = f", adapters=AdapterDesign({design})" if design else ""
     # docs/evidence.md: without a plain start the plan did worse, on one problem by far

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ..wording import counted
 
-LEAST_ITERATIONS = 1500
-"""Of the plain optimizer, in whose time some 50 curvature steps fit: with fewer a first-order
-optimizer does better (docs/curvature.md)."""
+LEAST_ITERATIONS = 500
+"""Of the plain optimizer. To find out what a step on residuals costs takes some of them: it should be
+a tenth of the time at most where it is for nothing."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,13 @@ class CurvatureCase:
         obstacle: why there are none, a clause; ``None`` if they are possible.
         residuals: entries of all losses.
         iterations: of the plain optimizer that the present call has left.
+        measured: names of losses that hold noisy measurements.
     """
 
     obstacle: str | None = None
     residuals: int = 0
     iterations: int = 0
+    measured: tuple[str, ...] = ()
 
     @property
     def against(self) -> str | None:
@@ -32,8 +34,8 @@ class CurvatureCase:
             return self.obstacle
         if self.iterations < LEAST_ITERATIONS:
             return (
-                f"{counted(self.iterations, 'iteration')} are left in this call, in whose time too "
-                f"few such steps fit ({LEAST_ITERATIONS} would do)"
+                f"{counted(self.iterations, 'iteration')} are left, in whose time too few such "
+                f"steps fit ({LEAST_ITERATIONS} would do)"
             )
         return None
 

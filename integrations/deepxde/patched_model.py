@@ -28,7 +28,7 @@ from conflictopt.selection.curvature_case import CurvatureCase
 from conflictopt.selection.plan import Plan
 
 from .budget import Budget
-from .curvature_stage import CurvatureStage, saved_control
+from .curvature_obstacles import curvature_case
 from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
@@ -49,7 +49,6 @@ class Patch:
         model: the patched model.
         controller: decides what the model trains with.
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
-        stage_end: number of steps at the end of the present ``train`` call, if it is known.
         on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
             (before the plan is applied).
     """
@@ -67,7 +66,8 @@ class Patch:
         self.controller = Controller(method, options, self)
         self.controller.on_diagnosis.append(self._diagnosed)
         self.optimizer: MultiLossOptimizer | None = None
-        self.stage_end: int | None = None
+        self._asked: int | None = None
+        self._taken = 0
         self.on_step: list[Callable[[Any], None]] = []
         self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
@@ -77,9 +77,6 @@ class Patch:
         self._preflight = Preflight(self, self._reader, rows)
         self._batch: Batch | None = None
         self._residual_training = ResidualTraining(self._hook, self.note)
-        self._stage = CurvatureStage(
-            self._hook, self._reader, self._residual_training, options.seed
-        )
 
     @property
     def method(self) -> ChosenMethod:
@@ -137,6 +134,11 @@ class Patch:
         return self.optimizer.completed if self.optimizer is not None else 0
 
     @property
+    def stage_end(self) -> int | None:
+        """Number of steps at the end of the present ``train`` call, if it is known."""
+        return None if self._asked is None else self.steps + self._asked - self._taken
+
+    @property
     def reports(self) -> Reports:
         """Bounds that acted and fallbacks that were taken, by kind; see ``MultiLossOptimizer``."""
         return self.optimizer.reports if self.optimizer is not None else Reports()
@@ -175,11 +177,6 @@ class Patch:
                 "the model was compiled with a MultiLossOptimizer; patch() wraps the optimizer "
                 "itself. Compile with the plain optimizer."
             )
-        why = self._stage.obstacle() if self._in_stage else None
-        if why is not None:
-            self._stage.leave(None)
-            self._replacement = None
-            self.controller.without_curvature(why, self.steps)
         inner = self._prepared(inner)
         if self.optimizer is None:
             self.optimizer = MultiLossOptimizer(inner, self.controller, blocks=self._blocks())
@@ -190,8 +187,6 @@ class Patch:
         self._preflight.compiled()
         name = type(inner).__name__ if self._recounts else None
         hook.install(self.optimizer, self._train_step, name)
-        if self._in_stage:
-            self._stage.arm([p for g in self.optimizer.param_groups for p in g["params"]])
 
     def _prepared(self, compiled: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer to wrap: what the model was compiled with, or what replaces it."""
@@ -205,8 +200,7 @@ class Patch:
         if self._replacement is not None:
             inner = self._replacement.of(compiled, unknowns)
         if reads_residuals(inner):
-            undecided = self.method.auto and not self.controller.by_curvature
-            check_residual_steps(self.model, inner, undecided)
+            check_residual_steps(self.model, inner, self.method.auto)
         elif self._replacement is None:
             check_no_fresh_points(self._fresh_points, inner)
         elif inner is compiled and self._fresh_points:
@@ -222,27 +216,22 @@ class Patch:
             blocks.update(self.adapters.blocks())
         return blocks
 
-    def curvature(self) -> CurvatureCase:
-        """Whether the call of ``train`` can go on with steps on residuals; see ``Host``."""
-        left = 0 if self.stage_end is None else self.stage_end - self.steps
-        return self._stage.case(self.optimizer, self._batch, self.adapters is not None, left)
-
-    def step_by_curvature(self) -> None:
-        """Go on with them, for as long as the iterations that are left would take; see ``Host``."""
-        assert self._batch is not None and self.stage_end is not None
-        self._replacement = self._stage.begin(self._batch, self.stage_end - self.steps)
-        self.stage_end = None
-        self.compiled()
+    def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
+        """Whether the model can be trained by steps on residuals; see ``Host``."""
+        return curvature_case(self._hook, self._reader, optimizer, self._batch, self._left)
 
     @property
-    def _in_stage(self) -> bool:
-        return self._recounts and self.controller.by_curvature
+    def _left(self) -> int:
+        return 0 if self._asked is None else self._asked - self._taken
 
-    def _leave(self, why: str, batch: Batch) -> None:
-        self._stage.leave(batch)
-        self._replacement = None
-        self.controller.without_curvature(why, self.steps)
-        self.compiled()
+    def calls_left(self, completed: int) -> int | None:
+        """Steps that the present call of ``train`` is yet to take; see ``Host``."""
+        return None if self._asked is None else self._left
+
+    def staged(self, begins: bool) -> None:
+        """Steps on residuals begin, or there are none now; see ``Host``."""
+        if self.optimizer is not None:
+            self._preflight.compiled()
 
     def attach(self, losses: Sequence[str], design: AdapterDesign) -> Adapters:
         """Attach adapters of a design, unless there are some; see ``conflictopt.auto.host.Host``.
@@ -283,15 +272,12 @@ class Patch:
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
-        if self._in_stage:
-            why = self._stage.step(self.optimizer, partial(self._preflight.closure, batch), batch)
-            if why is not None:
-                self._leave(why, batch)
-        elif self._by_residuals:
-            self._residual_training.step(self.optimizer, self._preflight.closure(batch), batch)
+        self._taken += 1
+        closure = partial(self._preflight.closure, batch)
+        if self._by_residuals:
+            self._residual_training.step(self.optimizer, closure(), batch)
         else:
-            with self._residual_training.timed():
-                self.optimizer.step(self._preflight.closure(batch))
+            self.optimizer.step(closure())
         if not self._recounts:
             self._hook.schedule()
         for listener in self.on_step:
@@ -330,13 +316,10 @@ class Patch:
 
     def training(self, call: TrainCall) -> Pace | None:
         """A call of ``train`` begins; how long it goes on, if not as it asks."""
-        undecided = self.method.auto and not self.controller.decided and call.counted
-        may_come = undecided and self.controller.options.curvature
-        paced = self._by_residuals or may_come
-        pace = self._residual_training.begin(call) if paced else None
-        asked = call.iterations if call.counted or self._recounts else None
+        pace = self._residual_training.begin(call) if self._by_residuals else None
+        known = call.counted or self._recounts
         endless = pace is not None and pace.iterations == ENDLESS
-        self.stage_end = None if asked is None or endless else self.steps + asked
+        self._asked, self._taken = (call.iterations if known and not endless else None), 0
         self._warn_of_short_calls()
         return pace
 
@@ -375,16 +358,6 @@ class Patch:
         if self.optimizer is None:
             return
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        control = saved_control(saved) if self.method.auto else None
-        if control is not None and not self._recounts:
-            self.controller.load_state_dict(control, self.optimizer)
-            self._replacement = self._stage.resume()
-            self.compiled()
-            self.note("the checkpoint is of steps on residuals, which go on.")
-        elif control is None and self._in_stage:  # of before them
-            self._stage.leave(None)
-            self._replacement = None
-            self.compiled()
         found = saved_adapters(saved.get("model_state_dict", {}))
         if found is not None and self.adapters is None:
             losses, design = found

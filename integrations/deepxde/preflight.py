@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import torch
+
 from conflictopt.adapters import Adapters
 from conflictopt.auto.controller import Controller
 from conflictopt.auto.random_states import RandomStates
@@ -62,7 +64,14 @@ class Preflight:
     @property
     def _by_residuals(self) -> bool:
         """Whether steps are made of residuals, rather than of gradients."""
-        return reads_residuals(self._optimizer.inner)
+        return reads_residuals(self._stepping)
+
+    @property
+    def _stepping(self) -> torch.optim.Optimizer:
+        """What takes the steps."""
+        stage = self._run.controller.stage
+        in_stage = stage is not None and self._optimizer.in_stage
+        return stage.optimizer if stage is not None and in_stage else self._optimizer.inner
 
     def closure(self, batch: Batch) -> Callable[[], Objective]:
         """What a step on a batch evaluates, as often as its optimizer calls it.
@@ -76,7 +85,7 @@ class Preflight:
         if not self._by_residuals:
             return lambda: self.objective(batch)
         if not self._checked:
-            self._rows.examine(self.objective(batch), _most_rows(self._optimizer.inner))
+            self._rows.examine(self.objective(batch), _most_rows(self._stepping))
             self._run.examined()
         return self._rows.closure(batch) or (lambda: self.objective(batch))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from conflictopt.core.objective import Objective
@@ -57,59 +56,16 @@ class ResidualTraining:
             self._pace.seconds = self.budget.share()
         return self._pace
 
-    def take_over(self, batch: Batch, iterations: int) -> None:
-        """From the next step on they are, in this call for the time of so many iterations.
-
-        Args:
-            batch: of the model.
-            iterations: that the present call has left.
-        """
-        if self._pace is not None:
-            each = iteration_seconds(self._hook, batch)
-            self._pace.iterations = self._pace.steps + iterations
-            self._pace.seconds = each * iterations
-            self._tell(
-                f"{iterations} iterations of {self._hook.compiled_with} are left, which would take "
-                f"{each * iterations:.3g} s: steps on residuals have as long."
-            )
-
-    def hand_back(self, batch: Batch | None) -> None:
-        """They are not any more; a call that is under way keeps its time.
-
-        Args:
-            batch: of the model; ``None`` between two calls.
-        """
-        self.budget, self._closure = None, None
-        pace = self._pace
-        if pace is not None and batch is not None and pace.seconds is None:
-            pace.seconds = self._cost(batch, "the plan's method")
-        if pace is not None:
-            pace.over = False
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Around a step that is not of residuals, in a call whose time is limited."""
-        began, pace = time.perf_counter(), self._pace
-        limited = pace is not None and pace.seconds is not None
-        yield
-        if limited and pace is not None:
-            pace.stepped(time.perf_counter() - began, False)
-
     def step(
         self,
         optimizer: MultiLossOptimizer,
         closure: Callable[[], Objective],
         batch: Batch,
-        ends_stuck: bool = True,
-    ) -> bool:
+    ) -> None:
         """Take a step.
 
         Args:
             optimizer, closure, batch: of the model.
-            ends_stuck: whether a call is over once steps have led nowhere for long.
-
-        Returns:
-            Whether it was taken, rather than refused.
         """
         pace = self._pace
         if pace is not None and pace.iterations == ENDLESS and pace.seconds is None:
@@ -127,13 +83,10 @@ class ResidualTraining:
         self._refused += not taken
         if pace is not None:
             inner: Any = optimizer.inner
-            pace.stepped(
-                time.perf_counter() - began, inner.converged or (inner.stuck and ends_stuck)
-            )
+            pace.stepped(time.perf_counter() - began, inner.converged or inner.stuck)
             if pace.ended:  # before DeepXDE evaluates the model for the last time
                 optimizer.load_best(closure)
                 self._closure = None
-        return bool(taken)
 
     def end(self, optimizer: MultiLossOptimizer) -> None:
         """The call is over."""

@@ -29,7 +29,7 @@ from .summaries import (
     rounded,
     verdict_of,
 )
-from .timed.drivers import timed_settings
+from .timed.drivers import kind_of, timed_settings
 from .timed.run import TimedRun
 
 
@@ -101,7 +101,7 @@ def train(problem: Problem, method: MethodExpression, seed: int, budget: Budget)
         ConflictOptError: a method that does not go with the problem.
     """
     identity = plan_identity(problem, method, seed, budget)
-    kind = _Run if method.optimizer is None else TimedRun
+    kind = _Run if kind_of(method) is None else TimedRun
     with warnings.catch_warnings():
         # counted in the record instead, under "reports"
         warnings.simplefilter("ignore", ConflictOptWarning)

@@ -8,22 +8,30 @@ import pytest
 import torch
 
 from conflictopt import LevenbergMarquardt, MethodError, MultiLossOptimizer, Thresholds
-from conflictopt.integrations.deepxde import patch, residual_training
-from conflictopt.optim.compatibility import reads_residuals
+from conflictopt.auto import curvature_stage
+from conflictopt.auto.stage_pace import StagePace
+from conflictopt.integrations.deepxde import patch
 from conflictopt.selection import curvature_case
 from conflictopt.selection.plan_template import PlanTemplate
 
 pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
-PROFILE = {"profile_steps": 60, "profile_every": 1, "curvature": True}
+PROFILE = {"profile_steps": 100, "profile_every": 2}
 
 
 @pytest.fixture(autouse=True)
 def few_iterations(monkeypatch):
     """As many are enough."""
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 10)
+    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 0)
 
 
-def trained(model, iterations=160, compiled=None, **options):
+@pytest.fixture
+def ample(monkeypatch):
+    """There is a step on residuals in every call."""
+    monkeypatch.setattr(StagePace, "due", property(lambda self: len(self.taken) < self.calls))
+
+
+def trained(model, iterations=400, compiled=None, **options):
     made = patch(model, "auto", **{**PROFILE, **options})
     model.compile("adam", **{"lr": 1e-2, "verbose": 0, **(compiled or {})})
     model.train(iterations=iterations, verbose=0)
@@ -49,37 +57,65 @@ def parameters(model):
     return [p.detach().clone() for p in model.net.parameters()]
 
 
-def test_the_profile_is_the_plain_run_and_then_losses_fall(heat, monkeypatch):
-    monkeypatch.setattr(residual_training, "iteration_seconds", lambda *_: 1.0)  # ample time
+def told(made, text):
+    return any(text in line for line in made.log)
+
+
+def test_the_profile_is_the_plain_run_and_then_losses_fall(heat, ample):
     plain, model, seen = heat(), heat(), []
     plain.compile("adam", lr=1e-2, verbose=0)
-    plain.train(iterations=60, verbose=0)
+    plain.train(iterations=100, verbose=0)
     made = patch(model, "auto", **PROFILE)
     made.on_diagnosis.append(lambda _: seen.extend(parameters(model)))
     model.compile("adam", lr=1e-2, verbose=0)
-    model.train(iterations=160, verbose=0)
+    model.train(iterations=140, verbose=0)
     assert all(map(torch.equal, seen, parameters(plain)))
-    assert made.trained_with == [(0, "Sum"), (60, "LevenbergMarquardt")]
+    assert made.trained_with == [(0, "Sum"), (100, "LevenbergMarquardt")]
     assert made.plan.curvature
     assert "can be read" in str(made.decisions[0])
-    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
-    assert made.steps == 160
-    plain.train(iterations=100, verbose=0)
+    assert made.optimizer.in_stage
+    assert made.steps == 140
+    plain.train(iterations=40, verbose=0)
     history = (m.losshistory.loss_train[-1].sum() for m in (model, plain))
     assert next(history) < 0.1 * next(history)
 
 
-def test_it_ends_when_the_time_of_the_iterations_is_over(heat):
-    made = trained(heat())
-    assert 60 < made.steps < 160
-    assert any("100 iterations of adam are left, which would take" in line for line in made.log)
+def test_it_takes_as_long_as_the_iterations_that_are_left(heat):
+    made = trained(heat(), 600)
+    pace = made.controller.stage.pace
+    assert made.steps == 600
+    assert pace.calls == 500
+    assert 0 < len(pace.taken) < 250
+    assert pace.spent < 1.5 * pace.calls * pace.seconds
+    assert told(made, "500 plain ones would have taken")
+
+
+def test_displays_callbacks_and_schedules_are_those_of_the_script(heat):
+    import deepxde as dde
+
+    class Counted(dde.callbacks.Callback):
+        ends = 0
+
+        def on_batch_end(self):
+            self.ends += 1
+
+    def history(model, method):
+        if method is not None:
+            patch(model, method, **PROFILE)
+        counted = Counted()
+        model.compile("adam", lr=1e-2, decay=("step", 100, 0.5), verbose=0)
+        model.train(iterations=400, display_every=50, callbacks=[counted], verbose=0)
+        rate = model.opt.param_groups[0]["lr"]
+        return model.losshistory.steps, counted.ends, rate, model.train_state.step
+
+    assert history(heat(), "auto") == history(heat(), None)
 
 
 def test_imbalance_has_the_weights_of_the_ntk_unless_there_are_own(heat):
     imbalanced = Thresholds(persistent_cosine=-1.0, magnitude_ratio=1.0)
     made = trained(heat(), thresholds=imbalanced)
     assert made.plan.kind == "curvature + reweighting"
-    assert made.trained_with[-1] == (60, "LevenbergMarquardt -> NTK")
+    assert made.trained_with[-1] == (100, "LevenbergMarquardt -> NTK")
     weighted = trained(heat(), thresholds=imbalanced, compiled={"loss_weights": [1, 10, 10]})
     assert weighted.plan.kind == "curvature"
 
@@ -89,48 +125,45 @@ def test_imbalance_has_the_weights_of_the_ntk_unless_there_are_own(heat):
     [
         ({}, {"reweighting": "ntk"}, {}),
         ({}, {"update": "check"}, {}),
+        ({}, {"curvature": False}, {}),
+        ({}, {"profile_every": 1}, {}),
         ({"regularization": ["l2", 1e-4]}, {}, {}),
         ({"regularization": ["l1", 1e-4]}, {}, {}),
         ({}, {}, {"loss": "MAE"}),
     ],
 )
 def test_where_they_cannot_be_taken_the_plan_is_the_rules(heat, build, options, compiled):
-    made = trained(heat(**build), 70, compiled, **options)
+    made = trained(heat(**build), 110, compiled, **options)
     assert made.plan_applied
     assert not made.plan.curvature
-    assert not reads_residuals(made.optimizer.inner)
-    assert made.steps == 70
+    assert not made.optimizer.in_stage
+    assert made.steps == 110
 
 
-def test_it_has_to_be_asked_for(heat):
-    assert not trained(heat(), curvature=False).plan.curvature
-
-
-def test_an_expression_asks_for_it_too(heat):
+def test_an_expression_refuses_it_too(heat):
     model = heat()
-    made = patch(model, "auto:curvature=True", profile_steps=60, profile_every=1)
+    made = patch(model, "auto:curvature=False", **PROFILE)
     model.compile("adam", lr=1e-2, verbose=0)
-    model.train(iterations=160, verbose=0)
-    assert made.plan.curvature
+    model.train(iterations=110, verbose=0)
+    assert not made.plan.curvature
 
 
-@pytest.mark.parametrize("method", ["ntk", "auto"])
-def test_it_is_refused_where_it_has_no_meaning(heat, method):
+@pytest.mark.parametrize(
+    ("method", "value"), [("ntk", False), ("auto", 1), ("auto:curvature=2", True)]
+)
+def test_it_is_refused_where_it_has_no_meaning(heat, method, value):
     with pytest.raises(MethodError, match="curvature"):
-        patch(heat(), method, curvature=True if method == "ntk" else 1)
+        patch(heat(), method, curvature=value)
 
 
 def test_too_few_iterations_are_left_to_the_rule(heat, monkeypatch):
-    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 101)
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 301)
     assert not trained(heat()).plan.curvature
 
 
-def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch):
-    def fail(*_):
-        raise MethodError("rows are coupled.")
-
+def _gives_back(heat):
+    """Parameters at the end of the profile and when the rule's plan began; the patch."""
     before, after = [], []
-    monkeypatch.setattr(LevenbergMarquardt, "step", fail)
     model = heat()
     made = patch(model, "auto", **PROFILE)
     made.on_diagnosis.append(lambda _: before.extend(parameters(model)))
@@ -140,38 +173,56 @@ def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch
         )
     )
     model.compile("adam", lr=1e-2, verbose=0)
-    model.train(iterations=160, verbose=0)
+    model.train(iterations=400, verbose=0)
     assert all(map(torch.equal, before, after))
     assert not all(map(torch.equal, after, parameters(model)))
-    assert isinstance(made.optimizer.inner, torch.optim.Adam)
-    assert any(
-        "no further steps on residuals: MethodError: rows are coupled." in x for x in made.log
-    )
+    assert not made.optimizer.in_stage
     assert [d.plan.curvature for d in made.decisions] == [True, False]
     assert not made.plan.curvature
+    assert made.steps == 400
+    return made
 
 
-def test_it_gives_way_to_what_is_not_finite_or_leads_nowhere(heat, monkeypatch):
-    monkeypatch.setattr(residual_training, "iteration_seconds", lambda *_: 1.0)
-    model = heat()
-    made = patch(model, "auto", on_nonfinite="skip", **PROFILE)
-    model.compile("adam", lr=1e-2, verbose=0)
-    with monkeypatch.context() as patched:
-        broken = lambda *_: (_ for _ in ()).throw(RuntimeError("singular"))  # noqa: E731
-        patched.setattr(LevenbergMarquardt, "step", broken)
-        model.train(iterations=160, verbose=0)
-    assert any("RuntimeError: singular" in line for line in made.log)
-    assert isinstance(made.optimizer.inner, torch.optim.Adam)
-    stuck = heat()
-    made = patch(stuck, "auto", **PROFILE)
-    stuck.compile("adam", lr=1e-2, verbose=0)
+def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch):
+    def fail(*_):
+        raise MethodError("rows are coupled.")
+
+    monkeypatch.setattr(LevenbergMarquardt, "step", fail)
+    assert told(_gives_back(heat), "no steps on residuals: MethodError: rows are coupled.")
+
+
+def test_so_does_a_stage_in_whose_time_few_steps_fit(heat, monkeypatch):
+    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 10_000)
+    assert told(_gives_back(heat), "fit into the time that is left, 10000 would do")
+
+
+def test_so_does_one_that_leads_nowhere(heat, monkeypatch, ample):
+    monkeypatch.setattr(curvature_stage, "_IMPROVED", 0.0)
     monkeypatch.setattr(LevenbergMarquardt, "stuck", property(lambda self: self.last is not None))
-    stuck.train(iterations=160, verbose=0)
-    assert any("they lead nowhere" in line for line in made.log)
-    assert isinstance(made.optimizer.inner, torch.optim.Adam)
-    assert made.steps == 160
-    assert made.trained_with[1][1] == "LevenbergMarquardt"
-    assert len(made.trained_with) == 3
+    assert told(_gives_back(heat), "steps have led nowhere for long")
+
+
+def test_what_helped_stays_when_no_step_helps_any_more(heat, monkeypatch, ample):
+    monkeypatch.setattr(LevenbergMarquardt, "converged", property(lambda s: s.last.after < 1e-3))
+    model = heat()
+    made = trained(model)
+    assert told(made, "no further steps on residuals: the residuals are rounding errors")
+    assert made.plan.curvature
+    found = parameters(model)
+    model.train(iterations=20, verbose=0)
+    assert all(map(torch.equal, found, parameters(model)))
+
+
+def test_the_end_of_a_call_has_what_did_best_on_fresh_rows(heat, monkeypatch, ample):
+    calls = []
+    monkeypatch.setattr(
+        LevenbergMarquardt, "load_best", lambda self, closure: calls.append(len(calls))
+    )
+    model = heat()
+    trained(model, 110)
+    assert calls == [0]
+    model.train(iterations=5, verbose=0)
+    assert calls == [0, 1]
 
 
 @pytest.mark.parametrize("older", ["profile", "plain"])
@@ -184,18 +235,32 @@ def test_a_checkpoint_of_before_ends_it(heat, tmp_path, older):
     path = other.save(str(tmp_path / "model"), verbose=0)
     model = heat()
     made = trained(model)
-    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
+    assert made.optimizer.in_stage
     model.restore(path, verbose=0)
-    assert isinstance(made.optimizer.inner, torch.optim.Adam)
+    assert not made.optimizer.in_stage
     assert not made.controller.decided
-    model.train(iterations=140, verbose=0)
+    model.train(iterations=300, verbose=0)
     assert made.plan.curvature
 
 
-def test_a_checkpoint_by_path_has_the_time_of_the_iterations(heat, tmp_path):
-    (_, made, path), (other, again) = saved(heat, tmp_path), fresh(heat)
-    other.train(iterations=100, model_restore_path=path, verbose=0)
-    assert made.steps < again.steps < made.steps + 100
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_checkpoint_goes_on_bitwise(heat, tmp_path, ample, by_path):
+    model = heat()
+    made = trained(model, 110)
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    model.train(iterations=10, verbose=0)
+    other, again = fresh(heat)
+    if not by_path:
+        other.restore(path, verbose=0)
+        assert again.steps == 110
+        assert again.plan == made.plan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other.train(iterations=10, model_restore_path=path if by_path else None, verbose=0)
+    assert again.optimizer.in_stage
+    assert all(map(torch.equal, parameters(model), parameters(other)))
+    assert again.steps == made.steps == 120
+    assert again.controller.stage.pace.taken == made.controller.stage.pace.taken
 
 
 def test_what_is_compiled_later_may_end_it(heat):
@@ -204,18 +269,18 @@ def test_what_is_compiled_later_may_end_it(heat):
     chosen = torch.optim.AdamW(model.net.parameters(), lr=1e-3, weight_decay=1e-2)
     model.compile(chosen, verbose=0)
     model.train(iterations=20, verbose=0)
-    assert not reads_residuals(made.optimizer.inner)
-    assert any("no further steps on residuals" in line for line in made.log)
+    assert not made.optimizer.in_stage
+    assert told(made, "no steps on residuals: AdamW decays weights")
 
 
 def test_the_log_says_why_there_are_none(heat):
     made = trained(heat(regularization=["l2", 1e-4]))
-    assert any("no steps on residuals, as Adam decays weights" in x for x in made.log)
+    assert told(made, "no steps on residuals, as Adam decays weights")
     made = trained(heat(), reweighting="ntk")
-    assert any("a reweighting, adapters or a rule was asked for" in x for x in made.log)
+    assert told(made, "a reweighting, adapters or a rule was asked for")
 
 
-def test_such_a_plan_is_of_hosts_alone(heat):
+def test_such_a_plan_is_of_runs_alone(heat):
     plan = trained(heat()).plan
     with pytest.raises(MethodError, match="found 'curvature'"):
         plan.apply(MultiLossOptimizer(torch.optim.Adam([torch.nn.Parameter(torch.ones(1))]), "sum"))
@@ -223,38 +288,33 @@ def test_such_a_plan_is_of_hosts_alone(heat):
         PlanTemplate("curvature")
 
 
-def test_later_calls_have_the_time_of_their_iterations(heat, lbfgs):
+def test_it_goes_on_in_later_calls_and_lbfgs_has_its_place_between(heat, lbfgs, ample):
     model = heat()
-    made = trained(model)
-    steps = made.steps
-    model.train(iterations=50, verbose=0)
-    assert steps < made.steps < steps + 50
-    steps = made.steps
+    made = trained(model, 110)
+    pace = made.controller.stage.pace
+    steps = len(pace.taken)
+    model.train(iterations=10, verbose=0)
+    assert len(pace.taken) > steps
+    steps = len(pace.taken)
     lbfgs(iterations=40, per_step=20)
     model.compile("L-BFGS", verbose=0)
+    before = parameters(model)
     model.train(verbose=0)
-    assert isinstance(made.optimizer.inner, LevenbergMarquardt)
-    assert made.steps > steps
-
-
-def test_it_goes_on_from_deepxdes_own_checkpoint(heat, tmp_path):
-    (model, made, path), (other, again) = saved(heat, tmp_path), fresh(heat)
-    other.restore(path, verbose=0)
-    assert isinstance(again.optimizer.inner, LevenbergMarquardt)
-    assert all(map(torch.equal, parameters(model), parameters(other)))
-    assert (again.steps, again.plan) == (made.steps, made.plan)
-    assert again.optimizer.inner.state_dict().keys() == made.optimizer.inner.state_dict().keys()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        other.train(iterations=30, verbose=0)
-    assert again.steps > made.steps
+    assert isinstance(made.optimizer.inner, torch.optim.LBFGS)
+    assert not made.optimizer.in_stage
+    assert len(pace.taken) == steps
+    assert not all(map(torch.equal, before, parameters(model)))
+    model.compile("adam", lr=1e-3, verbose=0)
+    assert made.optimizer.in_stage
+    model.train(iterations=10, verbose=0)
+    assert len(pace.taken) > steps
 
 
 def test_unknowns_are_trained_and_measurements_found(inverse):
     model = inverse()
     made = patch(model, "auto", **PROFILE)
     model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
-    model.train(iterations=200, verbose=0)
+    model.train(iterations=400, verbose=0)
     assert made.plan.curvature
-    assert made.optimizer.inner.options.measured
+    assert made.controller.stage.optimizer.options.measured
     assert abs(model.unknown.item() - 0.8) > 1e-3

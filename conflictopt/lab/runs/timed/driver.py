@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 from ....optim.optimizer import MultiLossOptimizer
+from .setup import Setup
 
 Ending = Literal["time", "converged", "stuck", "diverged"]
 """Why a run ended: its time was over; its losses are as small as they can get; its steps lead
@@ -18,6 +19,10 @@ class Driver(Protocol):
     @property
     def optimizer(self) -> MultiLossOptimizer:
         """The present one."""
+
+    @property
+    def setup(self) -> Setup:
+        """What is trained now."""
 
     def advance(self, spent: float) -> Ending | None:
         """Take a step.

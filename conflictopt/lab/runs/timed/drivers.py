@@ -11,7 +11,7 @@ import torch
 from ....methods.expression import MethodExpression
 from ...problems.problem import Mode, Problem
 from ..budget import Budget
-from . import first_order, lbfgs, levenberg_marquardt
+from . import auto, first_order, lbfgs, levenberg_marquardt
 from .driver import Driver
 from .setup import Setup
 
@@ -35,8 +35,8 @@ class Kind:
 
     def setup(self, problem: Problem, seed: int, budget: Budget, method: MethodExpression) -> Setup:
         """What is trained, at its start."""
-        assert method.optimizer is not None
-        pool = method.optimizer.study["pool"] if self.pools else 1
+        chosen = method.optimizer
+        pool = chosen.study["pool"] if self.pools and chosen is not None else 1
         return Setup.of(problem, seed, budget, self.dtype, self.mode, pool)
 
 
@@ -61,6 +61,19 @@ KINDS = {
 }
 
 
+AUTO = Kind(auto.AutoDriver, auto.DTYPE, auto.MODE, auto.SETTINGS)
+"""``auto`` is timed since its plan may be of steps that cost more, unless it may have none such."""
+
+
+def kind_of(method: MethodExpression) -> Kind | None:
+    """The kind of a method's runs; ``None`` of those that are not timed."""
+    if method.optimizer is not None:
+        return KINDS[method.optimizer.name]
+    timed = method.auto is not None and method.auto.curvature is not False
+    return AUTO if timed else None
+
+
 def timed_settings(method: MethodExpression) -> dict[str, Any]:
     """What the settings of a timed run have in place of the plain run's; nothing for others."""
-    return {} if method.optimizer is None else KINDS[method.optimizer.name].settings
+    kind = kind_of(method)
+    return {} if kind is None else kind.settings

@@ -103,6 +103,11 @@ class FirstOrder:
             seed=seed,
         )
 
+    @property
+    def setup(self) -> Setup:
+        """See ``Driver``."""
+        return self._setup
+
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
         part = min(1.0, spent / self._horizon)

@@ -59,6 +59,11 @@ class AdamThenLBFGS:
         self._adam_steps = self._same = 0
         self._value: float | None = None
 
+    @property
+    def setup(self) -> Setup:
+        """See ``Driver``."""
+        return self._setup
+
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
         if spent < self._until and self._iterated is None:

@@ -61,6 +61,11 @@ class LevenbergMarquardtDriver:
         self.optimizer.session.every = 1 if self._warm else EVERY
         self._adam_steps = self._trials = self._refused = 0
 
+    @property
+    def setup(self) -> Setup:
+        """See ``Driver``."""
+        return self._setup
+
     def advance(self, spent: float) -> Ending | None:
         """See ``Driver``."""
         if spent < self._warm:

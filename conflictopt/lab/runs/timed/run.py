@@ -18,7 +18,7 @@ from ..provenance import machine
 from ..summaries import outcome_of, parameter_counts, reports_of, rounded
 from .clock import PlainClock
 from .driver import Ending
-from .drivers import KINDS
+from .drivers import kind_of
 from .marks import Marks, beyond, noted_fractions
 from .plain_step import PlainSteps
 
@@ -36,21 +36,21 @@ class TimedRun:
     def __init__(
         self, problem: Problem, method: MethodExpression, seed: int, budget: Budget
     ) -> None:
-        assert method.optimizer is not None
         self._began = datetime.now(timezone.utc)
         self._problem, self._method, self._budget = problem, method, budget
-        kind = KINDS[method.optimizer.name]
-        self._setup = kind.setup(problem, seed, budget, method)
+        kind = kind_of(method)
+        assert kind is not None
+        setup = kind.setup(problem, seed, budget, method)
         # once for nothing: what a process sets up once is no method's time
         with suppress(NonFiniteError):  # the run will come by it
-            tried = kind.make(self._setup.copy(), method, seed, budget)
+            tried = kind.make(setup.copy(), method, seed, budget)
             tried.advance(0.0)
             tried.advance(1.0)  # what comes after Adam, where it goes first
-        self._driver = kind.make(self._setup, method, seed, budget)
+        self._driver = kind.make(setup, method, seed, budget)
         self._clock = PlainClock(PlainSteps(problem, seed, budget).measure, budget.steps)
-        self._horizon = method.optimizer.horizon
+        self._horizon = 1.0 if method.optimizer is None else method.optimizer.horizon
         self._marks = Marks(noted_fractions(self._horizon, budget.curve_points))
-        self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(self._setup.net))
+        self._curve = Curve(problem.loss_names, lambda: problem.relative_l2(setup.net))
         self._watch = Stopwatch()
         self._done, self._ended = 0, "time"
         self._parts: list[float] = []
@@ -88,7 +88,7 @@ class TimedRun:
         none = torch.full((self._problem.K,), float("nan"))
         weights = none if last is None else last.coefficients
         with self._driver.best():
-            names, values = self._problem.loss_names, self._setup.losses()
+            names, values = self._problem.loss_names, self._driver.setup.losses()
             self._curve.note(self._done, LastStep(names, values, weights, ()), self._watch.cpu_s)
         self._parts.append(round(self._clock.spent, 5))
 
@@ -96,13 +96,14 @@ class TimedRun:
         """The rest of the record."""
         optimizer = self._driver.optimizer
         with self._driver.best():
-            ending = outcome_of(self._problem, self._setup.net, self._setup.unknowns, message)
+            setup = self._driver.setup
+            ending = outcome_of(self._problem, setup.net, setup.unknowns, message)
         return {
             **ending,
             "steps": self._done,
             "wall_time_s": round(self._watch.wall_s, 3),
             "cpu_time_s": round(self._watch.cpu_s, 3),
-            "parameters": parameter_counts(self._setup.net),
+            "parameters": parameter_counts(self._driver.setup.net),
             "curve": {**self._curve.to_json(), "plain_runs": self._parts},
             "coefficients": self._curve.coefficients(),
             "conflict": None,

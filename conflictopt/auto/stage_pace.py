@@ -1,0 +1,88 @@
+"""When steps on residuals are taken, in a loop that goes on as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..wording import counted
+
+
+class StagePace:
+    """Divides the time of plain steps among steps that each take as long as many of them.
+
+    Every call of ``step`` that a loop makes adds the seconds of a plain step to those that may be
+    spent. A step on residuals is taken in a call once they suffice for one as long as the last. So
+    the loop ends when it would have ended, and what it does after so many steps it does after the
+    same share of the training.
+
+    Args:
+        seconds: of a plain step, with what the loop does around it.
+        debt: seconds that were spent more than plain steps would have been, before.
+        replayed: numbers of the calls in which steps are taken, one for each step, instead of by
+            time: those that ``taken`` had in another run.
+
+    Attributes:
+        calls: so far.
+        spent: seconds so far, with the debt.
+        taken: the call of every step so far, from 1.
+    """
+
+    def __init__(
+        self, seconds: float, debt: float = 0.0, replayed: Sequence[int] | None = None
+    ) -> None:
+        self.seconds, self.spent = seconds, debt
+        self.calls, self.taken = 0, list[int]()
+        self._last = 0.0
+        self._replayed = None if replayed is None else list(replayed)
+
+    def call(self, around: float) -> None:
+        """The loop calls ``step``.
+
+        Args:
+            around: seconds since its last call ended; what exceeds a plain step is the loop's own,
+                and would have been spent without these steps too.
+        """
+        self.calls += 1
+        self.spent += min(around, self.seconds)
+
+    @property
+    def due(self) -> bool:
+        """Whether a step, or another one, is taken in this call."""
+        if self._replayed is not None:
+            count = len(self.taken)
+            return count < len(self._replayed) and self._replayed[count] <= self.calls
+        return self.spent + self._last <= self.calls * self.seconds
+
+    def took(self, seconds: float) -> None:
+        """A step was taken, or refused.
+
+        Args:
+            seconds: that it took.
+        """
+        self.spent += seconds
+        self._last = seconds
+        self.taken.append(self.calls)
+
+    @property
+    def told(self) -> str:
+        """What was spent so far, a sentence."""
+        return (
+            f"{counted(len(self.taken), 'step')} on residuals in {self.spent:.3g} s so far; "
+            f"{self.calls} plain ones would have taken {self.calls * self.seconds:.3g} s."
+        )
+
+    def fitting(self, calls: int) -> float:
+        """How many steps like the last one fit into the time of calls to come."""
+        return calls * self.seconds / self._last if self._last else float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers that ``load_state_dict`` goes on from."""
+        numbers = {"seconds": self.seconds, "spent": self.spent, "calls": self.calls}
+        return {**numbers, "last": self._last, "taken": list(self.taken)}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        self.seconds, self.spent = float(saved["seconds"]), float(saved["spent"])
+        self.calls, self._last = int(saved["calls"]), float(saved["last"])
+        self.taken = [int(call) for call in saved["taken"]]

@@ -1,0 +1,225 @@
+"""``auto`` in a torch loop whose closure returns residuals: steps on these after the profile."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+import torch
+
+from conflictopt import LossError, Losses, MethodError, MultiLossOptimizer, TrainingOptions
+from conflictopt.auto import curvature_stage
+from conflictopt.auto.stage_pace import StagePace
+from conflictopt.auto.step_times import StepTimes
+from conflictopt.selection import curvature_case
+
+pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
+PROFILE = {"profile_steps": 100, "profile_every": 2}
+STEPS = 130
+
+
+@pytest.fixture(autouse=True)
+def every_call(monkeypatch):
+    """There is a step on residuals in every call, and few calls are enough."""
+    monkeypatch.setattr(StagePace, "due", property(lambda self: len(self.taken) < self.calls))
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 0)
+
+
+class Loop:
+    """``u' + u = 0, u(0) = 1``, with a plain optimizer or ``auto``."""
+
+    def __init__(self, auto=True, **options):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            layers = torch.nn.Linear(1, 12), torch.nn.Tanh(), torch.nn.Linear(12, 1)
+            self.net = torch.nn.Sequential(*layers).double()
+        self.x = torch.linspace(0, 1, 24, dtype=torch.float64)[:, None].requires_grad_()
+        self.opt = torch.optim.Adam(self.net.parameters(), lr=1e-2)
+        if auto:
+            given = {**PROFILE, "steps": STEPS, **options}
+            self.opt = MultiLossOptimizer(self.opt, "auto", **given)
+        self.evaluated = 0
+
+    def residuals(self):
+        self.evaluated += 1
+        u = self.net(self.x)
+        u_x = torch.autograd.grad(u.sum(), self.x, create_graph=True)[0]
+        return {"pde": u_x + u, "ic": self.net(self.x[:1]) - 1}
+
+    def closure(self):
+        return Losses.of_residuals(self.residuals())
+
+    def plain(self):
+        self.opt.zero_grad()
+        loss = sum(r.square().mean() for r in self.residuals().values())
+        loss.backward()
+        return loss
+
+    def run(self, count, closure=None):
+        for _ in range(count):
+            self.opt.step(closure or self.closure)
+        return self
+
+    @property
+    def parameters(self):
+        return [p.detach().clone() for p in self.net.parameters()]
+
+    @property
+    def error(self):
+        return (self.net(self.x) - torch.exp(-self.x)).abs().max().item()
+
+
+def same(one, other):
+    return all(map(torch.equal, one, other))
+
+
+def test_the_profile_is_bitwise_the_plain_loop_and_then_the_error_falls():
+    plain, auto = Loop(auto=False), Loop()
+    plain.run(100, plain.plain)
+    auto.run(99)
+    assert not auto.opt.in_stage
+    auto.run(1)
+    assert same(plain.parameters, auto.parameters)
+    assert auto.opt.in_stage
+    auto.run(STEPS - 100)
+    plain.run(STEPS - 100, plain.plain)
+    assert auto.error < 1e-3 * plain.error
+    assert auto.opt.completed == STEPS
+    assert auto.opt.control.trained_with[-1] == (100, "LevenbergMarquardt")
+    assert set(auto.opt.last.names) == {"pde", "ic"}
+    assert any("so far; 30 plain ones would have taken" in line for line in auto.opt.control.log)
+
+
+def test_calls_between_steps_evaluate_nothing(monkeypatch):
+    tenth = property(lambda pace: pace.calls % 10 == 0 and pace.calls not in pace.taken)
+    monkeypatch.setattr(StagePace, "due", tenth)
+    auto = Loop().run(100)
+    before, evaluated = auto.parameters, auto.evaluated
+    auto.run(9)
+    assert same(before, auto.parameters)
+    assert auto.evaluated == evaluated
+    auto.run(1)
+    assert not same(before, auto.parameters)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"steps": None}, "nobody said how many steps the loop takes"),
+        ({"profile_every": 1}, "every step of the profile was sampled"),
+        ({"update": "check"}, "updates are looked at"),
+        ({"reweighting": "ntk"}, "a reweighting, adapters or a rule was asked for"),
+    ],
+)
+def test_the_log_says_why_there_are_none(options, why):
+    auto = Loop(**options).run(102)
+    assert not auto.opt.in_stage
+    assert not auto.opt.plan.curvature
+    assert any(f"no steps on residuals, as {why}" in line for line in auto.opt.control.log)
+
+
+def test_losses_that_are_handed_over_cannot_be_evaluated_again():
+    auto = Loop()
+    for _ in range(102):
+        losses = auto.closure()
+        auto.opt.step(losses)
+    assert not auto.opt.in_stage
+    assert any("step() was given losses" in line for line in auto.opt.control.log)
+
+
+def test_in_the_stage_only_closures_are_of_use():
+    auto = Loop().run(101)
+    for use in (auto.opt.step, auto.opt.backward):
+        with pytest.raises(LossError, match="a closure with the plan of 'auto'"):
+            use(auto.closure())
+    with pytest.raises(LossError, match="a closure with the plan of 'auto'"):
+        auto.opt.step()
+
+
+def test_weight_decay_and_bad_options_are_told():
+    decays = Loop(auto=False)
+    decays.opt = MultiLossOptimizer(
+        torch.optim.AdamW(decays.net.parameters()), "auto", steps=STEPS, **PROFILE
+    )
+    decays.run(101)
+    assert any("AdamW decays weights" in line for line in decays.opt.control.log)
+    for given in ({"steps": 0}, {"steps": 1.5}, {"measured": "ic"}, {"measured": (1,)}):
+        with pytest.raises(MethodError, match=next(iter(given))):
+            TrainingOptions(**given)
+    for given in ({"steps": 10}, {"measured": ("ic",)}, {"curvature": False}):
+        with pytest.raises(MethodError, match=next(iter(given))):
+            MultiLossOptimizer(torch.optim.Adam([torch.zeros(1)]), "ntk", **given)
+
+
+def test_named_measurements_get_less_weight():
+    found = [Loop(measured=names).run(STEPS) for names in ((), ("pde",))]
+    assert found[1].opt.control.stage.optimizer.options.measured == ("pde",)
+    assert not same(found[0].parameters, found[1].parameters)
+
+
+@pytest.mark.parametrize("at", [40, 100, 110])
+def test_it_resumes_bitwise(at):
+    whole, first = Loop().run(STEPS), Loop().run(at)
+    stored = io.BytesIO()
+    torch.save({"opt": first.opt.state_dict(), "net": first.net.state_dict()}, stored)
+    stored.seek(0)
+    saved = torch.load(stored, weights_only=True)
+    other = Loop()
+    other.opt.load_state_dict(saved["opt"])
+    other.net.load_state_dict(saved["net"])
+    other.run(STEPS - at)
+    assert same(whole.parameters, other.parameters)
+    assert other.opt.completed == STEPS
+    assert other.opt.plan == whole.opt.plan
+
+
+def test_a_copy_goes_on_alike():
+    auto = Loop().run(110)
+    net, opt, x = copy.deepcopy((auto.net, auto.opt, auto.x))
+    other = Loop()
+    other.net, other.opt, other.x = net, opt, x
+    assert same(auto.run(5).parameters, other.run(5).parameters)
+
+
+def test_a_damaged_stage_loads_nothing():
+    from conflictopt.core.errors import CheckpointError
+
+    saved = Loop().run(110).opt.state_dict()
+    del saved["conflictopt"]["control"]["stage"]["pace"]["spent"]
+    other = Loop().run(3)
+    before = other.parameters
+    with pytest.raises(CheckpointError, match="expected steps on residuals"):
+        other.opt.load_state_dict(saved)
+    assert same(before, other.parameters)
+    assert not other.opt.in_stage
+    assert other.opt.completed == 3
+    other.run(2)
+
+
+def test_a_replayed_pace_takes_the_same_steps(monkeypatch):
+    monkeypatch.undo()
+    recorded = StagePace(1.0)
+    for took in (3.0, 2.0, 4.0):
+        recorded.call(0.0)
+        while not recorded.due:
+            recorded.call(0.0)
+        recorded.took(took)
+    again = StagePace(1e-9, replayed=recorded.taken)
+    for _ in range(recorded.calls):
+        again.call(0.0)
+        while again.due:
+            again.took(1e3)
+    assert again.taken == recorded.taken
+    assert len(recorded.taken) == 3
+
+
+def test_sampled_steps_of_a_profile_are_its_overhead(monkeypatch):
+    now = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+    monkeypatch.setattr("conflictopt.auto.step_times.time.perf_counter", lambda: next(now))
+    times = StepTimes(2)
+    for step in range(5):
+        times.ended(step)
+    assert times.plain == 1.0
+    assert times.overhead == 8.0
