@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the scripts")
     told = "names, with options as in auto:reweighting=ntk"
-    parser.add_argument("--methods", nargs="+", default=["none", "auto"], help=told)
+    parser.add_argument("--methods", nargs="+", default=["none", "auto:curvature=False"], help=told)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", default=[""], help="parts of scripts' names")
     parser.add_argument("--workers", type=int, default=2)

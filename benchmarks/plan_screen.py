@@ -169,7 +169,7 @@ SCREENS = (
         "plan_screen_profile",
         1.6e-2,
         _TREATED,
-        ("none", "auto", "ntk+pcgrad+after:steps=300"),
+        ("none", "auto:curvature=False", "ntk+pcgrad+after:steps=300"),
     ),
 )
 

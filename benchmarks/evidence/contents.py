@@ -68,10 +68,10 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
         fair = foresight(study)
         yield f"foresight, {half}", f"{fair[0]:.2f}" if fair else "-"
         for method in study.others:
-            found = standing(study, method)
-            yield f"{method}, {half}", ratio(found.to_plain)
-            yield f"{method} close, {half}", share(found.close)
-            yield f"{method} worse, {half}", str(len(found.worse))
+            found, name = standing(study, method), _short(method)
+            yield f"{name}, {half}", ratio(found.to_plain)
+            yield f"{name} close, {half}", share(found.close)
+            yield f"{name} worse, {half}", str(len(found.worse))
         yield from _by_regime(study, half)
         known = learned(study)
         yield f"learned problems, {half}", str(len(known))
@@ -82,13 +82,19 @@ def numbers(main: Study, parts: dict[str, Study]) -> Iterator[tuple[str, str]]:
         yield f"best as given, {half}", title(alike)
         yield f"auto over best as given, {half}", ratio(against(study, AUTO, alike))
         for first, second in ((AUTO, "ntk"), (ADAPTERS, WIDE), (ADAPTERS, "ntk")):
-            yield f"{first} over {second}, {half}", ratio(against(study, first, second))
+            name = f"{_short(first)} over {second}, {half}"
+            yield name, ratio(against(study, first, second))
     regimes = claims.by_regime(main)
     for regime, members in regimes.items():
         yield f"regime {regime}", str(len(members))
     decided = sum(map(len, regimes.values()))
     yield "regime split", str(len(shared_of(main).problems) - decided)
     yield "regime too close", str(len(claims.too_close(main)))
+
+
+def _short(method: str) -> str:
+    """A method in the names of numbers."""
+    return "auto" if method == AUTO else method
 
 
 def _where_nothing_is_done(study: Study) -> Ratio | None:
@@ -103,4 +109,4 @@ def _by_regime(study: Study, half: str) -> Iterator[tuple[str, str]]:
         yield f"{half} {regime}", str(len(members))
         for method in (AUTO, "ntk"):
             part = restricted(study, members, {method, BASELINE})
-            yield f"{method}, {regime}, {half}", ratio(against(part, method, BASELINE))
+            yield f"{_short(method)}, {regime}, {half}", ratio(against(part, method, BASELINE))

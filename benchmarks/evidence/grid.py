@@ -10,7 +10,8 @@ from ..adapter_ablation.grid import Stage
 BUDGET = "cpu"
 BASELINE = "none"
 SEEDS = (0, 1, 2)
-AUTO = "auto"
+AUTO = "auto:curvature=False"
+"""What ``auto`` does where no steps on residuals can be taken: its rule alone."""
 
 FIXED = ("ntk", "pcgrad", "config", "lr_annealing", "grad_norm:form=one_sided")
 """Methods on the network as it is, from the first step on."""
@@ -24,7 +25,7 @@ def label(text: str) -> str:
 ADAPTERS, WIDE = label("adapters:attach=1000+ntk"), label("wide+ntk")
 """Adapters of the default design, and the network widened to as many parameters."""
 
-SHORT = label("auto:profile_steps=300")
+SHORT = label("auto:profile_steps=300:curvature=False")
 """``auto`` with a profile of a tenth of these runs; that of the budget is a third."""
 
 GLOBAL = tuple(label(f"{name}:blocks=global") for name in ("pcgrad", "config"))

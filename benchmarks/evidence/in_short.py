@@ -21,13 +21,13 @@ _EVIDENCE = (
         "{=learning rates: gain}",
     ),
     (
-        "`auto`",
+        "`auto` without steps on residuals",
         "plain Adam",
         f"{_REPORTING} (above 1.1 on {{=auto worse, reporting}})",
         "{=auto, reporting}",
     ),
     (
-        "`auto`",
+        "`auto` without steps on residuals",
         "{=best as given, reporting}, the best fixed method that adds no parameters",
         _REPORTING,
         "{=auto over best as given, reporting}",

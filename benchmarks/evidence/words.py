@@ -5,14 +5,15 @@ from __future__ import annotations
 from conflictopt.lab.study_report.statistics.ratios import Ratio
 
 from .goals import Share
-from .grid import ADAPTERS, PLAN, SHORT, WIDE
+from .grid import ADAPTERS, AUTO, PLAN, SHORT, WIDE
 
 TITLES = {
     "none": "plain Adam",
     "grad_norm:form=one_sided": "`grad_norm`, one-sided",
     ADAPTERS: "adapters, `ntk`",
     WIDE: "equal-size trunk, `ntk`",
-    SHORT: "`auto`, profile of 300 steps",
+    AUTO: "`auto`, its rule alone",
+    SHORT: "`auto`, its rule alone, profile of 300 steps",
     PLAN: "`ntk+pcgrad` after 1000 steps",
 }
 

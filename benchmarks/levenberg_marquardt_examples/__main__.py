@@ -2,12 +2,12 @@
 
 Usage: python -m benchmarks.levenberg_marquardt_examples PATH_TO_DEEPXDE/examples --commit HASH
            [--out records/levenberg_marquardt_examples.json] [--only Burgers Euler]
-           [--methods levenberg_marquardt auto:curvature=True]
+           [--methods levenberg_marquardt auto]
        python -m benchmarks.levenberg_marquardt_examples --tables | --check
 
 Runs every script, cut to two CPU minutes, as it is (``--method none``: Adam, then L-BFGS
 where the script says so), and then with each method for as many CPU seconds, or with
-``auto:curvature=True``, which measures them by itself. Runs that the records hold are not run
+``auto``, which measures them by itself. Runs that the records hold are not run
 again, unless they failed. ``--tables`` writes them into docs/deepxde.md,
 ``--check`` fails if that is stale.
 """

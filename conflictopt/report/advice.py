@@ -49,7 +49,8 @@ def advise(
         return Advice(action, _with_weights_kept(plan.left_out, script), _basis(plan))
     action, lines = _action(plan), _lines(plan, script)
     if diagnosis.too_close and diagnosis.pairs:
-        action = f"Profile longer to be sure, or take the choice meant for this case. {action}"
+        told = "Until then train as you do now." if plan.kind == "none" else action
+        action = f"Profile longer to be sure. {told}"
         lines = (again_line(diagnosis, script), *lines)
     return Advice(action, lines, _basis(plan, evidence_of(diagnosis, plan, rule)))
 

@@ -25,7 +25,7 @@ RECORD = {
 }
 
 
-def study(errors, methods=("none", "ntk", "pcgrad", "auto")):
+def study(errors, methods=("none", "ntk", "pcgrad", grid.AUTO)):
     """``errors``: per problem one tuple of errors per method, over seeds."""
     records = [
         {**RECORD, "problem": p, "method": m, "seed": s, "error": e, "options": {}}
@@ -44,7 +44,7 @@ HALF = {
 
 
 def test_standing_measures_ratio_closeness_and_losses():
-    found = goals.standing(study(HALF), "auto")
+    found = goals.standing(study(HALF), grid.AUTO)
     assert found.to_plain.value == pytest.approx(math.sqrt(0.4 * 1.2))
     assert (found.close.count, found.close.total) == (1, 2)
     assert found.worse == ("b",)
@@ -52,7 +52,7 @@ def test_standing_measures_ratio_closeness_and_losses():
 
 def test_a_failed_run_counts_as_worse():
     rows = {"a": (*HALF["a"][:3], (None, 0.4)), "b": HALF["b"]}
-    assert goals.standing(study(rows), "auto").worse == ("a", "b")
+    assert goals.standing(study(rows), grid.AUTO).worse == ("a", "b")
 
 
 def test_problems_that_plain_training_does_not_learn_are_told_apart():
@@ -92,7 +92,7 @@ def test_aims_say_reached_or_not():
 
 def test_aims_are_told_without_larger_networks_too():
     rows = dict.fromkeys("abc", ((1.0, 1.0), (0.5, 0.5), (0.4, 0.4), (0.1, 0.1)))
-    found = study(rows, ("none", "ntk", "auto", grid.WIDE))
+    found = study(rows, ("none", "ntk", grid.AUTO, grid.WIDE))
     _, text = tables.aims(found, found)
     said = [line.split("|")[1:5:2] for line in text.splitlines()[2:]]
     said = [(what.strip(), measured.strip()[:4]) for what, measured in said]
@@ -109,7 +109,7 @@ def test_the_short_profile_is_compared_on_its_own_seeds():
         ("burgers_1d", "kovasznay_re20", "heat_1d", "hjb_10d"),
         ((1.0, 1.0), (0.8, 9.0), (0.4, None)),
     )
-    found = study(rows, ("none", "auto", grid.SHORT))
+    found = study(rows, ("none", grid.AUTO, grid.SHORT))
     first = [run for run in found.runs if run.method != grid.SHORT or run.seed == 0]
     _, text = tables.short_profile(replace(found, runs=tuple(first)))
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[2:]]
@@ -160,7 +160,7 @@ PROFILES = {"inverse_a": "magnitude", "inverse_b": "persistent", "inverse_c": "m
 def profiled(problem, method, seed, too_close):
     record = {**RECORD, "family": "inverse_k3", "problem": problem, "method": method, "seed": seed}
     record |= {"error": 1.0, "options": {}, "diagnosis": {"regime": PROFILES[problem]}}
-    return record | {"decisions": [{"too_close": too_close}] if method == "auto" else []}
+    return record | {"decisions": [{"too_close": too_close}] if method == grid.AUTO else []}
 
 
 def test_regimes_are_told_with_those_too_close_to_call():
@@ -169,7 +169,7 @@ def test_regimes_are_told_with_those_too_close_to_call():
         [
             profiled(problem, method, seed, close.get(problem, (False,) * 3)[seed])
             for problem in PROFILES
-            for method in ("none", "auto")
+            for method in ("none", grid.AUTO)
             for seed in range(3)
         ]
     )

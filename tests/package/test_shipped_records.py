@@ -97,6 +97,6 @@ def test_history_is_told_but_not_run(screen):
 
 def test_the_plan_is_run_where_auto_did_nothing(suite_records):
     at_rest = {
-        r["problem"] for r in suite_records if r["method"] == "auto" and r["plan"]["kind"] == "none"
+        r["problem"] for r in suite_records if r["method"] == "auto:curvature=False" and r["plan"]["kind"] == "none"
     }
     assert set(RESTED) == at_rest
