@@ -48,27 +48,49 @@ def attempt(
             shutil.copytree(examples / "dataset", root / "dataset")
         script = folder / Path(example.path).name
         script.write_text(example.cut((examples / example.path).read_text()))
-        command = [sys.executable, "-m", "benchmarks.levenberg_marquardt_examples.cpu_clock"]
-        command += ["run", script.name, "--method", method, "--script-seed", str(seed), *more]
-        command += ["--seconds", f"{seconds:.2f}"] if seconds is not None else []
-        environment = {**os.environ, **ONE_THREAD, "DDEBACKEND": "pytorch", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
-        if done.returncode:
-            return {"error": done.stderr.strip()[-2000:]}
-        outcome = json.loads((folder / "report" / "report.json").read_text())["outcome"]
+        limit = ["--seconds", f"{seconds:.2f}"] if seconds is not None else []
+        printed, reports = run_script(folder, script.name, method, seed, (*more, *limit))
+        if not reports:
+            return {"error": printed}
+        outcome = reports[0]["outcome"]
     return {
-        "errors": example.errors(done.stdout, outcome),
+        "errors": example.errors(printed, outcome),
         "cpu_seconds": outcome["wall_time_s"],
         **{key: outcome[key] for key in KEPT},
     }
+
+
+def run_script(
+    folder: Path, script: str, method: str, seed: int, more: Sequence[str] = ()
+) -> tuple[str, list[dict[str, Any]]]:
+    """Run one by ``conflictopt run`` on one thread, by CPU time.
+
+    Args:
+        folder: where it is, and where its report goes.
+        script: its file.
+        method: to train it with.
+        seed: of the script.
+        more: options of the command.
+
+    Returns:
+        What it printed, and a report of every model; the end of its errors, and none, if it failed.
+    """
+    command = [sys.executable, "-m", "benchmarks.levenberg_marquardt_examples.cpu_clock"]
+    command += ["run", script, "--method", method, "--script-seed", str(seed), *more]
+    environment = {**os.environ, **ONE_THREAD, "DDEBACKEND": "pytorch", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    if done.returncode:
+        return done.stderr.strip()[-2000:], []
+    reports = sorted((folder / "report").rglob("report.json"))
+    return done.stdout, [json.loads(path.read_text()) for path in reports]
 
 
 def identity(examples: Path, example: Example, commit: str) -> dict[str, Any]:

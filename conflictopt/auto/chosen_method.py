@@ -86,6 +86,7 @@ def _check_used(options: TrainingOptions, routes: bool) -> None:
         "curvature": None if options.curvature else False,
         "steps": options.steps,
         "measured": options.measured or None,
+        "residual_steps": options.residual_steps,
     }
     unused = [name for name, value in given.items() if value is not None and not options.record]
     if options.adapters is not None and not routes:

@@ -79,6 +79,7 @@ class Controller:
         self.stage: CurvatureStage | None = None
         self.pace: type[StagePace] = StagePace
         self._rested: str | None = None
+        self._pace: StagePace | None = None
         self._times = StepTimes(self.method.recorder.every)
         self._examined = False
         self._residuals = 0
@@ -109,6 +110,13 @@ class Controller:
         if left == 0:
             self.tell(stage.pace.told, optimizer.completed)
         return value
+
+    @property
+    def residual_steps(self) -> list[int]:
+        """The calls after the profile, from 1, in which steps on residuals were taken, one for
+        each; handed to another run as ``residual_steps``, that repeats this one bitwise.
+        """
+        return [] if self._pace is None else list(self._pace.taken)
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """See ``Control``."""
@@ -232,7 +240,8 @@ class Controller:
     def _enter_stage(self, optimizer: MultiLossOptimizer) -> None:
         """Go on with steps on residuals."""
         assert self.plan is not None and self._times.plain is not None
-        pace = self.pace(self._times.plain, self._times.overhead)
+        pace = self.pace(self._times.plain, self._times.overhead, self.options.residual_steps)
+        self._pace = pace
         method = self._method_of(self.plan, optimizer)
         measured = self.options.measured or self.host.curvature(optimizer).measured
         optimizer.set_aggregator(method)
@@ -274,7 +283,8 @@ class Controller:
         elif self.method.auto:
             optimizer.set_aggregator(self.first())
         if saved is not None and self.applied and saved.get("stage") is not None:
-            self.stage = saved_state.stage(saved["stage"], optimizer, self.options.seed)
+            self.stage = saved_state.stage(saved["stage"], optimizer, self.options)
+            self._pace = self.stage.pace
         if staged or self.stage is not None:
             self.host.staged(self.stage is not None)
         self._detaches = attached and not self.applied

@@ -127,8 +127,9 @@ class CurvatureStage:
             self._end(closure, "steps have led nowhere for long")
         elif self.optimizer.converged:
             self._end(closure, "the residuals are rounding errors")
-        elif steps == _TIMED and left is not None and self.pace.fitting(left) < LEAST_STEPS:
+        elif steps == _TIMED and left is not None and self.pace.too_few(left, LEAST_STEPS):
             fit = self.pace.fitting(left)
+            self.pace.give_up()
             self._fail(f"{fit:.0f} fit into the time that is left, {LEAST_STEPS} would do")
 
     def _end(self, closure: Callable[[], LossForms], why: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import Aggregator
@@ -41,6 +43,10 @@ class TrainingOptions(StepOptions):
         measured: for ``auto``, names of losses that hold noisy measurements, which get less weight
             in steps on residuals than they would be overfitted with. Under DeepXDE those at points
             of your own count as such where there are unknowns.
+        residual_steps: for ``auto``, the calls after the profile in which steps on residuals are
+            taken, as ``control.residual_steps`` of another run has them (under DeepXDE
+            ``controller.residual_steps``, and ``report.json``): instead of by time, which the
+            load of a machine changes, so that the run repeats that one.
         rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
             the one that comes with conflictopt unless given.
         thresholds: for the diagnosis; those of the rule unless given.
@@ -58,6 +64,7 @@ class TrainingOptions(StepOptions):
     curvature: bool = True
     steps: int | None = None
     measured: tuple[str, ...] = ()
+    residual_steps: Sequence[int] | None = None
     rule: Rule | str | Path | None = None
     thresholds: Thresholds | None = None
 
@@ -70,6 +77,11 @@ class TrainingOptions(StepOptions):
             raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
         if self.steps is not None:
             check_count("steps", self.steps)
+        if self.residual_steps is not None and not _are_calls(self.residual_steps):
+            raise MethodError(
+                "expected residual_steps as numbers of calls, from 1, in order, found "
+                f"{self.residual_steps!r}."
+            )
         if isinstance(self.measured, str) or not all(isinstance(n, str) for n in self.measured):
             raise MethodError(f"expected measured as names of losses, found {self.measured!r}.")
 
@@ -86,3 +98,13 @@ class TrainingOptions(StepOptions):
         by_name = given is None or isinstance(given, str)
         reweighting = given if by_name else adopted("reweighting", given)
         return Policy(reweighting, self.adapters, rule, self.thresholds)
+
+
+def _are_calls(value: Any) -> bool:
+    """Whether they may be those of a run, which may have given up at the end, told by a 0."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return False
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value):
+        return False
+    calls = value[:-1] if value and value[-1] == 0 else value
+    return all(calls) and list(calls) == sorted(calls)

@@ -18,6 +18,7 @@ from ..selection.plan import Plan
 from .chosen_method import ChosenMethod
 from .curvature_stage import CurvatureStage
 from .decision import Decision
+from .options import TrainingOptions
 from .stage_pace import StagePace
 
 VERSION = 1
@@ -94,20 +95,22 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
     decided.decisions, decided.trained_with, decided.log = decisions, trained_with, log
 
 
-def stage(saved: Mapping[str, Any], optimizer: MultiLossOptimizer, seed: int) -> CurvatureStage:
+def stage(
+    saved: Mapping[str, Any], optimizer: MultiLossOptimizer, options: TrainingOptions
+) -> CurvatureStage:
     """Go on with steps on residuals from what ``save`` gave.
 
     Args:
         saved: of the stage.
         optimizer: of the run, with the method in use.
-        seed: of the run.
+        options: of the run.
 
     Raises:
         CheckpointError: something else.
     """
     try:
-        method = optimizer.aggregator
-        made = CurvatureStage(optimizer, method, StagePace(0.0), tuple(saved["measured"]), seed)
+        measured, pace = tuple(saved["measured"]), StagePace(0.0, 0.0, options.residual_steps)
+        made = CurvatureStage(optimizer, optimizer.aggregator, pace, measured, options.seed)
         made.load_state_dict(saved)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CheckpointError):

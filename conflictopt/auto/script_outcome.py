@@ -42,6 +42,7 @@ class ScriptOutcome:
         best: the displayed step with the lowest sum of train losses; ``None`` before any.
         unknowns: values of the unknowns of an inverse problem.
         adapter_parameters: number of parameters in adapters.
+        residual_steps: see ``Controller.residual_steps``.
         log: what was decided and done, a sentence each.
     """
 
@@ -60,6 +61,7 @@ class ScriptOutcome:
     best: BestStep | None
     unknowns: list[Any]
     adapter_parameters: int
+    residual_steps: list[int]
     log: list[str]
 
     def to_json(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from ..wording import counted
 
+_GIVEN_UP = 0
+
 
 class StagePace:
     """Divides the time of plain steps among steps that each take as long as many of them.
@@ -25,7 +27,7 @@ class StagePace:
     Attributes:
         calls: so far.
         spent: seconds so far, with the debt.
-        taken: the call of every step so far, from 1.
+        taken: the call of every step so far, from 1; a 0 at the end says that they were given up.
     """
 
     def __init__(
@@ -75,6 +77,16 @@ class StagePace:
     def fitting(self, calls: int) -> float:
         """How many steps like the last one fit into the time of calls to come."""
         return calls * self.seconds / self._last if self._last else float("inf")
+
+    def too_few(self, calls: int, least: int) -> bool:
+        """Whether fewer fit than are worth while; of a repeated run, whether it found so."""
+        if self._replayed is not None:
+            return self._replayed[len(self.taken) :][:1] == [_GIVEN_UP]
+        return self.fitting(calls) < least
+
+    def give_up(self) -> None:
+        """Too few fit: there are none after these."""
+        self.taken.append(_GIVEN_UP)
 
     def state_dict(self) -> dict[str, Any]:
         """Numbers that ``load_state_dict`` goes on from."""

@@ -11,6 +11,7 @@ from .._version import __version__
 from ..auto.options import TrainingOptions
 from ..methods.expression import MethodExpression
 from . import script_commands
+from .budget_file import with_budget
 from .calibrate_app import calibrate
 from .command_errors import guarded
 from .methods_table import list_methods
@@ -131,6 +132,13 @@ def run(
     seconds: Seconds = None,
     precision: FloatOfDeepXDE = None,
     fresh_points: FreshPoints = None,
+    budget: Annotated[
+        Path | None,
+        typer.Option(
+            help="report.json of another run with auto, whose steps on residuals are taken again "
+            "when it took them, instead of by time, which the load of a machine changes"
+        ),
+    ] = None,
     groups: GroupBy = "kind",
     out: Out = Path("report"),
 ) -> None:
@@ -140,7 +148,7 @@ def run(
         script,
         tuple(arguments or ()),
         expression,
-        options,
+        with_budget(options, expression, budget),
         groups,
         out,
         seconds,

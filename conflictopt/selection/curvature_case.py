@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..wording import counted
 
 LEAST_ITERATIONS = 500
-"""Of the plain optimizer. To find out what a step on residuals costs takes some of them: it should be
-a tenth of the time at most where it is for nothing."""
+"""Of the plain optimizer. To find out what a step on residuals costs takes some of them: it should
+be a tenth of the time at most where it is for nothing."""
 
 
 @dataclass(frozen=True)

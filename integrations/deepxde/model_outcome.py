@@ -40,6 +40,7 @@ def outcome_of(patch: Patch, method: str, seconds: float) -> ScriptOutcome:
         adapter_parameters=(
             sum(p.numel() for p in patch.adapters.parameters()) if patch.adapters else 0
         ),
+        residual_steps=patch.controller.residual_steps,
         log=list(patch.log),
     )
 

@@ -17,6 +17,7 @@ from conflictopt.selection import curvature_case
 pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
 PROFILE = {"profile_steps": 100, "profile_every": 2}
 STEPS = 130
+DUE = StagePace.due
 
 
 @pytest.fixture(autouse=True)
@@ -223,3 +224,34 @@ def test_sampled_steps_of_a_profile_are_its_overhead(monkeypatch):
         times.ended(step)
     assert times.plain == 1.0
     assert times.overhead == 8.0
+
+
+def test_a_run_repeats_the_steps_of_another(monkeypatch):
+    monkeypatch.setattr(StagePace, "due", DUE)
+    first = Loop(steps=300).run(300)
+    taken = first.opt.control.residual_steps
+    assert taken
+    monkeypatch.setattr(StepTimes, "plain", property(lambda _: 1e-9))  # no time for any
+    again, none = Loop(steps=300, residual_steps=taken).run(300), Loop(steps=300).run(300)
+    assert again.opt.control.residual_steps == taken
+    assert same(first.parameters, again.parameters)
+    assert len(none.opt.control.residual_steps) < len(taken)
+    assert not same(first.parameters, none.parameters)
+
+
+def test_it_repeats_that_they_were_given_up(monkeypatch):
+    monkeypatch.setattr(StagePace, "due", DUE)
+    with monkeypatch.context() as patched:
+        patched.setattr(curvature_stage, "LEAST_STEPS", 10**9)
+        first = Loop(steps=900).run(900)
+    taken = first.opt.control.residual_steps
+    assert taken[-1] == 0
+    again = Loop(steps=900, residual_steps=taken).run(900)
+    assert same(first.parameters, again.parameters)
+    assert not again.opt.plan.curvature
+
+
+@pytest.mark.parametrize("steps", ["12", [1.0], [2, 1], [0, 1], [True], 3])
+def test_steps_to_repeat_are_numbers_of_calls(steps):
+    with pytest.raises(MethodError, match="residual_steps as numbers of calls"):
+        TrainingOptions(residual_steps=steps)

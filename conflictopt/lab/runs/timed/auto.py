@@ -27,6 +27,9 @@ from .setup import Setup
 
 DTYPE = torch.float32
 MODE: Mode = "taylor"
+_LEAST = 50
+"""Samples that a verdict takes; the profile of a run is a tenth of it, as runs of a study are short
+beside those of users, of which 1000 steps are a tenth or less."""
 POOL = 32
 """Times the points of a run, those that steps on residuals draw from."""
 SETTINGS: dict[str, Any] = {
@@ -34,6 +37,8 @@ SETTINGS: dict[str, Any] = {
     "schedule": "cosine over the time",
     "dtype": "float32; steps on residuals in float64",
     "pool": POOL,
+    "profile_steps": f"a tenth of the steps, {_LEAST} at least",
+    "profile_every": None,
 }
 """What the record's settings have in place of the plain run's."""
 
@@ -107,7 +112,11 @@ class AutoDriver:
     def __init__(self, setup: Setup, method: MethodExpression, seed: int, budget: Budget) -> None:
         self._budget = budget
         self._host = AutoHost(setup, seed, budget)
-        self.controller = Controller("auto", options_of(method, budget, seed), self._host)
+        options = options_of(method, budget, seed)
+        if method.auto is not None and method.auto.profile_steps is None:
+            steps = max(_LEAST, budget.steps // 10)
+            options = replace(options, profile_steps=steps, profile_every=None)
+        self.controller = Controller("auto", options, self._host)
         self.controller.pace = EveryCall
         self.optimizer = MultiLossOptimizer(
             torch.optim.Adam(setup.parameters, lr=budget.learning_rate),

@@ -15,7 +15,14 @@ from ...problems.problem import Problem
 from ..budget import Budget
 from ..curve import Curve, Stopwatch
 from ..provenance import machine
-from ..summaries import outcome_of, parameter_counts, reports_of, rounded
+from ..summaries import (
+    conflict_of,
+    outcome_of,
+    parameter_counts,
+    reports_of,
+    rounded,
+    verdict_of,
+)
 from .clock import PlainClock
 from .driver import Ending
 from .drivers import kind_of
@@ -106,17 +113,26 @@ class TimedRun:
             "parameters": parameter_counts(self._driver.setup.net),
             "curve": {**self._curve.to_json(), "plain_runs": self._parts},
             "coefficients": self._curve.coefficients(),
-            "conflict": None,
-            "diagnosis": None,
-            "plan": None,
-            "trained_with": [(0, optimizer.aggregator.label)],
-            "decisions": [],
+            **self._decided(),
             "reports": reports_of(optimizer),
             "conflicts": optimizer.conflicts.state_dict(),
             "profile": None,
             "machine": machine(),
             "started": self._began.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "timed": self._timed(),
+        }
+
+    def _decided(self) -> dict[str, Any]:
+        """What ``auto`` decided, if it was that."""
+        optimizer = self._driver.optimizer
+        diagnosis, plan = optimizer.diagnosis, optimizer.plan
+        once = [(0, optimizer.aggregator.label)]
+        return {
+            "conflict": conflict_of(diagnosis) if diagnosis else None,
+            "diagnosis": verdict_of(diagnosis) if diagnosis else None,
+            "plan": plan.to_json() if plan else None,
+            "trained_with": getattr(optimizer.control, "trained_with", once),
+            "decisions": [d.to_json() for d in optimizer.decisions],
         }
 
     def _timed(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""``auto`` on scripts that people published, as they are."""
