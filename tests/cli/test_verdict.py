@@ -196,6 +196,7 @@ def test_outcomes_from_json_may_be_infinite_or_without_a_best_step():
         "best": None,
         "unknowns": [],
         "adapter_parameters": 0,
+        "residual_steps": [],
         "log": [],
     }
     best = {"step": 2, "train_loss": "inf", "metrics": {"error": 0.5}}

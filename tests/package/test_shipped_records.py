@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import RECORDS, ROOT
 from benchmarks.adapter_ablation.grid import LIMIT, STAGES
-from benchmarks.evidence.grid import BUDGET, RESTED, stages
+from benchmarks.evidence.grid import AUTO, BUDGET, RESTED, stages
 from benchmarks.learning_rates import RATES, folder_of, limit_of
 from benchmarks.plan_screen import SCREENS
 from conflictopt.lab.problems.suite import load_suite
@@ -96,7 +96,6 @@ def test_history_is_told_but_not_run(screen):
 
 
 def test_the_plan_is_run_where_auto_did_nothing(suite_records):
-    at_rest = {
-        r["problem"] for r in suite_records if r["method"] == "auto:curvature=False" and r["plan"]["kind"] == "none"
-    }
+    decided = [r for r in suite_records if r["method"] == AUTO]
+    at_rest = {r["problem"] for r in decided if r["plan"]["kind"] == "none"}
     assert set(RESTED) == at_rest

@@ -125,7 +125,7 @@ def test_settings_of_other_methods_are_as_they_were():
 def test_every_run_starts_from_the_plain_runs_points_and_weights(method):
     """Whatever was measured before."""
     problem = load_suite()["inverse_wave_1d_noise2"]
-    made = TimedRun(problem, MethodExpression.parse(method), 3, SMOKE)._setup
+    made = TimedRun(problem, MethodExpression.parse(method), 3, SMOKE)._driver.setup
     plain = Setup.of(problem, 3, SMOKE)
     for mine, theirs in zip(made.parameters, plain.parameters, strict=True):
         assert torch.equal(mine.float(), theirs)
@@ -188,7 +188,7 @@ def test_the_schedule_of_adam_is_the_budgets_in_less_time(clock):
         plain.objective().together().total().backward()
         adam.step()
         schedule.step()
-    for mine, theirs in zip(made._setup.parameters, plain.parameters, strict=True):
+    for mine, theirs in zip(made._driver.setup.parameters, plain.parameters, strict=True):
         assert torch.allclose(mine, theirs, atol=1e-6)
 
 

@@ -62,15 +62,18 @@ KINDS = {
 
 
 AUTO = Kind(auto.AutoDriver, auto.DTYPE, auto.MODE, auto.SETTINGS)
-"""``auto`` is timed since its plan may be of steps that cost more, unless it may have none such."""
+"""``auto`` is timed since its plan may be of steps that cost more, unless something else was asked
+for."""
 
 
 def kind_of(method: MethodExpression) -> Kind | None:
     """The kind of a method's runs; ``None`` of those that are not timed."""
     if method.optimizer is not None:
         return KINDS[method.optimizer.name]
-    timed = method.auto is not None and method.auto.curvature is not False
-    return AUTO if timed else None
+    chosen = method.auto
+    if chosen is None or chosen.curvature is False or chosen.reweighting is not None:
+        return None
+    return AUTO if method.design is None else None
 
 
 def timed_settings(method: MethodExpression) -> dict[str, Any]:
