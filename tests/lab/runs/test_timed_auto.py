@@ -98,7 +98,7 @@ def test_measurements_are_those_of_the_problem(sampled):
 
 
 def test_its_record_says_what_it_did(sampled):
-    record = train(load_suite()["heat_1d"], sampled, 0, SMOKE)
+    record = train(load_suite()["heat_1d"], sampled, 0, replace(SMOKE, steps=600))
     assert record["status"] == "ok"
     assert record["plan"]["kind"].startswith("curvature")
     assert record["trained_with"][0] == (0, "Sum")
