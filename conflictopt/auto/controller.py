@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.aggregator import Aggregator
 from ..core.choices import changed
@@ -31,6 +31,7 @@ from .decision import Decision
 from .host import Host, LoopHost
 from .options import TrainingOptions
 from .recording import carry, is_complete, treated
+from .stage_entry import fitted_measurements, stage_case
 from .stage_pace import StagePace
 from .step_times import StepTimes
 
@@ -55,6 +56,7 @@ class Controller:
         decisions: every verdict with what became of it.
         stage: of steps on residuals; ``None`` while there is none.
         pace: says when its steps are taken.
+        times: of the profile's steps.
         trained_with: the methods in use, each with the step from which on.
         log: what was decided and done, a sentence each, with the step.
         on_diagnosis: callbacks without arguments, at the first diagnosis, before its plan is
@@ -78,9 +80,9 @@ class Controller:
         self.decided = False
         self.stage: CurvatureStage | None = None
         self.pace: type[StagePace] = StagePace
-        self._rested: str | None = None
+        self._rested = False
         self._pace: StagePace | None = None
-        self._times = StepTimes(self.method.recorder.every)
+        self.times = StepTimes(self.method.recorder.every)
         self._examined = False
         self._residuals = 0
         self._detaches = False
@@ -90,23 +92,34 @@ class Controller:
         """See ``Control``."""
         return self.method.auto
 
+    def begin_step(self) -> None:
+        """See ``Control``."""
+        if not self.decided:
+            self.times.began()
+
     def takes_steps(self, optimizer: MultiLossOptimizer) -> bool:
         """See ``Control``: L-BFGS, where a script goes on with it, keeps its place."""
         return self.stage is not None and not optimizer.by_values
 
-    def step(self, optimizer: MultiLossOptimizer, closure: Callable[[], LossForms]) -> float | None:
+    def step(self, optimizer: MultiLossOptimizer, closure: Callable[[], LossForms]) -> Tensor:
         """See ``Control``: in the time of a step of the wrapped optimizer, mostly none."""
         stage, session = self.stage, optimizer.session
         assert stage is not None
-        left = self.host.calls_left(session.completed + 1)
+        if not stage.fits(optimizer):
+            stage.follow(optimizer)
+        left = self.host.calls_left(session.completed + optimizer.skipped + 1)
+        skipped = stage.run.skipped
         value = stage.call(closure, left)
-        session.completed += 1
+        missed = stage.run.skipped - skipped
+        optimizer.skipped += missed
+        session.completed += not missed
         session.last = stage.run.last or session.last
         if stage.failure is not None:
             self.without_curvature(stage.failure, optimizer)
-        elif stage.rest is not None and self._rested != stage.rest:
-            self._rested = stage.rest
-            self.tell(f"no further steps on residuals: {stage.rest}.", optimizer.completed)
+        elif stage.rest is not None and not self._rested:
+            self._rested = True
+            why = f"no steps on residuals for now: {stage.rest}; their loss is {float(value):.1e}."
+            self.tell(why, optimizer.completed)
         if left == 0:
             self.tell(stage.pace.told, optimizer.completed)
         return value
@@ -121,7 +134,7 @@ class Controller:
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """See ``Control``."""
         if self.stage is not None:
-            self.stage.load_best(closure)
+            self.stage.run.load_best(closure)
 
     @property
     def applied(self) -> bool:
@@ -134,6 +147,12 @@ class Controller:
 
     def examine(self, objective: Objective) -> None:
         """See ``Control``: whether residuals, which a plan may read, come with the losses."""
+        unknown = [n for n in self.options.measured if n not in objective.names]
+        if unknown and not self._examined and self.method.auto:
+            raise MethodError(
+                f"expected measured as names of losses, found {unknown} beside the losses "
+                f"{list(objective.names)}."
+            )
         if self._examined or not self.method.auto or objective.has_residuals is None:
             return
         self._examined = True
@@ -173,7 +192,7 @@ class Controller:
         """See ``Control``: conclude a profile that is complete."""
         if self.decided:
             return
-        self._times.ended(optimizer.completed - 1)
+        self.times.ended(optimizer.completed - 1)
         if is_complete(optimizer, self.method.recorder):
             self._decide(optimizer)
 
@@ -202,7 +221,7 @@ class Controller:
         if not self.applied or not self.method.auto or self.plan is None:
             return
         if self.stage is not None and not optimizer.by_values:
-            why = self.host.curvature(optimizer).obstacle
+            why = self.host.obstacle(optimizer)
             if why is not None:
                 self.without_curvature(why, optimizer)
                 return
@@ -223,6 +242,8 @@ class Controller:
         assert self.diagnosis is not None
         self.stage, step = None, optimizer.completed
         self.tell(f"no steps on residuals: {why.rstrip('.')}.", step)
+        if self.host.unreadable():
+            self.without_residuals(why, step)
         plan = self.method.policy.select(self.diagnosis, self.host.weighted())
         self.tell(f"{plan.kind} in their place: {plan.reason}", step)
         self.plan = self._fit(plan, optimizer, lambda told: self.tell(told, step))
@@ -232,18 +253,20 @@ class Controller:
 
     def _case(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """Whether the run can go on with steps on residuals."""
-        case = self.host.curvature(optimizer)
-        if case.obstacle is None and self._times.plain is None:
-            return replace(case, obstacle="every step of the profile was sampled, none timed")
-        return replace(case, residuals=case.residuals or self._residuals)
+        case, repeated = self.host.curvature(optimizer), self.options.residual_steps
+        return stage_case(case, self.times, self._residuals, repeated)
 
     def _enter_stage(self, optimizer: MultiLossOptimizer) -> None:
         """Go on with steps on residuals."""
-        assert self.plan is not None and self._times.plain is not None
-        pace = self.pace(self._times.plain, self._times.overhead, self.options.residual_steps)
+        assert self.plan is not None and self.times.plain is not None
+        plain = min(self.times.plain, self.host.plain_seconds() or self.times.plain)
+        pace = self.pace(plain, self.times.overhead(plain), self.options.residual_steps)
         self._pace = pace
         method = self._method_of(self.plan, optimizer)
-        measured = self.options.measured or self.host.curvature(optimizer).measured
+        named = self.options.measured or self.host.curvature(optimizer).measured
+        measured, told = fitted_measurements(named, optimizer.last)
+        if told is not None:
+            self.tell(told, optimizer.completed)
         optimizer.set_aggregator(method)
         self.stage = CurvatureStage(optimizer, method, pace, measured, self.options.seed)
         self.host.staged(True)
@@ -269,11 +292,12 @@ class Controller:
         with the network's own checkpoint.
         """
         attached = self.applied and self.plan is not None and self.plan.adapters
-        staged, self.stage = self.stage is not None, None
+        staged, self.stage, self._pace = self.stage is not None, None, None
         if saved is None or saved.get("auto") is not self.method.auto:
             # of the plain optimizer, or of a method that was not chosen in the way this one is
             fresh = Controller(self.method.fixed or "auto", self.options, self.host)
-            kept = {name: vars(self)[name] for name in ("method", "on_diagnosis", "_examined")}
+            names = ("method", "on_diagnosis", "_examined", "_residuals")
+            kept = {name: vars(self)[name] for name in names}
             vars(self).update({**vars(fresh), **kept})
         else:
             saved_state.load(self, saved)

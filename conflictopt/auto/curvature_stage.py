@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..core.errors import CheckpointError
+from ..core.errors import CheckpointError, ConflictOptError, ConflictOptWarning
 from ..curvature.optimizer import LevenbergMarquardt
+from ..optim.last_step import LastStep
 from ..optim.optimizer import MultiLossOptimizer
 from ..optim.session import LossForms
 from .stage_pace import StagePace
@@ -22,17 +24,39 @@ WEIGHTS_HOLD = 20
 """Steps for which the weights of a reweighting hold."""
 _TIMED = 3
 """Steps after which the cost of one is known: the first finds out how rows are differentiated."""
-_IMPROVED = 0.5
-"""Of the loss where the stage began: ended above it, it did not help."""
+_IMPROVED, _RISEN = 0.5, 2.0
+"""Of the loss that steps lower, where the stage began: ended above it, it did not help; nor did it
+if the sum of the losses, in which measurements have their full weight, has risen so far."""
+_AGAIN = 100
+"""Steps in whose time steps that led nowhere are tried again: points, weights or coefficients may
+have changed."""
+
+Closure = Callable[[], LossForms]
+
+
+class Deferred:
+    """A closure that is made once it is wanted: that takes its time, and may fail.
+
+    Args:
+        make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], Closure]) -> None:
+        self.make = make
+
+    def __call__(self) -> LossForms:
+        return self.make()()
+
+
+def _made(closure: Closure) -> Closure:
+    return closure.make() if isinstance(closure, Deferred) else closure
 
 
 class CurvatureStage:
     """Steps on residuals where a loop expects those of its own optimizer.
 
     The loop goes on as it is, and its optimizer keeps its state; most of its calls do nothing, as a
-    step on residuals takes as long as many plain ones. Whatever ends the stage early, the
-    parameters are never worse by its own judgement than where it began: those that did best on
-    fresh rows, or those from before it.
+    step on residuals takes as long as many plain ones.
 
     Args:
         optimizer: of the loop, whose parameters are trained.
@@ -44,8 +68,8 @@ class CurvatureStage:
     Attributes:
         run: takes the steps.
         pace: says when.
-        failure: why the run has to go on without it, a clause: nothing of it is left.
-        rest: why no further step is taken, a clause: what it found stays.
+        failure: why the run has to go on without it, a clause.
+        rest: why no step is taken for some time, a clause: what was found stays.
     """
 
     def __init__(
@@ -59,23 +83,31 @@ class CurvatureStage:
         self.pace, self._seed = pace, seed
         self.failure: str | None = None
         self.rest: str | None = None
-        self._ended = time.perf_counter()
-        self._value = self._first = float("nan")
+        self._rests = 0
+        self._first, self._sum = math.nan, _sum(optimizer.session.last)
+        self._value = self._sum
+        self._helped = False
+        self._left: int | None = None
         self._make(optimizer, method, tuple(measured))
         self._before: dict[Tensor, Tensor] = {p: p.detach().clone() for p in self._params}
 
     def _make(self, optimizer: MultiLossOptimizer, method: Any, measured: tuple[str, ...]) -> None:
-        self._params = [p for g in optimizer.param_groups for p in g["params"]]
+        self._params = _parameters(optimizer)
         session = optimizer.session
         self.run = MultiLossOptimizer(
-            LevenbergMarquardt(self._params, measured=measured, seed=self._seed),
+            LevenbergMarquardt(
+                self._params, measured=measured, fresh_damping=True, seed=self._seed
+            ),
             method,
             names=session.names,
             equations=session.equations,
             blocks=optimizer.blocks,
             seed=self._seed,
+            engine=session.engine,
             every=WEIGHTS_HOLD,
+            on_nonfinite=optimizer.on_nonfinite,
         )
+        self.run.skipped = optimizer.skipped
         self.run.session.reports = session.reports
 
     @property
@@ -84,16 +116,18 @@ class CurvatureStage:
         assert isinstance(self.run.inner, LevenbergMarquardt)
         return self.run.inner
 
+    def fits(self, optimizer: MultiLossOptimizer) -> bool:
+        """Whether it trains the parameters that the loop's optimizer has."""
+        return list(map(id, _parameters(optimizer))) == list(map(id, self._params))
+
     def follow(self, optimizer: MultiLossOptimizer) -> None:
         """The loop has another optimizer; with other parameters, steps begin anew."""
-        params = [p for g in optimizer.param_groups for p in g["params"]]
-        if list(map(id, params)) != list(map(id, self._params)):
+        if not self.fits(optimizer):
             self._make(optimizer, self.run.aggregator, self.optimizer.options.measured)
-            self.rest = None
         self._before = {p: p.detach().clone() for p in self._params}
-        self._ended = time.perf_counter()
+        self.rest = None
 
-    def call(self, closure: Callable[[], LossForms], left: int | None) -> float:
+    def call(self, closure: Closure, left: int | None) -> Tensor:
         """The loop calls ``step``.
 
         Args:
@@ -101,28 +135,42 @@ class CurvatureStage:
             left: calls that follow before the training ends, or pauses; ``None`` if nobody knows.
 
         Returns:
-            The loss before the last step, on its rows.
+            ``[]`` the loss before the last step, on its rows; before the first the sum of the
+            losses of the step before.
+
+        Raises:
+            Exception: of the closure, after a step that helped.
         """
-        self.pace.call(time.perf_counter() - self._ended)
+        if None not in (left, self._left) and left > self._left:  # type: ignore[operator]
+            self.rest = None  # a new call of train
+        self._left = left
+        self.pace.call()
+        if self.rest is not None and self.pace.waited(_AGAIN):
+            self.rest = None
         while self.pace.due and self.rest is None and self.failure is None:
             self._step(closure, left)
         if left == 0 and self.rest is None and self.failure is None:
-            self.load_best(closure)
-        self._ended = time.perf_counter()
-        return self._value
+            self._end_call(closure)
+        like = self._params[0]
+        return torch.tensor(self._value, dtype=like.dtype, device=like.device)
 
-    def _step(self, closure: Callable[[], LossForms], left: int | None) -> None:
+    def _step(self, closure: Closure, left: int | None) -> None:
         began = time.perf_counter()
         try:
-            self._value = float(self.run.step(closure))
-        except Exception as error:  # of linear algebra, memory, the user's functions
-            self._end(closure, f"{type(error).__name__}: {error}")
-            return
-        finally:
+            value = self.run.step(_made(closure))
+        except BaseException as error:
+            if not isinstance(error, Exception) or (self._helped and not _ours(error)):
+                self.pace.calls -= 1  # the loop's call was not completed
+                raise
+            # of linear algebra, of memory, or, on rows that are new to them, the user's functions
             self.pace.took(time.perf_counter() - began)
+            self._fail(error)
+            return
+        self.pace.took(time.perf_counter() - began)
+        if value is None:  # skipped
+            return
+        self._judge(float(value))
         steps = len(self.pace.taken)
-        if math.isnan(self._first):
-            self._first = self._value
         if self.optimizer.stuck:
             self._end(closure, "steps have led nowhere for long")
         elif self.optimizer.converged:
@@ -130,29 +178,51 @@ class CurvatureStage:
         elif steps == _TIMED and left is not None and self.pace.too_few(left, LEAST_STEPS):
             fit = self.pace.fitting(left)
             self.pace.give_up()
-            self._fail(f"{fit:.0f} fit into the time that is left, {LEAST_STEPS} would do")
+            self._undo(f"{fit:.0f} fit into the time that is left, {LEAST_STEPS} would do")
 
-    def _end(self, closure: Callable[[], LossForms], why: str) -> None:
-        """Take no further step: with what was found, or, if that is nothing, without."""
+    def _judge(self, value: float) -> None:
+        """Whether the stage has helped by now."""
         last = self.optimizer.last
-        if last is not None and last.after < _IMPROVED * self._first:
-            self.rest = why
-            self.load_best(closure)
+        assert last is not None
+        self._value = value
+        if math.isnan(self._first):
+            self._first = value
+        lower = last.after < _IMPROVED * self._first
+        self._helped |= lower and not _sum(self.run.last) > _RISEN * self._sum
+
+    def _end(self, closure: Closure, why: str) -> None:
+        """Take no step for some time; or none at all, if those so far did not help."""
+        if not self._helped:
+            self._undo(why)
+            return
+        self.rest, self._rests = why, self._rests + 1
+        self.pace.rest()
+        self._end_call(closure)
+        self.optimizer.forget_refused()
+
+    def _fail(self, error: Exception) -> None:
+        """A step failed; the parameters are those before it."""
+        why = f"{type(error).__name__}: {error}"
+        warnings.warn(f"no steps on residuals: {why}", ConflictOptWarning, stacklevel=2)
+        if self._helped:
+            self.failure = why
         else:
-            self._fail(why)
+            self._undo(why)
 
     @torch.no_grad()
-    def _fail(self, why: str) -> None:
+    def _undo(self, why: str) -> None:
         for p, before in self._before.items():
             p.copy_(before)
         self.failure = why
 
-    def load_best(self, closure: Callable[[], LossForms]) -> None:
+    def _end_call(self, closure: Closure) -> None:
         """Give the parameters the values that did best on fresh rows."""
+        began = time.perf_counter()
         try:
-            self.run.load_best(closure)
-        except Exception as error:  # as in a step
+            self.run.load_best(_made(closure))
+        except ConflictOptError as error:
             self.rest = self.rest or f"{type(error).__name__}: {error}"
+        self.pace.spent += time.perf_counter() - began
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -164,7 +234,9 @@ class CurvatureStage:
             "measured": list(self.optimizer.options.measured),
             "before": [self._before[p] for p in self._params],
             "first": self._first,
+            "sum": self._sum,
             "value": self._value,
+            "helped": self._helped,
             "rest": self.rest,
         }
 
@@ -184,5 +256,20 @@ class CurvatureStage:
         self.pace.load_state_dict(saved["pace"])
         pairs = zip(self._params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}
-        self._first, self._value = float(saved["first"]), float(saved["value"])
+        self._first, self._sum = float(saved["first"]), float(saved["sum"])
+        self._value, self._helped = float(saved["value"]), bool(saved["helped"])
         self.rest = saved["rest"]
+
+
+def _ours(error: Exception) -> bool:
+    """Whether it is of the steps, and not of what the closure does."""
+    return isinstance(error, ConflictOptError | torch.OutOfMemoryError)
+
+
+def _parameters(optimizer: MultiLossOptimizer) -> list[Tensor]:
+    return [p for g in optimizer.param_groups for p in g["params"]]
+
+
+def _sum(last: LastStep | None) -> float:
+    """Of the losses of a step, as they came."""
+    return math.nan if last is None else float(sum(last.values))

@@ -34,11 +34,20 @@ class Host(Protocol):
     def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """Whether the run can go on with steps on its residuals."""
 
+    def obstacle(self, optimizer: MultiLossOptimizer) -> str | None:
+        """Why another optimizer of the run ends such steps, a clause."""
+
+    def unreadable(self) -> bool:
+        """Whether residuals cannot be read any more."""
+
+    def plain_seconds(self) -> float | None:
+        """What a step would take without conflictopt, if that can be measured."""
+
     def calls_left(self, completed: int) -> int | None:
         """Steps that are to come until the training ends or pauses; ``None`` if nobody knows.
 
         Args:
-            completed: steps taken.
+            completed: steps taken, or skipped.
         """
 
     def staged(self, begins: bool) -> None:
@@ -80,19 +89,42 @@ class LoopHost:
     def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """See ``Host``: a loop has to hand over what evaluates the losses again."""
         why = stage_obstacle(optimizer)
-        if self._steps is None:
+        if self._model is not None and tracks_statistics(self._model):
+            why = TRACKS
+        elif self._steps is None:
             why = "nobody said how many steps the loop takes (steps=...)"
         elif not optimizer.takes_closure:
             why = "step() was given losses, and not a closure that can evaluate them again"
-        left = self.calls_left(optimizer.completed)
+        left = self.calls_left(optimizer.completed + optimizer.skipped)
         return CurvatureCase(why, iterations=left or 0)
 
-    def calls_left(self, completed: int) -> int | None:
+    def obstacle(self, optimizer: MultiLossOptimizer) -> str | None:
         """See ``Host``."""
-        return None if self._steps is None else max(0, self._steps - completed)
+        return stage_obstacle(optimizer)
+
+    def unreadable(self) -> bool:
+        """See ``Host``: a closure returns them or fails."""
+        return False
+
+    def plain_seconds(self) -> float | None:
+        """See ``Host``: only the loop itself could take a plain step."""
+        return None
+
+    def calls_left(self, completed: int) -> int | None:
+        """See ``Host``; a loop may take more than were announced."""
+        left = None if self._steps is None else self._steps - completed
+        return None if left is None or left < 0 else left
 
     def staged(self, begins: bool) -> None:
         """See ``Host``: nothing changes for a loop."""
+
+
+TRACKS = "the network keeps statistics of its batches (BatchNorm)"
+
+
+def tracks_statistics(network: nn.Module) -> bool:
+    """Whether evaluating a network in training mode changes it."""
+    return any(getattr(m, "track_running_stats", False) for m in network.modules())
 
 
 def stage_obstacle(optimizer: MultiLossOptimizer) -> str | None:

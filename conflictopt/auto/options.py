@@ -77,6 +77,9 @@ class TrainingOptions(StepOptions):
             raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
         if self.steps is not None:
             check_count("steps", self.steps)
+        for name in ("steps", "measured", "residual_steps"):
+            if getattr(self, name) and not self.curvature:
+                raise MethodError(f"expected {name} with curvature=True, found curvature=False.")
         if self.residual_steps is not None and not _are_calls(self.residual_steps):
             raise MethodError(
                 "expected residual_steps as numbers of calls, from 1, in order, found "

@@ -20,6 +20,7 @@ from .curvature_stage import CurvatureStage
 from .decision import Decision
 from .options import TrainingOptions
 from .stage_pace import StagePace
+from .step_times import StepTimes
 
 VERSION = 1
 
@@ -36,6 +37,7 @@ class Decided(Protocol):
     trained_with: list[tuple[int, str]]
     log: list[str]
     stage: CurvatureStage | None
+    times: StepTimes
 
 
 def save(decided: Decided) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def save(decided: Decided) -> dict[str, Any]:
         "trained_with": [list(entry) for entry in d.trained_with],
         "log": list(d.log),
         "stage": None if d.stage is None else d.stage.state_dict(),
+        "times": None if d.decided else d.times.state_dict(),
     }
 
 
@@ -84,6 +87,9 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
         trained_with = [(int(step), str(label)) for step, label in saved["trained_with"]]
         fell = bool(saved["decided"])
         log = [str(line) for line in saved["log"]]
+        times = saved.get("times")
+        if times is not None:
+            decided.times.load_state_dict(times)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise

@@ -29,8 +29,9 @@ def with_budget(
     if method.auto is None:
         raise MethodError(f"expected --budget with auto, found it with '{method.label}'.")
     try:
-        steps = json.loads(report.read_text(encoding="utf-8"))["outcome"]["residual_steps"]
-        return replace(options, residual_steps=tuple(steps))
+        content = json.loads(report.read_text(encoding="utf-8"))
+        outcome, models = content["outcome"], content["models"]
+        steps, by = tuple(outcome["residual_steps"]), MethodExpression.parse(outcome["method"])
     except OSError as error:
         raise MethodError(f"expected a report at '{report}': {error.strerror}.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -38,3 +39,9 @@ def with_budget(
             f"expected report.json of a run with --method auto at '{report}', found something "
             f"else: {error!r}."
         ) from None
+    if models != 1 or by.auto is None:
+        raise MethodError(
+            f"expected the report of a run with auto that trained one model at '{report}', found "
+            f"one of {models} with '{by.label}'."
+        )
+    return replace(options, residual_steps=steps)

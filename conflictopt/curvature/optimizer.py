@@ -21,7 +21,7 @@ from .noise import MeasuredLosses
 from .options import CurvatureOptions
 from .problem import StepProblem, evaluated
 from .residuals import ResidualClosure, ResidualSet, check_finite
-from .search import CurvatureStep, next_damping, search
+from .search import CurvatureStep, distrusted, next_damping, remembered, search
 from .system import NormalEquations
 
 _CONVERGED = 1e-26
@@ -125,6 +125,10 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         """Whether steps have led nowhere for long: another optimizer should go on."""
         return bool(self._memory["refused_in_a_row"] >= _STUCK)
 
+    def forget_refused(self) -> None:
+        """Go on as if no step had been refused: something else has changed."""
+        self._memory["refused_in_a_row"] = 0
+
     @property
     def _memory(self) -> dict[str, Any]:
         """State of the whole run, kept with the first parameter as ``torch.optim.LBFGS`` does."""
@@ -225,12 +229,15 @@ class LevenbergMarquardt(torch.optim.Optimizer):
             raise NonFiniteError("expected finite derivatives of the residuals, found inf or nan.")
         if memory["damping"] is None:
             memory["damping"] = self.options.damping * (scale or 1.0)
+        if self.options.fresh_damping:
+            memory["damping"] = distrusted(memory, float(r @ r), scale)
         try:
             self.last = search(problem, equations, r, memory["damping"], self.options)
         except BaseException:
             problem.restore()
             raise
         memory["damping"] = next_damping(self.last, scale, self.options)
+        memory.update(remembered(self.last, memory) if self.options.fresh_damping else {})
         memory["steps"] += 1
         in_a_row = 0 if self.last.taken else memory["refused_in_a_row"] + 1
         memory["refused_in_a_row"] = in_a_row

@@ -25,6 +25,9 @@ class CurvatureOptions:
         damping: the first lambda, relative to the mean diagonal of the Gram matrix.
         lower: what lambda is divided by after a step that was taken at the first trial.
         higher: what it is multiplied by after a trial that did not lower the loss.
+        fresh_damping: whether the damping rises, too, where the loss on fresh rows rose with the
+            last step and is above that of the first: steps that are made of few rows fit these, and
+            may lose elsewhere what they gain there.
         trials: how many trials a step may take; after the last it stays where it is.
         geodesic: whether to add half the second-order correction along the step, for one more
             evaluation of the residuals.
@@ -46,6 +49,7 @@ class CurvatureOptions:
     damping: float = 1e-2
     lower: float = 5.0
     higher: float = 1.5
+    fresh_damping: bool = False
     trials: int = 8
     geodesic: bool = True
     measured: tuple[str, ...] = ()
@@ -65,7 +69,7 @@ class CurvatureOptions:
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
         if not (is_number(self.growth) and self.growth >= 1):
             raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
-        for name in ("geodesic", "keep_best"):
+        for name in ("geodesic", "keep_best", "fresh_damping"):
             if not isinstance(getattr(self, name), bool):
                 found = getattr(self, name)
                 raise MethodError(f"expected {name} as True or False, found {found!r}.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -22,6 +24,9 @@ _LEAST = 1e-16
 
 _MOST = 1e6
 """Of the same, the damping from which on a step moves next to nothing."""
+
+_RAISED = 5.0
+"""What the damping of a step that lost on fresh rows is multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,30 @@ def next_damping(step: CurvatureStep, scale: float, options: CurvatureOptions) -
     elif step.trials == 1:
         damping /= options.lower
     return min(max(damping, _LEAST * scale), _MOST * scale)
+
+
+def remembered(step: CurvatureStep, memory: Mapping[str, Any]) -> dict[str, float]:
+    """What ``distrusted`` has to know of the steps before: numbers for the state of the run."""
+    first = memory.get("first_loss", step.before)
+    last = step.before if step.taken else math.inf
+    return {"first_loss": first, "last_loss": last, "last_damping": step.damping}
+
+
+def distrusted(memory: Mapping[str, Any], now: float, scale: float) -> float:
+    """Lambda of the first trial of a step, where the last one lost on fresh rows what it gained.
+
+    Only where the loss is above that of the first step: as long as it falls, bold steps that now
+    and then lose on fresh rows are the fastest.
+
+    Args:
+        memory: with the damping by the success on the last step's own rows, and ``remembered``.
+        now: the loss on the rows of this step, before it.
+        scale: the mean diagonal of the Gram matrix.
+    """
+    damping = float(memory["damping"])
+    if not now > max(memory.get("last_loss", math.inf), memory.get("first_loss", math.inf)):
+        return damping
+    return min(max(damping, _RAISED * float(memory["last_damping"])), _MOST * scale)
 
 
 def _corrected(

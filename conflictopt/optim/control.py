@@ -31,10 +31,13 @@ class Control(Protocol):
     def auto(self) -> bool:
         """Whether it chooses the method, rather than watch a fixed one."""
 
+    def begin_step(self) -> None:
+        """A step begins."""
+
     def takes_steps(self, optimizer: Any) -> bool:
         """Whether it takes the steps, on residuals, in the place of the wrapped optimizer."""
 
-    def step(self, optimizer: Any, closure: Callable[[], Any]) -> float | None:
+    def step(self, optimizer: Any, closure: Callable[[], Any]) -> Any:
         """Take one, where it does.
 
         Args:

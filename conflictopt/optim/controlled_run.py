@@ -23,12 +23,18 @@ class ControlledRun(ABC):
 
     session: Session
     control: Control | None
-    takes_closure = False
+    takes_closure: bool
 
     @property
     @abstractmethod
     def aggregator(self) -> Aggregator:
         """The method in use."""
+
+    def begin_step(self, losses: Any) -> None:
+        """A step begins, with what it was given."""
+        self.takes_closure = callable(losses)
+        if self.control is not None:
+            self.control.begin_step()
 
     @property
     def in_stage(self) -> bool:
@@ -37,7 +43,7 @@ class ControlledRun(ABC):
         """
         return self.control is not None and self.control.takes_steps(self)
 
-    def step_in_stage(self, closure: Callable[[], Any]) -> float | None:
+    def step_in_stage(self, closure: Callable[[], Any]) -> Any:
         """What ``step`` does then."""
         assert self.control is not None
         return self.control.step(self, closure)

@@ -117,10 +117,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         self.watching = chosen.watching
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
-        self.on_nonfinite = chosen.on_nonfinite
-        self.skipped = 0
-        self._skips_in_a_row = 0
-        self._skip = False
+        self.on_nonfinite, self.takes_closure = chosen.on_nonfinite, False
+        self.skipped, self._skips_in_a_row, self._skip = 0, 0, False
 
     # -- the method ---------------------------------------------------------------------------
 
@@ -138,9 +136,11 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         """Go on with another method; its state starts fresh.
 
         Raises:
-            MethodError: unknown name.
+            MethodError: unknown name; the plan of ``"auto"`` takes the steps, on residuals.
             TypeError: neither a name nor an aggregator.
         """
+        if self.in_stage:
+            raise MethodError("expected no set_aggregator in steps on residuals, found it there.")
         self.session.use(aggregator, partial(check_inner, self.inner))
 
     @property
@@ -180,7 +180,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             check_rate(optimizer, rate)
         new.session, new.rates, new.control = self.session, self.rates, self.control
         new.on_nonfinite, new.skipped = self.on_nonfinite, self.skipped
-        new.watching = self.watching
+        new.watching, new.takes_closure = self.watching, self.takes_closure
         check_watched(optimizer, new.update)
         new.session.join()
         if new.update != self.watching.mode:
@@ -252,7 +252,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             check_inner(self.inner, self.aggregator)  # a schedule may have added momentum
         if not callable(losses):
             check_reads_gradients(self, "a step without one")
-        self.takes_closure = callable(losses)
+        self.begin_step(losses)
         if callable(losses):
             if residuals is not None or points is not None:
                 raise LossError(
@@ -393,7 +393,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
         kept = ["inner", "session", "control", "blocks", "rates", "watching", "on_nonfinite"]
-        kept += ["skipped", "_skips_in_a_row"]
+        kept += ["skipped", "_skips_in_a_row", "takes_closure"]
         return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
 
     def __repr__(self) -> str:

@@ -20,12 +20,14 @@ class CurvatureCase:
         residuals: entries of all losses.
         iterations: of the plain optimizer that the present call has left.
         measured: names of losses that hold noisy measurements.
+        unreadable: whether the obstacle is that residuals cannot be read.
     """
 
     obstacle: str | None = None
     residuals: int = 0
     iterations: int = 0
     measured: tuple[str, ...] = ()
+    unreadable: bool = False
 
     @property
     def against(self) -> str | None:

@@ -15,6 +15,7 @@ from conflictopt.adapters import AdapterDesign, Adapters, attached, detach, save
 from conflictopt.adapters.attachment import attach_once
 from conflictopt.auto.chosen_method import ChosenMethod
 from conflictopt.auto.controller import Controller
+from conflictopt.auto.curvature_stage import Deferred
 from conflictopt.auto.decision import Decision
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.core.reports import Reports
@@ -28,13 +29,14 @@ from conflictopt.selection.curvature_case import CurvatureCase
 from conflictopt.selection.plan import Plan
 
 from .budget import Budget
-from .curvature_obstacles import curvature_case
+from .curvature_obstacles import curvature_case, model_obstacle
 from .groups import Grouping, Groups
 from .hook import Batch, Hook, TrainCall
 from .loss_weights import differ, weights_remark
 from .losses import LossReader
 from .pace import ENDLESS, Pace
 from .patch_errors import PatchError
+from .plain_cost import iteration_seconds
 from .preflight import Preflight
 from .replacement import Replacement, apart, check_no_fresh_points, check_residual_steps
 from .residual_training import ResidualTraining
@@ -220,6 +222,21 @@ class Patch:
         """Whether the model can be trained by steps on residuals; see ``Host``."""
         return curvature_case(self._hook, self._reader, optimizer, self._batch, self._left)
 
+    def obstacle(self, optimizer: MultiLossOptimizer) -> str | None:
+        """Why another optimizer ends such steps; see ``Host``."""
+        return model_obstacle(self._hook, optimizer)
+
+    def unreadable(self) -> bool:
+        """Whether residuals cannot be read any more; see ``Host``."""
+        if self._batch is None or self.optimizer is None:
+            return False
+        found = curvature_case(self._hook, self._reader, self.optimizer, self._batch, 0)
+        return found.unreadable
+
+    def plain_seconds(self) -> float | None:
+        """What a step of the script as it is takes; see ``Host``."""
+        return None if self._batch is None else iteration_seconds(self._hook, self._batch)
+
     @property
     def _left(self) -> int:
         return 0 if self._asked is None else self._asked - self._taken
@@ -277,7 +294,7 @@ class Patch:
         if self._by_residuals:
             self._residual_training.step(self.optimizer, closure(), batch)
         else:
-            self.optimizer.step(closure())
+            self.optimizer.step(Deferred(closure) if self.optimizer.in_stage else closure())
         if not self._recounts:
             self._hook.schedule()
         for listener in self.on_step:
@@ -325,8 +342,11 @@ class Patch:
 
     def trained(self) -> None:
         """A call of ``train`` is over."""
-        if self.optimizer is not None:
-            self._residual_training.end(self.optimizer)
+        if self.optimizer is None:
+            return
+        self._residual_training.end(self.optimizer)
+        if self.optimizer.in_stage and self._left and self._batch is not None:
+            self.optimizer.load_best(self._preflight.closure(self._batch))  # ended by a callback
 
     @property
     def _recounts(self) -> bool:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from conflictopt import LossError, Losses, MethodError, MultiLossOptimizer, TrainingOptions
-from conflictopt.auto import curvature_stage
+from conflictopt.auto import curvature_stage, stage_entry
 from conflictopt.auto.stage_pace import StagePace
 from conflictopt.auto.step_times import StepTimes
+from conflictopt.core.errors import ConflictOptWarning
 from conflictopt.selection import curvature_case
 
 pytestmark = pytest.mark.filterwarnings("ignore::conflictopt.ConflictOptWarning")
@@ -108,7 +109,7 @@ def test_calls_between_steps_evaluate_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"steps": None}, "nobody said how many steps the loop takes"),
+        ({"steps": None, "residual_steps": None}, "nobody said how many steps the loop takes"),
         ({"profile_every": 1}, "every step of the profile was sampled"),
         ({"update": "check"}, "updates are looked at"),
         ({"reweighting": "ntk"}, "a reweighting, adapters or a rule was asked for"),
@@ -160,7 +161,7 @@ def test_named_measurements_get_less_weight():
     assert not same(found[0].parameters, found[1].parameters)
 
 
-@pytest.mark.parametrize("at", [40, 100, 110])
+@pytest.mark.parametrize("at", [40, 99, 100, 110])
 def test_it_resumes_bitwise(at):
     whole, first = Loop().run(STEPS), Loop().run(at)
     stored = io.BytesIO()
@@ -203,27 +204,32 @@ def test_a_replayed_pace_takes_the_same_steps(monkeypatch):
     monkeypatch.undo()
     recorded = StagePace(1.0)
     for took in (3.0, 2.0, 4.0):
-        recorded.call(0.0)
+        recorded.call()
         while not recorded.due:
-            recorded.call(0.0)
+            recorded.call()
         recorded.took(took)
     again = StagePace(1e-9, replayed=recorded.taken)
     for _ in range(recorded.calls):
-        again.call(0.0)
+        again.call()
         while again.due:
             again.took(1e3)
     assert again.taken == recorded.taken
     assert len(recorded.taken) == 3
 
 
-def test_sampled_steps_of_a_profile_are_its_overhead(monkeypatch):
-    now = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+def test_what_the_profile_took_more_than_plain_steps(monkeypatch):
+    now = iter([0.0, 5.0, 10.0, 11.0, 20.0, 25.0, 30.0, 31.0])
     monkeypatch.setattr("conflictopt.auto.step_times.time.perf_counter", lambda: next(now))
     times = StepTimes(2)
-    for step in range(5):
+    for step in range(4):
+        times.began()
         times.ended(step)
     assert times.plain == 1.0
-    assert times.overhead == 8.0
+    assert times.overhead(1.0) == 8.0
+    assert times.overhead(0.5) == 10.0
+    again = StepTimes(2)
+    again.load_state_dict(times.state_dict())
+    assert (again.plain, again.overhead(1.0)) == (1.0, 8.0)
 
 
 def test_a_run_repeats_the_steps_of_another(monkeypatch):
@@ -255,3 +261,188 @@ def test_it_repeats_that_they_were_given_up(monkeypatch):
 def test_steps_to_repeat_are_numbers_of_calls(steps):
     with pytest.raises(MethodError, match="residual_steps as numbers of calls"):
         TrainingOptions(residual_steps=steps)
+
+
+def test_step_returns_a_loss_in_every_call(monkeypatch):
+    never = property(lambda pace: pace.calls > 5 and len(pace.taken) < pace.calls)
+    monkeypatch.setattr(StagePace, "due", never)
+    auto = Loop()
+    found = [auto.opt.step(auto.closure) for _ in range(110)]
+    assert all(isinstance(loss, torch.Tensor) and loss.ndim == 0 for loss in found)
+    assert all(torch.isfinite(loss) for loss in found)
+    assert {loss.dtype for loss in found} == {torch.float64}
+    assert found[-1] < found[100]
+
+
+def test_a_longer_loop_than_announced_goes_on_and_says_so_once(monkeypatch):
+    auto = Loop().run(STEPS)
+    lines, evaluated = len(auto.opt.control.log), auto.evaluated
+    before = auto.parameters
+    auto.run(3)
+    assert len(auto.opt.control.log) == lines
+    assert auto.evaluated > evaluated
+    assert not same(before, auto.parameters)
+
+
+def test_an_error_of_the_closure_is_the_users_once_steps_have_helped():
+    auto = Loop().run(120)
+    before, residuals = auto.parameters, auto.residuals
+
+    def broken():
+        raise RuntimeError("a bug")
+
+    auto.residuals = broken
+    with pytest.raises(RuntimeError, match="a bug"):
+        auto.run(1)
+    assert same(before, auto.parameters)
+    auto.residuals = residuals
+    assert auto.opt.in_stage
+    auto.run(1)
+    assert not same(before, auto.parameters)
+
+
+def test_before_that_it_ends_the_stage_with_a_warning():
+    auto = Loop().run(100)
+    before, residuals = auto.parameters, auto.residuals
+    auto.residuals = lambda: 1 / 0
+    with pytest.warns(ConflictOptWarning, match="no steps on residuals: ZeroDivisionError"):
+        auto.run(1)
+    assert same(before, auto.parameters)
+    assert not auto.opt.in_stage
+    auto.residuals = residuals
+    auto.run(1)
+    assert not same(before, auto.parameters)
+
+
+def test_losses_that_are_no_mean_squares_go_on_by_the_rule():
+    auto = Loop().run(120)
+    with pytest.warns(ConflictOptWarning, match="LossError|MethodError"):
+        auto.opt.step(lambda: {n: r.abs().mean() for n, r in auto.residuals().items()})
+    assert not auto.opt.in_stage
+
+
+def test_skipped_steps_are_counted():
+    auto = Loop(on_nonfinite="skip").run(120)
+    before = auto.parameters
+    auto.run(
+        1, lambda: Losses.of_residuals({n: r * float("nan") for n, r in auto.residuals().items()})
+    )
+    assert auto.opt.skipped == 1
+    assert auto.opt.completed == 120
+    assert same(before, auto.parameters)
+    assert auto.opt.in_stage
+
+
+def _resting(monkeypatch):
+    """A run whose residuals count as rounding errors."""
+    monkeypatch.setattr("conflictopt.curvature.optimizer._CONVERGED", 1e-4)
+    auto = Loop(steps=10_000).run(130)
+    assert auto.opt.control.stage.rest is not None
+    return auto
+
+
+def test_rests_do_nothing_and_end(monkeypatch):
+    auto = _resting(monkeypatch)
+    evaluated, before = auto.evaluated, auto.parameters
+    auto.run(3)
+    assert (auto.evaluated, same(before, auto.parameters)) == (evaluated, True)
+    assert sum("no steps on residuals for now" in line for line in auto.opt.control.log) == 1
+    monkeypatch.setattr(StagePace, "waited", lambda self, steps: True)
+    auto.x = torch.linspace(0, 3, 24, dtype=torch.float64)[:, None].requires_grad_()
+    auto.run(20)
+    assert not same(before, auto.parameters)
+    assert auto.opt.in_stage
+
+
+def test_another_optimizer_of_the_same_kind_goes_on_with_them(monkeypatch):
+    auto = _resting(monkeypatch)
+    auto.opt = auto.opt.rewrap(torch.optim.Adam(auto.net.parameters(), lr=1e-4))
+    assert auto.opt.in_stage
+    assert auto.opt.control.stage.rest is None
+    decays = torch.optim.AdamW(auto.net.parameters(), lr=1e-4)
+    auto.opt = auto.opt.rewrap(decays)
+    assert not auto.opt.in_stage
+    auto.run(2)
+
+
+def test_parameters_that_are_added_are_trained():
+    auto = Loop().run(110)
+    shift = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    auto.opt.add_param_group({"params": [shift]})
+    residuals = auto.residuals
+    auto.residuals = lambda: {**(found := residuals()), "ic": found["ic"] + shift}
+    auto.run(5)
+    assert shift.item() != 0
+
+
+def test_another_method_is_refused_in_them():
+    auto = Loop().run(110)
+    with pytest.raises(MethodError, match="no set_aggregator in steps on residuals"):
+        auto.opt.set_aggregator("ntk")
+
+
+def test_a_best_that_cannot_be_loaded_is_an_error():
+    auto = Loop().run(110)
+    with pytest.raises(LossError):
+        auto.opt.load_best(lambda: {})
+    assert auto.opt.control.stage.rest is None
+
+
+def test_measurements_far_from_being_fitted_keep_their_weight():
+    near = stage_entry.fitted_measurements(("data",), None)
+    assert near == (("data",), None)
+
+    class Last:
+        names = ("pde", "data")
+        values = (1.0, 99.0)
+
+    assert stage_entry.fitted_measurements(("data",), Last)[0] == ("data",)
+    Last.values = (1.0, 101.0)
+    names, told = stage_entry.fitted_measurements(("data",), Last)
+    assert names == ()
+    assert "keep their full weight" in told
+
+
+def test_measured_losses_that_are_none_are_refused_at_the_first_step():
+    with pytest.raises(MethodError, match="found \\['dta'\\] beside the losses"):
+        Loop(measured=("dta",)).run(1)
+
+
+@pytest.mark.parametrize("given", [{"steps": 9}, {"measured": ("ic",)}, {"residual_steps": [1]}])
+def test_options_without_effect_are_refused(given):
+    with pytest.raises(MethodError, match="with curvature=True"):
+        TrainingOptions(curvature=False, **given)
+
+
+def test_a_run_that_had_none_is_repeated_without_any():
+    auto = Loop(residual_steps=()).run(103)
+    assert not auto.opt.in_stage
+    assert any("the run that is repeated had none" in line for line in auto.opt.control.log)
+
+
+def test_networks_with_statistics_of_batches_have_none():
+    auto = Loop()
+    auto.net = torch.nn.Sequential(auto.net, torch.nn.BatchNorm1d(1).double())
+    auto.residuals = lambda: {"pde": auto.net(auto.x) - 1, "ic": auto.net(auto.x[:5])}
+    adam = torch.optim.Adam(auto.net.parameters(), lr=1e-2)
+    auto.opt = MultiLossOptimizer(adam, "auto", model=auto.net, steps=STEPS, **PROFILE)
+    auto.run(102)
+    assert not auto.opt.in_stage
+    assert any("keeps statistics of its batches" in line for line in auto.opt.control.log)
+
+
+def test_an_interrupted_step_is_none(monkeypatch):
+    auto = Loop().run(110)
+    pace, before = auto.opt.control.stage.pace, auto.parameters
+    state = pace.state_dict()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    residuals, auto.residuals = auto.residuals, interrupted
+    with pytest.raises(KeyboardInterrupt):
+        auto.run(1)
+    auto.residuals = residuals
+    assert same(before, auto.parameters)
+    assert pace.state_dict() == state
+    assert auto.opt.completed == 110

@@ -8,6 +8,11 @@ TRAIN = "model.train(iterations=700)"
 SHORT = ("--profile-steps", 100, "--profile-every", 2, "--script-seed", 1)
 
 
+def report_of(steps, method="auto", models=1):
+    made = {"residual_steps": steps, "method": method}
+    return json.dumps({"models": models, "outcome": made})
+
+
 def outcome(folder):
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report["outcome"]
@@ -30,8 +35,10 @@ def test_a_run_repeats_another_bitwise(script, invoke, tmp_path):
         (None, "expected a report at"),
         ("{", "found something else"),
         ('{"outcome": {}}', "found something else"),
-        ('{"outcome": {"residual_steps": [2, 1]}}', "numbers of calls, from 1, in order"),
-        ('{"outcome": {"residual_steps": "now"}}', "numbers of calls, from 1, in order"),
+        (report_of([], "ntk"), "found one of 1 with 'ntk'"),
+        (report_of([1], models=2), "found one of 2 with 'auto'"),
+        (report_of([2, 1]), "numbers of calls, from 1, in order"),
+        (report_of("now"), "numbers of calls, from 1, in order"),
     ],
 )
 def test_something_else_is_refused(script, invoke, tmp_path, content, told):
