@@ -139,6 +139,51 @@ def test_higher_and_trials(dampings, higher, trials):
     assert dampings[trials] == pytest.approx(dampings[0] * higher**trials)
 
 
+class Opposed:
+    """Two rows that no step can lower at once; each step sees one of them, in turn."""
+
+    def __init__(self):
+        self.theta, self.turn = nn.Parameter(torch.zeros(1, dtype=torch.float64)), 0
+
+    def __call__(self):
+        raise AssertionError("only rows are asked for")
+
+    def batch(self, rows, generator):
+        self.turn += 1
+        sign = 1.0 if self.turn % 2 else -1.0
+        return lambda: {"r": 1 + sign * self.theta}
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_fresh_damping(fresh):
+    """Steps that undo each other are damped, though each lowers its own rows at once."""
+    opposed = Opposed()
+    opt = LevenbergMarquardt([opposed.theta], fresh_damping=fresh, geodesic=False)
+    found = []
+    for _ in range(6):
+        opt.step(opposed)
+        assert (opt.last.taken, opt.last.trials) == (True, 1)
+        found.append(opt.last.damping)
+    assert (max(found[2:]) > found[0]) == fresh
+
+
+def test_fresh_damping_resumes_bitwise():
+    def run(opt, opposed, steps):
+        for _ in range(steps):
+            opt.step(opposed)
+        return opposed.theta.item()
+
+    whole, first, then = Opposed(), Opposed(), Opposed()
+    expected = run(LevenbergMarquardt([whole.theta], fresh_damping=True), whole, 6)
+    opt = LevenbergMarquardt([first.theta], fresh_damping=True)
+    run(opt, first, 3)
+    then.theta.data.copy_(first.theta.data)
+    then.turn = first.turn
+    other = LevenbergMarquardt([then.theta], fresh_damping=True)
+    other.load_state_dict(opt.state_dict())
+    assert run(other, then, 3) == expected
+
+
 @pytest.mark.parametrize("geodesic", [True, False])
 def test_geodesic(geodesic):
     theta = nn.Parameter(torch.full((2,), 0.5, dtype=torch.float64))
@@ -225,6 +270,7 @@ BAD = {
     "trials": (0, 2.0, None),
     "geodesic": ("yes", 1, None),
     "keep_best": ("yes", 1, None),
+    "fresh_damping": ("yes", 1, None),
     "measured": ("data", 3, (1,), None),
     "engine": ("fast", None),
     "memory": (0, -1, math.inf, None),
