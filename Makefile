@@ -79,6 +79,8 @@ evidence: .venv/installed
 	$(BIN)/python -m benchmarks.plan_screen --table
 	$(BIN)/python -m benchmarks.curvature_study --table
 	$(BIN)/python -m benchmarks.first_order_study --table
+	$(BIN)/python -m benchmarks.auto_study --table
+	$(BIN)/python -m benchmarks.script_study --tables
 	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python notebooks/execute.py 04_evidence
 
@@ -86,6 +88,7 @@ evidence: .venv/installed
 evidence-runs: .venv/installed
 	$(BIN)/python -m benchmarks.curvature_study
 	$(BIN)/python -m benchmarks.first_order_study
+	$(BIN)/python -m benchmarks.auto_study
 	$(BIN)/python -m benchmarks.evidence --run
 
 # What a step and its aggregation cost beside the plain step and other packages: about 7 minutes.

@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[2]
     "script",
     [
         "adapter_ablation",
+        "auto_study",
         "curvature_study",
         "first_order_cost",
         "first_order_study",
         "learning_rates",
         "plan_screen",
+        "script_study",
         "suite_regimes",
     ],
 )
