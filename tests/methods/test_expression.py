@@ -101,7 +101,7 @@ def test_options_are_those_given_and_the_defaults():
             "routing": "shared",
             "rank": 4,
             "profile_steps": None,
-            "curvature": False,
+            "curvature": None,
             "placement": "last",
             "layers": [],
             "activation": "tanh",

@@ -34,7 +34,7 @@ TEXTS = {
     ),
     "benign": ("What to do: Nothing needs to be changed; train as you do now.",),
     "short": ("fewer than 50 decide nothing", "Take a profile with more samples"),
-    "close": ("Profile longer to be sure, or take the choice meant for this case.",),
+    "close": ("Profile longer to be sure.", "Until then train as you do now."),
     "many": ("and 10 pairs with less conflict",),
     "one": ("There is only one loss, so nothing can conflict.",),
     "single sample": ("too few for that",),
