@@ -31,7 +31,7 @@ from .decision import Decision
 from .host import Host, LoopHost
 from .options import TrainingOptions
 from .recording import carry, is_complete, treated
-from .stage_entry import fitted_measurements, stage_case
+from .stage_entry import stage_case
 from .stage_pace import StagePace
 from .step_times import StepTimes
 
@@ -263,10 +263,7 @@ class Controller:
         pace = self.pace(plain, self.times.overhead(plain), self.options.residual_steps)
         self._pace = pace
         method = self._method_of(self.plan, optimizer)
-        named = self.options.measured or self.host.curvature(optimizer).measured
-        measured, told = fitted_measurements(named, optimizer.last)
-        if told is not None:
-            self.tell(told, optimizer.completed)
+        measured = self.options.measured or self.host.curvature(optimizer).measured
         optimizer.set_aggregator(method)
         self.stage = CurvatureStage(optimizer, method, pace, measured, self.options.seed)
         self.host.staged(True)

@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..curvature.optimizer import LevenbergMarquardt
 from ..optim.last_step import LastStep
 from ..optim.optimizer import MultiLossOptimizer
 from ..optim.session import LossForms
+from .measurements import Measurements
 from .stage_pace import StagePace
 
 LEAST_STEPS = 50
@@ -68,6 +70,7 @@ class CurvatureStage:
     Attributes:
         run: takes the steps.
         pace: says when.
+        measurements: which losses hold some, and whether only their noise is left.
         failure: why the run has to go on without it, a clause.
         rest: why no step is taken for some time, a clause: what was found stays.
     """
@@ -88,16 +91,15 @@ class CurvatureStage:
         self._value = self._sum
         self._helped = False
         self._left: int | None = None
-        self._make(optimizer, method, tuple(measured))
+        self.measurements = Measurements(measured)
+        self._make(optimizer, method)
         self._before: dict[Tensor, Tensor] = {p: p.detach().clone() for p in self._params}
 
-    def _make(self, optimizer: MultiLossOptimizer, method: Any, measured: tuple[str, ...]) -> None:
+    def _make(self, optimizer: MultiLossOptimizer, method: Any) -> None:
         self._params = _parameters(optimizer)
         session = optimizer.session
         self.run = MultiLossOptimizer(
-            LevenbergMarquardt(
-                self._params, measured=measured, fresh_damping=True, seed=self._seed
-            ),
+            LevenbergMarquardt(self._params, fresh_damping=True, seed=self._seed),
             method,
             names=session.names,
             equations=session.equations,
@@ -123,7 +125,7 @@ class CurvatureStage:
     def follow(self, optimizer: MultiLossOptimizer) -> None:
         """The loop has another optimizer; with other parameters, steps begin anew."""
         if not self.fits(optimizer):
-            self._make(optimizer, self.run.aggregator, self.optimizer.options.measured)
+            self._make(optimizer, self.run.aggregator)
         self._before = {p: p.detach().clone() for p in self._params}
         self.rest = None
 
@@ -170,6 +172,7 @@ class CurvatureStage:
         if value is None:  # skipped
             return
         self._judge(float(value))
+        self._weigh_measurements()
         steps = len(self.pace.taken)
         if self.optimizer.stuck:
             self._end(closure, "steps have led nowhere for long")
@@ -179,6 +182,13 @@ class CurvatureStage:
             fit = self.pace.fitting(left)
             self.pace.give_up()
             self._undo(f"{fit:.0f} fit into the time that is left, {LEAST_STEPS} would do")
+
+    def _weigh_measurements(self) -> None:
+        """Let them have less weight, once only their noise can be left."""
+        self.measurements.saw(self.run.last)
+        options, measured = self.optimizer.options, self.measurements
+        if measured.at_rest and options.measured != measured.names:
+            self.optimizer.options = replace(options, measured=measured.names)
 
     def _judge(self, value: float) -> None:
         """Whether the stage has helped by now."""
@@ -231,7 +241,7 @@ class CurvatureStage:
         return {
             "run": self.run.state_dict(),
             "pace": self.pace.state_dict(),
-            "measured": list(self.optimizer.options.measured),
+            "measured": self.measurements.state_dict(),
             "before": [self._before[p] for p in self._params],
             "first": self._first,
             "sum": self._sum,
@@ -254,6 +264,10 @@ class CurvatureStage:
             )
         self.run.load_state_dict(saved["run"])
         self.pace.load_state_dict(saved["pace"])
+        self.measurements.load_state_dict(saved["measured"])
+        if self.measurements.at_rest:
+            names = self.measurements.names
+            self.optimizer.options = replace(self.optimizer.options, measured=names)
         pairs = zip(self._params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}
         self._first, self._sum = float(saved["first"]), float(saved["sum"])

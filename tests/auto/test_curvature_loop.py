@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from conflictopt import LossError, Losses, MethodError, MultiLossOptimizer, TrainingOptions
-from conflictopt.auto import curvature_stage, stage_entry
+from conflictopt.auto import curvature_stage
+from conflictopt.auto.measurements import Measurements
 from conflictopt.auto.stage_pace import StagePace
 from conflictopt.auto.step_times import StepTimes
 from conflictopt.core.errors import ConflictOptWarning
@@ -155,10 +156,30 @@ def test_weight_decay_and_bad_options_are_told():
             MultiLossOptimizer(torch.optim.Adam([torch.zeros(1)]), "ntk", **given)
 
 
-def test_named_measurements_get_less_weight():
+def test_named_measurements_get_less_weight_once_they_are_at_rest(monkeypatch):
+    monkeypatch.setattr(Measurements, "saw", lambda self, last: setattr(self, "at_rest", True))
     found = [Loop(measured=names).run(STEPS) for names in ((), ("pde",))]
     assert found[1].opt.control.stage.optimizer.options.measured == ("pde",)
     assert not same(found[0].parameters, found[1].parameters)
+
+
+class Last:
+    names = ("pde", "data")
+
+    def __init__(self, *values):
+        self.values = values
+
+
+def test_measurements_are_at_rest_once_their_loss_falls_no_more():
+    falling, resting, met = (Measurements(("data",)) for _ in range(3))
+    for step in range(60):
+        falling.saw(Last(1e-9, 0.9**step))
+        resting.saw(Last(1e-3, 0.5 + 0.01 * (step % 2)))
+        met.saw(Last(1.0, 0.5))
+    assert (falling.at_rest, resting.at_rest, met.at_rest) == (False, True, False)
+    again = Measurements(())
+    again.load_state_dict(resting.state_dict())
+    assert (again.at_rest, again.names) == (True, ("data",))
 
 
 @pytest.mark.parametrize("at", [40, 99, 100, 110])
@@ -386,21 +407,6 @@ def test_a_best_that_cannot_be_loaded_is_an_error():
     with pytest.raises(LossError):
         auto.opt.load_best(lambda: {})
     assert auto.opt.control.stage.rest is None
-
-
-def test_measurements_far_from_being_fitted_keep_their_weight():
-    near = stage_entry.fitted_measurements(("data",), None)
-    assert near == (("data",), None)
-
-    class Last:
-        names = ("pde", "data")
-        values = (1.0, 99.0)
-
-    assert stage_entry.fitted_measurements(("data",), Last)[0] == ("data",)
-    Last.values = (1.0, 101.0)
-    names, told = stage_entry.fitted_measurements(("data",), Last)
-    assert names == ()
-    assert "keep their full weight" in told
 
 
 def test_measured_losses_that_are_none_are_refused_at_the_first_step():

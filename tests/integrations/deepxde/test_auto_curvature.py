@@ -316,7 +316,7 @@ def test_unknowns_are_trained_and_measurements_found(inverse):
     model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
     model.train(iterations=400, verbose=0)
     assert made.plan.curvature
-    assert made.controller.stage.optimizer.options.measured
+    assert made.controller.stage.measurements.names
     assert abs(model.unknown.item() - 0.8) > 1e-3
 
 

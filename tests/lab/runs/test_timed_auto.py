@@ -94,7 +94,7 @@ def test_a_stage_that_fails_returns_to_float32_and_to_the_rule(sampled, monkeypa
 def test_measurements_are_those_of_the_problem(sampled):
     driver = advanced(made("inverse_wave_1d_noise2", sampled), PROFILE)
     stage = driver.controller.stage
-    assert stage.optimizer.options.measured == load_suite()["inverse_wave_1d_noise2"].measured
+    assert stage.measurements.names == load_suite()["inverse_wave_1d_noise2"].measured
 
 
 def test_its_record_says_what_it_did(sampled):
