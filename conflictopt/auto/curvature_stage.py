@@ -99,7 +99,12 @@ class CurvatureStage:
         self._params = _parameters(optimizer)
         session = optimizer.session
         self.run = MultiLossOptimizer(
-            LevenbergMarquardt(self._params, fresh_damping=True, seed=self._seed),
+            LevenbergMarquardt(
+                self._params,
+                # measurements that are not fitted yet keep the loss up, and are what steps are for
+                fresh_damping=not self.measurements.names,
+                seed=self._seed,
+            ),
             method,
             names=session.names,
             equations=session.equations,
