@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 LIST = Path(__file__).with_name("scripts.json")
 ADDRESS = "https://github.com/{repository}/blob/{commit}/{path}"
@@ -43,7 +44,8 @@ class PublicScript:
     @property
     def address(self) -> str:
         """Of the file."""
-        return ADDRESS.format(repository=self.repository, commit=self.commit, path=self.path)
+        path = quote(self.path)
+        return ADDRESS.format(repository=self.repository, commit=self.commit, path=path)
 
     def source(self, folder: Path) -> str:
         """What is run.
