@@ -1,13 +1,12 @@
 """``auto`` against plain Adam at equal CPU time.
 
-The calibration half of the suite, three seeds, with Levenberg-Marquardt from the start, Adam then
-L-BFGS, and the first-order methods of docs/first_order.md beside it. ``python -m
+The calibration half of the suite, three seeds, with Levenberg-Marquardt from the start and Adam
+then L-BFGS beside it. ``python -m
 benchmarks.auto_study`` does the runs that have no record yet, seed after seed (a quarter of an hour
 a seed on two cores with nothing else to do; stop and start it as you like), and writes the tables
 of docs/auto.md; ``--table`` only writes them, ``--check`` fails if one is stale. The runs of others
-are those of ``records/suite.jsonl.gz``, ``records/curvature.jsonl.gz`` and
-``records/first_order.jsonl.gz``. New records lie in ``records/auto/`` until ``conflictopt suite
-pack records/auto --remove`` puts them with the others.
+are those of ``records/suite.jsonl.gz`` and ``records/curvature.jsonl.gz``. New records lie in
+``records/auto/`` until ``conflictopt suite pack records/auto --remove`` puts them with the others.
 """
 
 from __future__ import annotations

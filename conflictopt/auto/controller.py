@@ -82,6 +82,7 @@ class Controller:
         self.pace: type[StagePace] = StagePace
         self._rested = False
         self._pace: StagePace | None = None
+        self._case: CurvatureCase | None = None
         self.times = StepTimes(self.method.recorder.every)
         self._examined = False
         self._residuals = 0
@@ -203,7 +204,7 @@ class Controller:
             if self.profile is not None:
                 policy = self.method.policy
                 self.diagnosis = policy.diagnose(self.profile)
-                case = self._case(optimizer) if self.options.curvature else None
+                case = self._case = self._found(optimizer) if self.options.curvature else None
                 self.plan = policy.select(self.diagnosis, self.host.weighted(), case)
                 found = "too short" if self.diagnosis.too_short else self.diagnosis.regime
                 why = f"{found}, so {self.plan.kind}: {self.plan.reason}"
@@ -251,19 +252,19 @@ class Controller:
         self.host.staged(False)
         self.use(optimizer, self._method_of(self.plan, optimizer), "as planned")
 
-    def _case(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
+    def _found(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """Whether the run can go on with steps on residuals."""
         case, repeated = self.host.curvature(optimizer), self.options.residual_steps
         return stage_case(case, self.times, self._residuals, repeated)
 
     def _enter_stage(self, optimizer: MultiLossOptimizer) -> None:
         """Go on with steps on residuals."""
-        assert self.plan is not None and self.times.plain is not None
+        assert self.plan is not None and self.times.plain is not None and self._case is not None
         plain = min(self.times.plain, self.host.plain_seconds() or self.times.plain)
         pace = self.pace(plain, self.times.overhead(plain), self.options.residual_steps)
         self._pace = pace
         method = self._method_of(self.plan, optimizer)
-        measured = self.options.measured or self.host.curvature(optimizer).measured
+        measured = self.options.measured or self._case.measured
         optimizer.set_aggregator(method)
         self.stage = CurvatureStage(optimizer, method, pace, measured, self.options.seed)
         self.host.staged(True)

@@ -86,7 +86,6 @@ class CurvatureStage:
         self.pace, self._seed = pace, seed
         self.failure: str | None = None
         self.rest: str | None = None
-        self._rests = 0
         self._first, self._sum = math.nan, _sum(optimizer.session.last)
         self._value = self._sum
         self._helped = False
@@ -210,7 +209,7 @@ class CurvatureStage:
         if not self._helped:
             self._undo(why)
             return
-        self.rest, self._rests = why, self._rests + 1
+        self.rest = why
         self.pace.rest()
         self._end_call(closure)
         self.optimizer.forget_refused()

@@ -40,9 +40,9 @@ class TrainingOptions(StepOptions):
             enough, whatever the verdict (docs/auto.md).
         steps: how many steps a torch loop takes, for ``auto``: without it nobody knows how long
             Levenberg-Marquardt could go on, and there is none. DeepXDE tells it by itself.
-        measured: for ``auto``, names of losses that hold noisy measurements, which get less weight
-            in steps on residuals than they would be overfitted with. Under DeepXDE those at points
-            of your own count as such where there are unknowns.
+        measured: for ``auto``, names of losses that hold noisy measurements: in steps on residuals
+            they get less weight once only their noise can be left. Under DeepXDE those at points of
+            your own count as such where there are unknowns.
         residual_steps: for ``auto``, the calls after the profile in which steps on residuals are
             taken, as ``control.residual_steps`` of another run has them (under DeepXDE
             ``controller.residual_steps``, and ``report.json``): instead of by time, which the

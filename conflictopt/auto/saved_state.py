@@ -115,10 +115,8 @@ def stage(
         CheckpointError: something else.
     """
     try:
-        measured, pace = (
-            tuple(saved["measured"]["names"]),
-            StagePace(0.0, 0.0, options.residual_steps),
-        )
+        measured = tuple(saved["measured"]["names"])
+        pace = StagePace(0.0, 0.0, options.residual_steps)
         made = CurvatureStage(optimizer, optimizer.aggregator, pace, measured, options.seed)
         made.load_state_dict(saved)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

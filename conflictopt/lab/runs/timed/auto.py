@@ -160,17 +160,11 @@ class AutoDriver:
     @contextmanager
     def best(self) -> Iterator[None]:
         """See ``Driver``: in steps on residuals it is what did best on fresh rows."""
-        parameters = self.setup.parameters
-        present = [p.detach().clone() for p in parameters]
         stage = self.controller.stage
-        if stage is not None and stage.pace.taken:
-            self.optimizer.load_best(self._closure())
-        try:
+        with self.setup.kept():
+            if stage is not None and stage.pace.taken:
+                self.optimizer.load_best(self._closure())
             yield
-        finally:
-            with torch.no_grad():
-                for p, value in zip(parameters, present, strict=True):
-                    p.copy_(value)
 
     def notes(self) -> dict[str, Any]:
         """See ``Driver``."""

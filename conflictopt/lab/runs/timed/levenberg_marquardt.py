@@ -94,15 +94,10 @@ class LevenbergMarquardtDriver:
     @contextmanager
     def best(self) -> Iterator[None]:
         """See ``Driver``: it is what did best on fresh rows."""
-        present = [p.detach().clone() for p in self._setup.parameters]
-        if self.optimizer.inner is self._inner:
-            self.optimizer.load_best(self._residuals)
-        try:
+        with self._setup.kept():
+            if self.optimizer.inner is self._inner:
+                self.optimizer.load_best(self._residuals)
             yield
-        finally:
-            with torch.no_grad():
-                for p, value in zip(self._setup.parameters, present, strict=True):
-                    p.copy_(value)
 
     def notes(self) -> dict[str, Any]:
         """See ``Driver``: rows and damping of the last step, trials and refused steps of all."""

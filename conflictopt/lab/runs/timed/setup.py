@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -97,6 +98,17 @@ class Setup:
         for group, value in zip(found.groups, found.numbers, strict=True):
             totals[group] += value
         return tuple(totals.values())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Within it the parameters may change: after it they are what they were."""
+        present = [p.detach().clone() for p in self.parameters]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, value in zip(self.parameters, present, strict=True):
+                    p.copy_(value)
 
     def copy(self) -> Setup:
         """Another network and other unknowns with the present values, at the same points."""
