@@ -87,12 +87,11 @@ def sections() -> Iterator[tuple[str, str]]:
 
 
 def run(workers: int) -> None:
-    """Do the runs that are not done yet, one seed first."""
-    _run(METHODS, sorted(problems_of(HALF)), SEEDS[0], workers)
+    """Do the runs that are not done yet: the half seed by seed, then the third."""
+    for seed in SEEDS:
+        _run(METHODS, sorted(problems_of(HALF)), seed, workers)
     for methods in (ablated_methods(), SETTINGS):
         _run(methods, ablated_problems(), SEEDS[0], workers)
-    for seed in SEEDS[1:]:
-        _run(METHODS, sorted(problems_of(HALF)), seed, workers)
 
 
 def _run(methods: Iterable[str], problems: Iterable[str], seed: int, workers: int) -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import torch
 
-from conflictopt.auto import curvature_stage, step_times
+from conflictopt.auto import stage, step_times
 from conflictopt.cli.app import main
 from conflictopt.integrations.deepxde import model_training, plain_cost, residual_training
 
@@ -20,7 +20,7 @@ CLOCK = SimpleNamespace(perf_counter=time.process_time)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    modules = (model_training, plain_cost, residual_training, curvature_stage, step_times)
+    modules = (model_training, plain_cost, residual_training, stage, step_times)
     for module in modules:
         module.time = CLOCK  # type: ignore[attr-defined]
     main()

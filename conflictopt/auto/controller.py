@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.aggregator import Aggregator
-from ..core.choices import changed
 from ..core.errors import ConflictOptWarning, MethodError
 from ..core.objective import Objective
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.profile import Profile
 from ..diagnosis.recorder import recorded
-from ..optim.compatibility import reads_residuals
 from ..optim.line_search import searches_lines
 from ..optim.optimizer import MultiLossOptimizer
-from ..optim.options import StepOptions
 from ..optim.session import LossForms
 from ..selection.curvature_case import CurvatureCase
 from ..selection.plan import Plan
+from ..selection.policy import WEIGHTS
 from . import saved_state
 from .asked_for import asked_for
 from .chosen_method import ChosenMethod
-from .curvature_stage import CurvatureStage
 from .decision import Decision
-from .host import Host, LoopHost
+from .host import Host
 from .options import TrainingOptions
-from .recording import carry, is_complete, treated
+from .recording import carry, is_complete, trained_by, treated
+from .stage import Stage
 from .stage_entry import stage_case
 from .stage_pace import StagePace
 from .step_times import StepTimes
@@ -78,7 +77,7 @@ class Controller:
         self.log: list[str] = []
         self.on_diagnosis: list[Callable[[], None]] = []
         self.decided = False
-        self.stage: CurvatureStage | None = None
+        self.stage: Stage | None = None
         self.pace: type[StagePace] = StagePace
         self._rested = False
         self._pace: StagePace | None = None
@@ -109,12 +108,15 @@ class Controller:
         if not stage.fits(optimizer):
             stage.follow(optimizer)
         left = self.host.calls_left(session.completed + optimizer.skipped + 1)
-        skipped = stage.run.skipped
+        part, skipped = stage.part, stage.run.skipped
         value = stage.call(closure, left)
-        missed = stage.run.skipped - skipped
+        missed = part.run.skipped - skipped
         optimizer.skipped += missed
         session.completed += not missed
-        session.last = stage.run.last or session.last
+        session.last = part.run.last or session.last
+        if stage.part is not part:
+            self.host.staged(stage.by_residuals)
+            self._entered(optimizer, stage.news)
         if stage.failure is not None:
             self.without_curvature(stage.failure, optimizer)
         elif stage.rest is not None and not self._rested:
@@ -128,14 +130,15 @@ class Controller:
     @property
     def residual_steps(self) -> list[int]:
         """The calls after the profile, from 1, in which steps on residuals were taken, one for
-        each; handed to another run as ``residual_steps``, that repeats this one bitwise.
+        each, and, negative, those in which a first-order step was left out; handed to another run
+        as ``residual_steps``, that repeats this one bitwise.
         """
-        return [] if self._pace is None else list(self._pace.taken)
+        return [] if self._pace is None else self._pace.history
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """See ``Control``."""
         if self.stage is not None:
-            self.stage.run.load_best(closure)
+            self.stage.part.load_best(closure)
 
     @property
     def applied(self) -> bool:
@@ -266,9 +269,19 @@ class Controller:
         method = self._method_of(self.plan, optimizer)
         measured = self.options.measured or self._case.measured
         optimizer.set_aggregator(method)
-        self.stage = CurvatureStage(optimizer, method, pace, measured, self.options.seed)
+        self.stage = self._stage(optimizer, method, pace, measured)
         self.host.staged(True)
         self._entered(optimizer, "as planned")
+
+    def _stage(
+        self,
+        optimizer: MultiLossOptimizer,
+        method: Aggregator,
+        pace: StagePace,
+        measured: tuple[str, ...],
+    ) -> Stage:
+        weights = method if self.host.weighted() else WEIGHTS
+        return Stage(optimizer, method, pace, measured, self.options.seed, weights)
 
     def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
         """Train with another method from now on, and note why."""
@@ -305,8 +318,9 @@ class Controller:
         elif self.method.auto:
             optimizer.set_aggregator(self.first())
         if saved is not None and self.applied and saved.get("stage") is not None:
-            self.stage = saved_state.stage(saved["stage"], optimizer, self.options)
-            self._pace = self.stage.pace
+            pace = StagePace(0.0, 0.0, self.options.residual_steps)
+            make = partial(self._stage, optimizer, optimizer.aggregator, pace)
+            self.stage, self._pace = saved_state.stage(saved["stage"], make), pace
         if staged or self.stage is not None:
             self.host.staged(self.stage is not None)
         self._detaches = attached and not self.applied
@@ -361,37 +375,9 @@ class Controller:
 
     def _label(self, optimizer: MultiLossOptimizer) -> str:
         """What trains: the method, and the optimizer where that was chosen too."""
-        run = optimizer
-        if self.stage is not None and not optimizer.by_values:
-            run = self.stage.run
-        label = treated(run.aggregator).label
-        if not reads_residuals(run.inner):
-            return label
-        return " -> ".join([type(run.inner).__name__, *[label] * (label != "Sum")])
+        staged = self.stage is not None and not optimizer.by_values
+        return trained_by(self.stage.run if staged and self.stage is not None else optimizer)
 
     def tell(self, message: str, step: int = 0) -> None:
         """Add a sentence to the log, with the number of steps taken."""
         self.log = [*self.log, f"step {step}: {message}"]
-
-
-def controller(
-    method: Any,
-    model: nn.Module | None,
-    options: StepOptions | None,
-    choices: Mapping[str, Any],
-) -> Controller:
-    """The controller of a torch loop.
-
-    Args:
-        method: a method expression, or an object.
-        model: the network, if adapters may be attached to it.
-        options, choices: as ``MultiLossOptimizer`` takes them.
-
-    Raises:
-        MethodError: an unknown method, or an option that is unknown or has no use.
-    """
-    given = options if isinstance(options, TrainingOptions) else TrainingOptions()
-    if options is not None and not isinstance(options, TrainingOptions):
-        given = changed(given, asdict(options))
-    chosen = changed(given, choices)
-    return Controller(method, chosen, LoopHost(model, chosen.seed, chosen.steps))

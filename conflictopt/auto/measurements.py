@@ -14,6 +14,8 @@ _PATIENCE = 25
 """Steps without progress after which a loss is at rest."""
 _PROGRESS = 0.1
 """What counts: a fall of the mean logarithm of the loss."""
+_RISEN = 0.4
+"""A rise of it after which it was not noise that it came to rest at."""
 
 
 class Measurements:
@@ -22,7 +24,8 @@ class Measurements:
     ``curvature.noise.MeasuredLosses`` takes weight off them as the other losses fall below theirs.
     Where they are not fitted yet, though, that would let the network forget them: a solution that
     meets all else and no measurement. So they keep their weight until their loss has not fallen for
-    some time, while it is above that of the others.
+    some time, while it is above that of the others; and get it back for good where their loss rises
+    with less of it: then it was not their noise.
 
     Args:
         names: of these losses.
@@ -33,12 +36,12 @@ class Measurements:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self.at_rest = False
+        self.at_rest = self._weighs = False
         self._level, self._best, self._waited = math.nan, math.inf, 0
 
     def saw(self, last: LastStep | None) -> None:
         """A step was taken."""
-        if not self.names or self.at_rest or last is None:
+        if not self.names or self._weighs or last is None:
             return
         losses = dict(zip(last.names, last.values, strict=True))
         held = sum(losses.get(name, 0.0) for name in self.names)
@@ -50,6 +53,10 @@ class Measurements:
         if self._level < self._best - _PROGRESS:
             self._best, self._waited = self._level, 0
             return
+        if self.at_rest:
+            self._weighs = self._level > self._best + _RISEN
+            self.at_rest = not self._weighs
+            return
         self._waited += 1
         above = held > sum(v for name, v in losses.items() if name not in self.names)
         self.at_rest = self._waited >= _PATIENCE and above
@@ -57,10 +64,11 @@ class Measurements:
     def state_dict(self) -> dict[str, Any]:
         """Numbers and strings that ``load_state_dict`` goes on from."""
         numbers = {"level": self._level, "best": self._best, "waited": self._waited}
-        return {"names": list(self.names), "at_rest": self.at_rest, **numbers}
+        flags = {"at_rest": self.at_rest, "weighs": self._weighs}
+        return {"names": list(self.names), **flags, **numbers}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
         self.names, self.at_rest = tuple(saved["names"]), bool(saved["at_rest"])
         self._level, self._best = float(saved["level"]), float(saved["best"])
-        self._waited = int(saved["waited"])
+        self._waited, self._weighs = int(saved["waited"]), bool(saved["weighs"])

@@ -44,7 +44,8 @@ class TrainingOptions(StepOptions):
             they get less weight once only their noise can be left. Under DeepXDE those at points of
             your own count as such where there are unknowns.
         residual_steps: for ``auto``, the calls after the profile in which steps on residuals are
-            taken, as ``control.residual_steps`` of another run has them (under DeepXDE
+            taken, and, negative, those in which first-order ones are left out, as
+            ``control.residual_steps`` of another run has them (under DeepXDE
             ``controller.residual_steps``, and ``report.json``): instead of by time, which the
             load of a machine changes, so that the run repeats that one.
         rule: what to do in which regime, or a file of it (``conflictopt calibrate`` makes some);
@@ -104,10 +105,10 @@ class TrainingOptions(StepOptions):
 
 
 def _are_calls(value: Any) -> bool:
-    """Whether they may be those of a run, which may have given up at the end, told by a 0."""
+    """Whether they may be those of a run, which may have given up, told by a 0."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return False
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value):
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in value):
         return False
-    calls = value[:-1] if value and value[-1] == 0 else value
-    return all(calls) and list(calls) == sorted(calls)
+    taken, missed = [n for n in value if n > 0], [-n for n in value if n < 0]
+    return taken == sorted(taken) and missed == sorted(missed)

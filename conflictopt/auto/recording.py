@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..core.aggregator import Aggregator, members
 from ..core.chain import Chain, member_state
 from ..diagnosis.recorder import Recorder, recorder_state
+from ..optim.compatibility import reads_residuals
+from ..optim.guarded_soap import GuardedSOAP
 from ..optim.optimizer import MultiLossOptimizer
 
 
@@ -38,3 +40,12 @@ def carry(optimizer: MultiLossOptimizer, method: Aggregator) -> None:
         }
     optimizer.set_aggregator(method)
     session.state, session.began = state, began
+
+
+def trained_by(run: MultiLossOptimizer) -> str:
+    """What takes steps: the method, and the optimizer where ``auto`` chose that too."""
+    label, inner = treated(run.aggregator).label, run.inner
+    if not (isinstance(inner, GuardedSOAP) or reads_residuals(inner)):
+        return label
+    name = "SOAP" if isinstance(inner, GuardedSOAP) else type(inner).__name__
+    return name if label == "Sum" else f"{name} -> {label}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -13,13 +13,10 @@ from ..core.errors import CheckpointError
 from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..diagnosis.profile import Profile
 from ..diagnosis.thresholds import Thresholds
-from ..optim.optimizer import MultiLossOptimizer
 from ..selection.plan import Plan
 from .chosen_method import ChosenMethod
-from .curvature_stage import CurvatureStage
 from .decision import Decision
-from .options import TrainingOptions
-from .stage_pace import StagePace
+from .stage import Stage
 from .step_times import StepTimes
 
 VERSION = 1
@@ -36,7 +33,7 @@ class Decided(Protocol):
     decisions: list[Decision]
     trained_with: list[tuple[int, str]]
     log: list[str]
-    stage: CurvatureStage | None
+    stage: Stage | None
     times: StepTimes
 
 
@@ -101,23 +98,18 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
     decided.decisions, decided.trained_with, decided.log = decisions, trained_with, log
 
 
-def stage(
-    saved: Mapping[str, Any], optimizer: MultiLossOptimizer, options: TrainingOptions
-) -> CurvatureStage:
-    """Go on with steps on residuals from what ``save`` gave.
+def stage(saved: Mapping[str, Any], make: Callable[[tuple[str, ...]], Stage]) -> Stage:
+    """Go on with a stage from what ``save`` gave.
 
     Args:
         saved: of the stage.
-        optimizer: of the run, with the method in use.
-        options: of the run.
+        make: makes one, given the names of losses that hold measurements.
 
     Raises:
         CheckpointError: something else.
     """
     try:
-        measured = tuple(saved["measured"]["names"])
-        pace = StagePace(0.0, 0.0, options.residual_steps)
-        made = CurvatureStage(optimizer, optimizer.aggregator, pace, measured, options.seed)
+        made = make(tuple(saved["measured"]))
         made.load_state_dict(saved)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CheckpointError):

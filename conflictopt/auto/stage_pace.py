@@ -1,4 +1,4 @@
-"""When steps on residuals are taken, in a loop that goes on as it is."""
+"""When steps of the stage after the profile are taken, in a loop that goes on as it is."""
 
 from __future__ import annotations
 
@@ -14,30 +14,40 @@ class StagePace:
     """Divides the time of plain steps among steps that each take as long as many of them.
 
     Every call of ``step`` that a loop makes adds the seconds of a plain one to those that may be
-    spent. A step on residuals is taken in a call once they suffice for one as long as the last. So
-    the loop ends when it would have ended, and what it does after so many steps it does after the
-    same share of the training.
+    spent. A step on residuals is taken in a call once they suffice for one as long as the last; a
+    first-order one is left out where they do not. So the loop ends when it would have ended, and
+    what it does after so many steps it does after the same share of the training.
 
     Args:
         seconds: of a plain step, without what the loop does around it, which it goes on doing.
         debt: seconds that were spent more than plain steps would have been, before.
-        replayed: numbers of the calls in which steps are taken, one for each step, instead of by
-            time: those that ``taken`` had in another run.
+        replayed: the ``history`` of another run, which is repeated instead of going by time.
 
     Attributes:
         calls: so far.
         spent: seconds so far, with the debt.
-        stepped: those of steps on residuals.
-        taken: the call of every step so far, from 1; a 0 at the end says that they were given up.
+        stepped: those of steps.
+        taken: the call of every step on residuals so far, from 1; a 0 says that they were given up.
+        missed: the calls in which a first-order step was left out.
+        firsts: number of first-order steps so far.
     """
 
     def __init__(
         self, seconds: float, debt: float = 0.0, replayed: Sequence[int] | None = None
     ) -> None:
         self.seconds, self.spent, self.stepped = seconds, debt, 0.0
-        self.calls, self.taken = 0, list[int]()
-        self._last, self._rested = 0.0, 0
-        self._replayed = None if replayed is None else list(replayed)
+        self.calls, self.taken, self.missed, self.firsts = 0, list[int](), list[int](), 0
+        self._last, self._last_first, self._rested, self._looked = 0.0, 0.0, 0, 0
+        self._replayed: list[int] | None = None
+        self._left_out = frozenset[int]()
+        if replayed is not None:
+            self._replayed = [n for n in replayed if n >= 0]
+            self._left_out = frozenset(-n for n in replayed if n < 0)
+
+    @property
+    def history(self) -> list[int]:
+        """What another run needs to repeat this one: ``taken``, then ``missed``, negative."""
+        return [*self.taken, *(-call for call in self.missed)]
 
     def call(self) -> None:
         """The loop calls ``step``."""
@@ -51,8 +61,21 @@ class StagePace:
             return count < len(self._replayed) and self._replayed[count] <= self.calls
         return self.spent + self._last <= self.calls * self.seconds
 
+    def due_first(self) -> bool:
+        """Whether a first-order step is taken in this call, which has one at most."""
+        if self._looked == self.calls:
+            return False
+        self._looked = self.calls
+        if self._replayed is not None:
+            due = self.calls not in self._left_out
+        else:
+            due = self.spent + self._last_first <= self.calls * self.seconds
+        if not due:
+            self.missed.append(self.calls)
+        return due
+
     def took(self, seconds: float) -> None:
-        """A step was taken, or refused.
+        """A step on residuals was taken, or refused.
 
         Args:
             seconds: that it took.
@@ -61,6 +84,18 @@ class StagePace:
         self.stepped += seconds
         self._last = seconds
         self.taken.append(self.calls)
+
+    def took_first(self, seconds: float) -> None:
+        """A first-order step was taken; likewise."""
+        self.spent += seconds
+        self.stepped += seconds
+        self._last_first = seconds
+        self.firsts += 1
+
+    def undone(self) -> None:
+        """The loop's call was not completed, and comes again."""
+        self.calls -= 1
+        self._looked = 0
 
     def rest(self) -> None:
         """No step is taken for some time."""
@@ -77,8 +112,10 @@ class StagePace:
     @property
     def told(self) -> str:
         """What was spent so far, a sentence."""
+        firsts = f" and {counted(self.firsts, 'first-order step')}" if self.firsts else ""
+        steps = sum(call > 0 for call in self.taken)
         return (
-            f"{counted(len(self.taken), 'step')} on residuals in {self.stepped:.3g} s so far; "
+            f"{counted(steps, 'step')} on residuals{firsts} in {self.stepped:.3g} s so far; "
             f"{self.calls} plain ones would have taken {self.calls * self.seconds:.3g} s."
         )
 
@@ -100,11 +137,14 @@ class StagePace:
         """Numbers that ``load_state_dict`` goes on from."""
         numbers = {"seconds": self.seconds, "spent": self.spent, "calls": self.calls}
         more = {"last": self._last, "stepped": self.stepped, "rested": self._rested}
-        return {**numbers, **more, "taken": list(self.taken)}
+        first = {"last_first": self._last_first, "firsts": self.firsts}
+        return {**numbers, **more, **first, "taken": list(self.taken), "missed": list(self.missed)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
         self.seconds, self.spent = float(saved["seconds"]), float(saved["spent"])
         self.calls, self._last = int(saved["calls"]), float(saved["last"])
         self.stepped, self._rested = float(saved["stepped"]), int(saved["rested"])
+        self._last_first, self.firsts = float(saved["last_first"]), int(saved["firsts"])
         self.taken = [int(call) for call in saved["taken"]]
+        self.missed = [int(call) for call in saved["missed"]]

@@ -52,7 +52,7 @@ METHODS = {
     "upgrad": "surgery.upgrad:UPGrad",
 }
 
-CONTROLLER = "auto.controller:controller"
+CONTROLLER = "auto.loop:controller"
 """What ``auto`` is: no method, but what chooses one while a run trains."""
 
 

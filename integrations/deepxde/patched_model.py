@@ -14,8 +14,8 @@ from torch import Tensor
 from conflictopt.adapters import AdapterDesign, Adapters, attached, detach, saved_adapters
 from conflictopt.adapters.attachment import attach_once
 from conflictopt.auto.chosen_method import ChosenMethod
+from conflictopt.auto.closures import Deferred
 from conflictopt.auto.controller import Controller
-from conflictopt.auto.curvature_stage import Deferred
 from conflictopt.auto.decision import Decision
 from conflictopt.auto.options import TrainingOptions
 from conflictopt.core.reports import Reports

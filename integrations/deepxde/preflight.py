@@ -71,7 +71,7 @@ class Preflight:
         """What takes the steps."""
         stage = self._run.controller.stage
         in_stage = stage is not None and self._optimizer.in_stage
-        return stage.optimizer if stage is not None and in_stage else self._optimizer.inner
+        return stage.run.inner if stage is not None and in_stage else self._optimizer.inner
 
     def closure(self, batch: Batch) -> Callable[[], Objective]:
         """What a step on a batch evaluates, as often as its optimizer calls it.

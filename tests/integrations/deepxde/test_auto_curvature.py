@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from conflictopt import LevenbergMarquardt, MethodError, MultiLossOptimizer, Thresholds
-from conflictopt.auto import curvature_stage
+from conflictopt.auto import residual_part
+from conflictopt.auto import stage as stage_module
 from conflictopt.auto.stage_pace import StagePace
 from conflictopt.integrations.deepxde import patch
 from conflictopt.selection import curvature_case
@@ -22,13 +23,15 @@ PROFILE = {"profile_steps": 100, "profile_every": 2}
 def few_iterations(monkeypatch):
     """As many are enough."""
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
 
 
 @pytest.fixture
 def ample(monkeypatch):
     """There is a step on residuals in every call."""
-    monkeypatch.setattr(StagePace, "due", property(lambda self: len(self.taken) < self.calls))
+    due = property(lambda self: len(self.taken) + self.firsts < self.calls)
+    monkeypatch.setattr(StagePace, "due", due)
+    monkeypatch.setattr(StagePace, "due_first", lambda self: self.due)
 
 
 def trained(model, iterations=400, compiled=None, **options):
@@ -161,45 +164,54 @@ def test_too_few_iterations_are_left_to_the_rule(heat, monkeypatch):
     assert not trained(heat()).plan.curvature
 
 
-def _gives_back(heat):
-    """Parameters at the end of the profile and when the rule's plan began; the patch."""
+@pytest.fixture(params=["adam", "rmsprop"])
+def own(request):
+    """Optimizers: one whose place SOAP can take, and one that the rule's plan goes on with."""
+    return request.param
+
+
+def _gives_back(heat, own):
+    """A run whose steps on residuals were undone, and that went on from where they began."""
     before, after = [], []
     model = heat()
     made = patch(model, "auto", **PROFILE)
     made.on_diagnosis.append(lambda _: before.extend(parameters(model)))
     made.on_step.append(
         lambda _: (
-            after.extend(parameters(model)) if len(made.decisions) == 2 and not after else None
+            after.extend(parameters(model)) if len(made.trained_with) == 3 and not after else None
         )
     )
-    model.compile("adam", lr=1e-2, verbose=0)
+    model.compile(own, lr=1e-2, verbose=0)
     model.train(iterations=400, verbose=0)
     assert all(map(torch.equal, before, after))
     assert not all(map(torch.equal, after, parameters(model)))
-    assert not made.optimizer.in_stage
-    assert [d.plan.curvature for d in made.decisions] == [True, False]
-    assert not made.plan.curvature
     assert made.steps == 400
+    if own == "adam":
+        assert made.trained_with[-1][1].startswith("SOAP")
+    else:
+        assert not made.optimizer.in_stage
+        assert [d.plan.curvature for d in made.decisions] == [True, False]
+        assert not made.plan.curvature
     return made
 
 
-def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch):
+def test_a_step_that_fails_gives_parameters_and_optimizer_back(heat, monkeypatch, own):
     def fail(*_):
         raise MethodError("rows are coupled.")
 
     monkeypatch.setattr(LevenbergMarquardt, "step", fail)
-    assert told(_gives_back(heat), "no steps on residuals: MethodError: rows are coupled.")
+    assert told(_gives_back(heat, own), "no steps on residuals: MethodError: rows are coupled.")
 
 
-def test_so_does_a_stage_in_whose_time_few_steps_fit(heat, monkeypatch, ample):
-    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 10**9)
-    assert told(_gives_back(heat), "fit into the time that is left, 1000000000 would do")
+def test_so_does_a_stage_in_whose_time_few_steps_fit(heat, monkeypatch, ample, own):
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+    assert told(_gives_back(heat, own), "fit into the time that is left, 1000000000 would do")
 
 
-def test_so_does_one_that_leads_nowhere(heat, monkeypatch, ample):
-    monkeypatch.setattr(curvature_stage, "_IMPROVED", 0.0)
+def test_so_does_one_that_leads_nowhere(heat, monkeypatch, ample, own):
+    monkeypatch.setattr(residual_part, "_IMPROVED", 0.0)
     monkeypatch.setattr(LevenbergMarquardt, "stuck", property(lambda self: self.last is not None))
-    assert told(_gives_back(heat), "steps have led nowhere for long")
+    assert told(_gives_back(heat, own), "steps have led nowhere for long")
 
 
 def test_what_helped_stays_when_no_step_helps_any_more(heat, monkeypatch, ample):
@@ -316,7 +328,7 @@ def test_unknowns_are_trained_and_measurements_found(inverse):
     model.compile("adam", lr=1e-2, external_trainable_variables=model.unknown, verbose=0)
     model.train(iterations=400, verbose=0)
     assert made.plan.curvature
-    assert made.controller.stage.measurements.names
+    assert made.controller.stage.part.measurements.names
     assert abs(model.unknown.item() - 0.8) > 1e-3
 
 
@@ -357,16 +369,19 @@ def test_a_compile_that_changes_nothing_in_kind_goes_on(heat, ample, tmp_path, c
     assert len(made.controller.stage.pace.taken) == taken + 5
 
 
-def test_losses_whose_residuals_are_gone_go_on_without_them(heat, ample):
+def test_losses_whose_residuals_are_gone_go_on_without_them(heat, ample, own):
     model = heat()
     made = trained(model, 105)
-    model.compile("adam", lr=1e-3, loss="MAE", verbose=0)
+    model.compile(own, lr=1e-3, loss="MAE", verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.train(iterations=5, verbose=0)
-    assert not made.optimizer.in_stage
-    assert made.plan.reweighting is None
     assert made.steps == 110
+    if own == "adam":
+        assert made.trained_with[-1][1] == "SOAP"
+    else:
+        assert not made.optimizer.in_stage
+        assert made.plan.reweighting is None
 
 
 def test_rests_end_with_the_next_call_of_train(heat, monkeypatch, ample):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conflictopt import LevenbergMarquardt
-from conflictopt.auto import curvature_stage
+from conflictopt.auto import stage as stage_module
 from conflictopt.lab.problems import load_suite
 from conflictopt.lab.runs.budget import BUDGETS
 from conflictopt.lab.runs.timed.auto import AutoDriver
@@ -25,7 +25,7 @@ AUTO = MethodExpression.parse("auto")
 def few(monkeypatch):
     """As many steps are enough."""
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(curvature_stage, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
 
 
 @pytest.fixture
@@ -78,23 +78,27 @@ def test_then_steps_are_on_residuals_in_float64_of_more_points(sampled):
         assert sum(driver.setup.losses()) < 0.1 * before
 
 
-def test_a_stage_that_fails_returns_to_float32_and_to_the_rule(sampled, monkeypatch):
+def test_steps_on_residuals_that_fail_return_to_float32_and_to_first_order_ones(
+    sampled, monkeypatch
+):
     driver = advanced(made(method=sampled), PROFILE)
     before = values(driver)
     monkeypatch.setattr(LevenbergMarquardt, "step", lambda *_: 1 / 0)
     driver.advance(0.8)
-    assert driver.controller.stage is None
-    assert not driver.controller.plan.curvature
+    assert not driver.controller.stage.by_residuals
+    assert driver.controller.trained_with[-1][1] == "SOAP"
     for mine, kept in zip(driver.setup.parameters, before, strict=True):
         assert torch.equal(mine, kept.float())
     driver.advance(0.8)
     assert not torch.equal(driver.setup.parameters[0], before[0].float())
+    assert {p.dtype for p in driver.setup.parameters} == {torch.float32}
+    assert driver.notes()["first_order_steps"] == 1
 
 
 def test_measurements_are_those_of_the_problem(sampled):
     driver = advanced(made("inverse_wave_1d_noise2", sampled), PROFILE)
     stage = driver.controller.stage
-    assert stage.measurements.names == load_suite()["inverse_wave_1d_noise2"].measured
+    assert stage.part.measurements.names == load_suite()["inverse_wave_1d_noise2"].measured
 
 
 def test_its_record_says_what_it_did(sampled):

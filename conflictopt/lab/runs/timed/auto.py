@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from ....auto.controller import Controller
 from ....auto.host import LoopHost
+from ....auto.residual_part import ResidualPart
 from ....auto.stage_pace import StagePace
 from ....core.losses import Losses
 from ....core.objective import Objective
 from ....methods.expression import MethodExpression
 from ....optim.optimizer import MultiLossOptimizer
 from ....selection.curvature_case import CurvatureCase
+from ...problems.objective import Equations
 from ...problems.problem import Mode, derivatives_of
 from ...problems.row_batches import RowResiduals
 from ..budget import Budget
@@ -32,11 +35,14 @@ _LEAST = 50
 beside those of users, of which 1000 steps are a tenth or less."""
 POOL = 32
 """Times the points of a run, those that steps on residuals draw from."""
+SETS = 16
+"""Sets of points that first-order steps go around, as SOAP's of other studies do."""
 SETTINGS: dict[str, Any] = {
     "optimizer": "adam, then the plan's",
     "schedule": "cosine over the time",
     "dtype": "float32; steps on residuals in float64",
     "pool": POOL,
+    "sets": SETS,
     "profile_steps": f"a tenth of the steps, {_LEAST} at least",
     "profile_every": None,
 }
@@ -44,12 +50,16 @@ SETTINGS: dict[str, Any] = {
 
 
 class EveryCall(StagePace):
-    """A step on residuals in every call: the run ends with its time, whatever one takes."""
+    """A step in every call: the run ends with its time, whatever one takes."""
 
     @property
     def due(self) -> bool:
         """See ``StagePace``."""
-        return len(self.taken) < self.calls
+        return len(self.taken) + self.firsts < self.calls
+
+    def due_first(self) -> bool:
+        """See ``StagePace``."""
+        return self.due
 
 
 class AutoHost(LoopHost):
@@ -68,6 +78,7 @@ class AutoHost(LoopHost):
         super().__init__(setup.net, seed, budget.steps)
         self.setup, self.spent = setup, 0.0
         self._first, self._seed_of_points, self._budget = setup, seed, budget
+        self._sets: list[Equations] = []
 
     def curvature(self, optimizer: MultiLossOptimizer) -> CurvatureCase:
         """See ``Host``."""
@@ -88,6 +99,17 @@ class AutoHost(LoopHost):
         for unknown in first.unknowns.values():
             unknown.data = unknown.data.to(dtype)
         self.setup = self._in_float64() if begins else first
+
+    def objective(self, step: int) -> Objective:
+        """Of a first-order step, which go around sets of points.
+
+        Args:
+            step: its number.
+        """
+        first = self._first
+        if not self._sets:
+            self._sets = first.sets(SETS, self._seed_of_points, self._budget)
+        return self._sets[step % SETS].at(first.derive, first.unknowns)
 
     def _in_float64(self) -> Setup:
         first, mode = self._first, levenberg_marquardt.MODE
@@ -134,14 +156,16 @@ class AutoDriver:
         """See ``Driver``."""
         self._host.spent = spent
         stage = self.controller.stage
-        if stage is None:
+        if stage is None or not stage.by_residuals:
             self._set_rate(spent)
-            self._plain_steps += 1
+        self._plain_steps += stage is None
         self.optimizer.step(self._closure())
         stage = self.controller.stage
         if stage is None or stage.rest is None:
             return None
-        return "converged" if stage.optimizer.converged else "stuck"
+        part = stage.part
+        done = isinstance(part, ResidualPart) and part.optimizer.converged
+        return "converged" if done else "stuck"
 
     def _set_rate(self, spent: float) -> None:
         """The plain run's in the profile, then the schedule's over the time that is left."""
@@ -153,8 +177,11 @@ class AutoDriver:
 
     def _closure(self) -> Callable[[], Objective | Losses]:
         setup = self.setup
-        if self.controller.stage is None:
+        stage = self.controller.stage
+        if stage is None:
             return setup.objective
+        if not stage.by_residuals:
+            return partial(self._host.objective, stage.part.steps)
         return RowResiduals(setup.equations, setup.derive, setup.unknowns, POOL)
 
     @contextmanager
@@ -162,7 +189,7 @@ class AutoDriver:
         """See ``Driver``: in steps on residuals it is what did best on fresh rows."""
         stage = self.controller.stage
         with self.setup.kept():
-            if stage is not None and stage.pace.taken:
+            if stage is not None and stage.part.steps:
                 self.optimizer.load_best(self._closure())
             yield
 
@@ -172,5 +199,6 @@ class AutoDriver:
         return {
             "adam_steps": self._plain_steps,
             "steps_on_residuals": 0 if stage is None else len(stage.pace.taken),
+            "first_order_steps": 0 if stage is None else stage.pace.firsts,
             "log": self.controller.log,
         }

@@ -22,9 +22,6 @@ from .setup import Setup
 DTYPE = torch.float32
 MODE: Mode = "taylor"
 
-_APART = 1000
-"""Between the seeds of two sets of points of one run: more than between those of two runs."""
-
 Make = Callable[..., torch.optim.Optimizer]
 """An optimizer of parameters, with the plain run's first learning rate and the options of the
 expression."""
@@ -91,9 +88,7 @@ class FirstOrder:
         assert chosen is not None
         self._setup, self._budget, self._horizon = setup, budget, chosen.horizon
         options = dict(chosen.options)
-        pool = range(1, chosen.study["pool"])
-        others = [setup.redrawn(seed + _APART * k, budget) for k in pool]
-        self._sets, self._taken = [setup.equations, *others], 0
+        self._sets, self._taken = setup.sets(chosen.study["pool"], seed, budget), 0
         self._inner = make(setup.parameters, budget.learning_rate, **options)
         self._rates = [float(group["lr"]) for group in self._inner.param_groups]
         self.optimizer = MultiLossOptimizer(

@@ -16,6 +16,9 @@ from ...problems.points import RunPoints
 from ...problems.problem import Mode, Problem, derivatives_of
 from ..budget import Budget
 
+_APART = 1000
+"""Between the seeds of two sets of points of one run: more than between those of two runs."""
+
 
 @dataclass(frozen=True, eq=False)
 class Setup:
@@ -85,6 +88,16 @@ class Setup:
         own, measured = self.points.blocks, self.problem.measured
         blocks = {key: own[key] if key[0] in measured else drawn[key] for key in drawn}
         return self.problem.losses(RunPoints(blocks), next(self.net.parameters()).dtype)
+
+    def sets(self, count: int, seed: int, budget: Budget) -> list[Equations]:
+        """Its losses at so many sets of points, its own first.
+
+        Args:
+            count: of the sets.
+            seed, budget: of the run.
+        """
+        others = [self.redrawn(seed + _APART * k, budget) for k in range(1, count)]
+        return [self.equations, *others]
 
     def objective(self) -> EquationsObjective:
         """The losses of one step."""

@@ -1,0 +1,223 @@
+"""Steps on residuals as a part of a run of ``auto``."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import CheckpointError, ConflictOptError
+from ..curvature.optimizer import LevenbergMarquardt
+from ..optim.last_step import LastStep
+from ..optim.optimizer import MultiLossOptimizer
+from .closures import Closure, made
+from .measurements import Measurements
+
+WEIGHTS_HOLD = 20
+"""Steps for which the weights of a reweighting hold."""
+_IMPROVED, _RISEN = 0.5, 2.0
+"""Of the loss that steps lower, where the part began: ended above it, it did not help; nor did it
+if the sum of the losses, in which measurements have their full weight, has risen so far."""
+_RECENT = 5
+"""Steps whose losses, each on fresh rows, say how far it has come."""
+_FLAT, _LATELY, _FAR = 0.7, 0.8, 0.1
+"""Multiples of losses. Steps are on a plateau if the loss is above the first of these times that of
+the first step. They stall if it is above the second times what it was half as many steps before,
+unless it is below the third times that of the first step."""
+
+
+class ResidualPart:
+    """Levenberg-Marquardt on the parameters of a loop's optimizer, which keeps its state.
+
+    Args:
+        optimizer: of the loop, whose parameters are trained.
+        method: weights the losses; a reweighting of whole losses, or ``"sum"``.
+        measured: names of losses that hold noisy measurements.
+        seed: of the rows.
+
+    Attributes:
+        run: takes the steps.
+        measurements: which losses hold some, and whether only their noise is left.
+        helped: whether it has improved on where it began.
+        steps: taken so far.
+    """
+
+    kind = "residuals"
+
+    def __init__(
+        self, optimizer: MultiLossOptimizer, method: Any, measured: Sequence[str], seed: int
+    ) -> None:
+        self._seed, self.steps, self.helped = seed, 0, False
+        self._first, self._sum = math.nan, sum_of(optimizer.session.last)
+        self._losses: list[float] = []
+        self.measurements = Measurements(measured)
+        self._make(optimizer, method)
+        self._before: dict[Tensor, Tensor] = {p: p.detach().clone() for p in self.params}
+
+    def _make(self, optimizer: MultiLossOptimizer, method: Any) -> None:
+        self.params = parameters(optimizer)
+        session = optimizer.session
+        self.run = MultiLossOptimizer(
+            LevenbergMarquardt(
+                self.params,
+                # measurements that are not fitted yet keep the loss up, and are what steps are for
+                fresh_damping=not self.measurements.names,
+                seed=self._seed,
+            ),
+            method,
+            names=session.names,
+            equations=session.equations,
+            blocks=optimizer.blocks,
+            seed=self._seed,
+            engine=session.engine,
+            every=WEIGHTS_HOLD,
+            on_nonfinite=optimizer.on_nonfinite,
+        )
+        self.run.skipped = optimizer.skipped
+        self.run.session.reports = session.reports
+
+    @property
+    def optimizer(self) -> LevenbergMarquardt:
+        """What takes the steps."""
+        assert isinstance(self.run.inner, LevenbergMarquardt)
+        return self.run.inner
+
+    def follow(self, optimizer: MultiLossOptimizer) -> None:
+        """The loop has another optimizer; with other parameters, steps begin anew."""
+        if list(map(id, parameters(optimizer))) != list(map(id, self.params)):
+            self._make(optimizer, self.run.aggregator)
+        self._before = {p: p.detach().clone() for p in self.params}
+
+    def step(self, closure: Closure, last: bool) -> float | None:
+        """Take one.
+
+        Args:
+            closure: returns the losses with their residuals.
+            last: see ``FirstOrderPart``; the best are kept anyway.
+
+        Returns:
+            The loss before it, on its rows; ``None`` if it was skipped.
+
+        Raises:
+            Exception: of the closure, or of the step; the parameters are those before it.
+        """
+        found = self.run.step(made(closure))
+        self.steps += 1
+        if found is None:
+            return None
+        self._judge(float(found))
+        self._weigh_measurements()
+        return float(found)
+
+    def _weigh_measurements(self) -> None:
+        """Let them have less weight, once only their noise can be left."""
+        self.measurements.saw(self.run.last)
+        options, measured = self.optimizer.options, self.measurements
+        names = measured.names if measured.at_rest else ()
+        if options.measured != names:
+            self.optimizer.options = replace(options, measured=names)
+
+    def _judge(self, value: float) -> None:
+        """Whether it has helped by now."""
+        last = self.optimizer.last
+        assert last is not None
+        if math.isnan(self._first):
+            self._first = value
+        self._losses.append(value)
+        lower = last.after < _IMPROVED * self._first
+        self.helped |= lower and not sum_of(self.run.last) > _RISEN * self._sum
+
+    @property
+    def plateau(self) -> str | None:
+        """Whether its loss has hardly fallen, a clause."""
+        now = self._now / self._first if self._losses else 1.0
+        return f"their loss is {now:.2g} times that of the first" if now > _FLAT else None
+
+    @property
+    def stalled(self) -> str | None:
+        """Whether its loss, not far below the first, falls no more; a clause. That of measurements
+        comes to rest at their noise.
+        """
+        losses, half = self._losses, len(self._losses) // 2
+        few = len(losses) < 2 * _RECENT
+        if few or self.measurements.names or self._now < _FAR * self._first:
+            return None
+        lately = self._now / statistics.median(losses[half - _RECENT : half])
+        return f"their loss is {lately:.2g} times that of half-way" if lately > _LATELY else None
+
+    @property
+    def _now(self) -> float:
+        """The loss of late, each of whose terms is on fresh rows."""
+        return statistics.median(self._losses[-_RECENT:])
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Give the parameters the values that they had where it began."""
+        for p, before in self._before.items():
+            p.copy_(before)
+
+    def load_best(self, closure: Closure) -> None:
+        """Give them those that did best on fresh rows.
+
+        Raises:
+            ConflictOptError: of losses that cannot be evaluated.
+        """
+        self.run.load_best(made(closure))
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and strings that ``load_state_dict`` goes on from."""
+        return {
+            "run": self.run.state_dict(),
+            "measured": self.measurements.state_dict(),
+            "before": [self._before[p] for p in self.params],
+            "first": self._first,
+            "sum": self._sum,
+            "losses": list(self._losses),
+            "helped": self.helped,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what ``state_dict`` gave.
+
+        Raises:
+            CheckpointError: it is of other parameters.
+        """
+        shapes = [tuple(p.shape) for p in self.params]
+        found = [tuple(value.shape) for value in saved["before"]]
+        if shapes != found:
+            raise CheckpointError(
+                f"expected steps on residuals of parameters {shapes}, found {found}."
+            )
+        self.run.load_state_dict(saved["run"])
+        self.measurements.load_state_dict(saved["measured"])
+        if self.measurements.at_rest:
+            names = self.measurements.names
+            self.optimizer.options = replace(self.optimizer.options, measured=names)
+        pairs = zip(self.params, saved["before"], strict=True)
+        self._before = {p: value.to(p).clone() for p, value in pairs}
+        self._first, self._sum = float(saved["first"]), float(saved["sum"])
+        self._losses = [float(value) for value in saved["losses"]]
+        self.helped, self.steps = bool(saved["helped"]), int(saved["steps"])
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether an error is of the steps, and not of what the closure does."""
+    return isinstance(error, ConflictOptError | torch.OutOfMemoryError)
+
+
+def parameters(optimizer: MultiLossOptimizer) -> list[Tensor]:
+    """All that an optimizer has."""
+    return [p for g in optimizer.param_groups for p in g["params"]]
+
+
+def sum_of(last: LastStep | None) -> float:
+    """Of the losses of a step, as they came."""
+    return math.nan if last is None else float(sum(last.values))

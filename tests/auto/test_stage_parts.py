@@ -1,0 +1,258 @@
+"""The parts of a stage: steps on residuals, first-order ones where these hardly help, and again."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+import torch
+
+from conflictopt.auto import stage as stage_module
+from conflictopt.auto.first_order_part import WARM, FirstOrderPart
+from conflictopt.auto.residual_part import ResidualPart
+from conflictopt.auto.stage_pace import StagePace
+from conflictopt.core.errors import ConflictOptWarning
+from conflictopt.curvature.optimizer import LevenbergMarquardt
+from conflictopt.optim.guarded_soap import GuardedSOAP
+from conflictopt.selection import curvature_case
+
+from .loops import Loop, same
+
+STEPS = 200
+SOAP = "SOAP -> NTK"
+PLATEAU, STALLED, JUDGE = ResidualPart.plateau, ResidualPart.stalled, ResidualPart._judge
+
+
+def once(part):
+    """The first steps on residuals lead nowhere, those after others, which are fewer, do."""
+    return "their loss is high" if part.steps > 10 else None
+
+
+@pytest.fixture(autouse=True)
+def every_call(monkeypatch):
+    """There is a step in every call, few calls are enough, and no fall of the loss."""
+    due = property(lambda self: len(self.taken) + self.firsts < self.calls)
+    monkeypatch.setattr(StagePace, "due", due)
+    monkeypatch.setattr(StagePace, "due_first", lambda self: self.due)
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
+    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
+    monkeypatch.setattr(ResidualPart, "plateau", property(once))
+    monkeypatch.setattr(ResidualPart, "stalled", None)
+    monkeypatch.setattr(ResidualPart, "_judge", lambda *_: None)
+
+
+def trained_with(loop):
+    return loop.opt.control.trained_with[1:]
+
+
+def test_steps_that_hardly_lower_the_loss_leave_and_are_tried_again():
+    auto = Loop(steps=STEPS).run(STEPS)
+    lm = "LevenbergMarquardt"
+    assert trained_with(auto) == [(100, lm), (120, SOAP), (172, lm)]
+    assert auto.opt.completed == STEPS
+    pace = auto.opt.control.stage.pace
+    assert (pace.firsts, len(pace.taken)) == (52, 48)
+    log = "\n".join(auto.opt.control.log)
+    assert f"step 120: {SOAP}, their loss is high." in log
+    assert "step 172: LevenbergMarquardt, tried again." in log
+    assert "48 steps on residuals and 52 first-order steps in" in log
+
+
+def test_steps_that_lower_it_stay(monkeypatch):
+    monkeypatch.setattr(ResidualPart, "plateau", PLATEAU)
+    monkeypatch.setattr(ResidualPart, "_judge", JUDGE)
+    auto = Loop(steps=STEPS).run(STEPS)
+    assert trained_with(auto) == [(100, "LevenbergMarquardt")]
+
+
+def test_steps_on_a_plateau_again_leave_for_good(monkeypatch):
+    monkeypatch.setattr(ResidualPart, "plateau", property(lambda _: "their loss is high"))
+    auto = Loop(steps=STEPS).run(120)
+    soap = auto.opt.control.stage.part
+    auto.run(STEPS - 120)
+    lm = "LevenbergMarquardt"
+    assert trained_with(auto) == [(100, lm), (120, SOAP), (172, lm), (178, SOAP)]
+    assert auto.opt.control.stage.part is soap
+    assert soap.steps == 52 + 22
+    assert "step 178: SOAP -> NTK, their loss is high." in auto.opt.control.log
+
+
+@pytest.mark.parametrize(
+    ("losses", "plateau", "stalled"),
+    [
+        ([], "1 times that of the first", None),
+        ([1.0] * 3, "1 times that of the first", None),
+        ([1.0] + [0.8] * 19, "0.8 times that of the first", "1 times that of half-way"),
+        ([1.0] + [0.5] * 19, None, "1 times that of half-way"),
+        ([1.0] + [0.5] * 9 + [0.3] * 10, None, None),
+        ([1.0] + [0.05] * 19, None, None),
+        ([1.0] + [0.5] * 5, None, None),
+    ],
+)
+def test_where_steps_lead_nowhere(losses, plateau, stalled):
+    part = Loop(steps=STEPS).run(101).opt.control.stage.part
+    part._losses, part._first = losses, 1.0
+    for found, told in ((PLATEAU.fget(part), plateau), (losses and STALLED.fget(part), stalled)):
+        assert not found if told is None else told in found
+
+
+def test_measurements_come_to_rest_at_their_noise():
+    part = Loop(steps=STEPS, measured=("ic",)).run(101).opt.control.stage.part
+    part._losses, part._first = [1.0] + [0.5] * 19, 1.0
+    assert STALLED.fget(part) is None
+
+
+def test_what_did_not_help_is_undone():
+    auto = Loop(steps=STEPS).run(100)
+    before = auto.parameters
+    auto.run(20)
+    assert trained_with(auto)[-1] == (120, SOAP)
+    assert same(before, auto.parameters)
+
+
+def test_where_they_stall_the_loop_s_own_optimizer_goes_on_for_good(monkeypatch):
+    monkeypatch.setattr(ResidualPart, "plateau", None)
+    monkeypatch.setattr(ResidualPart, "stalled", property(once))
+    auto = Loop(steps=STEPS).run(100)
+    before = auto.parameters
+    auto.run(20)
+    assert same(before, auto.parameters)
+    assert auto.opt.control.stage.part.run.inner is auto.opt.inner
+    auto.run(10)
+    plain = Loop(auto=False)
+    plain.run(110, plain.plain)
+    assert same(plain.parameters, auto.parameters)
+    auto.run(STEPS - 130)
+    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (120, "Sum")]
+
+
+def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts():
+    auto = Loop(steps=STEPS).run(120)
+    part = auto.opt.control.stage.part
+    assert isinstance(part, FirstOrderPart)
+    assert part.run.inner.inner is auto.opt.inner
+    auto.run(WARM)
+    assert part.run.inner.soap is None
+    auto.run(1)
+    assert part.run.inner.soap is not None
+    for group in auto.opt.param_groups:
+        group["lr"] = 0.0
+    before = auto.parameters
+    auto.run(1)
+    assert same(before, auto.parameters)
+
+
+def test_an_optimizer_whose_place_soap_cannot_take_takes_the_steps_itself():
+    auto = Loop(steps=STEPS, optimizer=torch.optim.RMSprop).run(STEPS)
+    lm = "LevenbergMarquardt"
+    assert trained_with(auto) == [(100, lm), (120, "NTK"), (172, lm)]
+
+
+def test_an_error_of_steps_on_residuals_leaves_them_for_good(monkeypatch):
+    auto = Loop(steps=STEPS).run(100)
+    monkeypatch.setattr(LevenbergMarquardt, "step", lambda *_: 1 / 0)
+    with pytest.warns(ConflictOptWarning, match="ZeroDivisionError"):
+        auto.run(1)
+    before = auto.error
+    auto.run(99)
+    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (101, "SOAP")]
+    assert auto.error < before
+
+
+def test_too_few_steps_leave_them_for_good(monkeypatch):
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+    auto = Loop(steps=STEPS).run(STEPS)
+    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (103, SOAP)]
+    assert any("fit into the time that is left" in line for line in auto.opt.control.log)
+
+
+def test_the_end_has_the_lowest_loss_of_late(monkeypatch):
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+    monkeypatch.setattr(GuardedSOAP, "of_next_step", lambda self: self.inner)
+    auto = Loop(steps=STEPS).run(199)
+    best, lowest = auto.parameters, auto.opt.control.stage.part
+    assert 0 < lowest._lowest < 1
+    for group in auto.opt.param_groups:
+        group["lr"] = 10.0  # the last step spoils all
+    auto.run(1)
+    losses = sum(float(r.detach().square().mean()) for r in auto.residuals().values())
+    assert losses <= lowest._lowest * (1 + 1e-9)
+    assert auto.error < 1
+    assert len(best) == len(auto.parameters)
+
+
+def test_the_last_calls_alone_keep_parameters(monkeypatch):
+    auto = Loop(steps=STEPS).run(150)
+    assert auto.opt.control.stage.part._values == []
+    monkeypatch.setattr(FirstOrderPart, "load_best", lambda *_: None)
+    monkeypatch.setattr(stage_module, "BETWEEN", 0.95)
+    auto.run(44)
+    assert auto.opt.control.stage.part._values
+
+
+@pytest.mark.parametrize("at", [110, 130, 150, 171, 175, 190])
+@pytest.mark.parametrize("by", ["checkpoint", "copy"])
+@pytest.mark.parametrize(
+    ("plateau", "stalled"), [(once, None), (lambda _: "their loss is high", None), (None, once)]
+)
+def test_resuming_is_bitwise_in_every_part(monkeypatch, at, by, plateau, stalled):
+    monkeypatch.setattr(ResidualPart, "plateau", plateau and property(plateau))
+    monkeypatch.setattr(ResidualPart, "stalled", stalled and property(stalled))
+    straight, first = Loop(steps=STEPS).run(STEPS), Loop(steps=STEPS).run(at)
+    if by == "copy":
+        again = copy.deepcopy(first)
+    else:
+        again, file = Loop(steps=STEPS), io.BytesIO()
+        saved = {"optimizer": first.opt.state_dict(), "net": first.net.state_dict()}
+        torch.save(saved, file)
+        file.seek(0)
+        loaded = torch.load(file, weights_only=True)
+        again.opt.load_state_dict(loaded["optimizer"])
+        again.net.load_state_dict(loaded["net"])
+    again.run(STEPS - at)
+    assert same(straight.parameters, again.parameters)
+    assert trained_with(again) == trained_with(straight)
+
+
+def test_a_run_repeats_the_parts_of_another(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
+    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
+    monkeypatch.setattr(ResidualPart, "plateau", property(once))
+    monkeypatch.setattr(ResidualPart, "stalled", None)
+    first = Loop(steps=500).run(500)
+    history = first.opt.control.residual_steps
+    assert any(n > 0 for n in history)
+    monkeypatch.setattr("conflictopt.auto.step_times.StepTimes.plain", property(lambda _: 1e-9))
+    again = Loop(steps=500, residual_steps=history).run(500)
+    assert again.opt.control.residual_steps == history
+    assert trained_with(again) == trained_with(first)
+    assert same(first.parameters, again.parameters)
+
+
+def test_first_order_steps_are_left_out_where_time_does_not_suffice(monkeypatch):
+    monkeypatch.undo()
+    pace, taken = StagePace(1.0), 0
+    for _ in range(12):
+        pace.call()
+        if pace.due_first():
+            taken += 1
+            pace.took_first(1.5)
+    assert taken == 8
+    assert len(pace.missed) == 4
+    again = StagePace(1e-9, replayed=pace.history)
+    for _ in range(12):
+        again.call()
+        if again.due_first():
+            again.took_first(9.0)
+    assert again.missed == pace.missed
+    loaded = StagePace(0.0)
+    loaded.load_state_dict(pace.state_dict())
+    assert loaded.state_dict() == pace.state_dict()
