@@ -1,11 +1,12 @@
 """``auto`` against plain Adam at equal CPU time.
 
-The calibration half of the suite, three seeds, with Levenberg-Marquardt from the start and Adam
-then L-BFGS beside it. ``python -m
+The calibration half of the suite, three seeds, with Levenberg-Marquardt from the start, SOAP, and
+Adam then L-BFGS beside it. ``python -m
 benchmarks.auto_study`` does the runs that have no record yet, seed after seed (a quarter of an hour
 a seed on two cores with nothing else to do; stop and start it as you like), and writes the tables
 of docs/auto.md; ``--table`` only writes them, ``--check`` fails if one is stale. The runs of others
-are those of ``records/suite.jsonl.gz`` and ``records/curvature.jsonl.gz``. New records lie in
+are those of ``records/suite.jsonl.gz``, ``records/curvature.jsonl.gz`` and
+``records/first_order.jsonl.gz``. New records lie in
 ``records/auto/`` until ``conflictopt suite pack records/auto --remove`` puts them with the others.
 """
 
@@ -18,6 +19,7 @@ from conflictopt.lab.problems.suite import load_suite
 from conflictopt.lab.runs.budget import budget
 from conflictopt.lab.runs.study import run_study
 from conflictopt.lab.runs.tasks import StudyTask
+from conflictopt.lab.study_report.statistics.pairing import geometric_mean
 from conflictopt.lab.study_report.study import Study
 from conflictopt.methods.expression import MethodExpression
 
@@ -29,24 +31,36 @@ from .documents.studyscript import main
 from .equal_time.__main__ import chosen_study, noisy_problems
 from .equal_time.page import page
 from .equal_time.readings import readings
-from .equal_time.summary import problem_rows
+from .equal_time.summary import beside_the_best, problem_rows
+from .first_order_study import METHODS as ALL_FIRST_ORDER
+from .first_order_study import STUDY as FIRST_ORDER
 
 STUDY, DOCUMENT = RECORDS / "auto", ROOT / "docs/auto.md"
+FIRST_ORDER_METHODS = ALL_FIRST_ORDER[:2]
 HALF, BUDGET, SEEDS = "calibration", "cpu", (0, 1, 2)
-METHOD = "auto"
+METHOD, NEAR = "auto", 1.5
 
 
 def study() -> Study:
     """The records, with those of others."""
-    methods = ",".join((METHOD, *CURVATURE_METHODS))
-    folders = (PLAIN_RUNS, STUDY, CURVATURE)
+    methods = ",".join((METHOD, *CURVATURE_METHODS, *FIRST_ORDER_METHODS))
+    folders = (PLAIN_RUNS, STUDY, CURVATURE, FIRST_ORDER)
     return chosen_study(folders, HALF, BUDGET, methods, "none", mixed=False)
 
 
 def sections() -> Iterator[tuple[str, str]]:
     """The tables of methods and problems."""
     found, noisy = readings(study()), noisy_problems(study())
-    text = page(found, problem_rows(found), "none", noisy, 1.0, METHOD)
+    rows = problem_rows(found)
+    ratios = beside_the_best(rows, METHOD, 1.0).values()
+    near = sum(r <= NEAR for r in ratios)
+    yield (
+        "beside the best",
+        f"At T its error is at most {NEAR:g} times that of the best of the others on {near} of "
+        f"{len(ratios)} problems; in the geometric mean it is {geometric_mean(list(ratios)):.2f} "
+        "times it.",
+    )
+    text = page(found, rows, "none", noisy, 1.0, METHOD)
     yield "equal time", text.rstrip("\n").replace("\n## ", "\n### ")
 
 

@@ -90,6 +90,17 @@ def summarise(
     )
 
 
+def beside_the_best(rows: Sequence[ProblemRow], method: str, at: float) -> dict[str, float]:
+    """A method's ratio over the lowest of the others', on each problem that has both."""
+    own = {r.problem: r.ratios[at] for r in rows if r.method == method}
+    best: dict[str, float] = {}
+    for row in rows:
+        ratio = row.ratios[at]
+        if row.method != method and ratio is not None:
+            best[row.problem] = min(ratio, best.get(row.problem, ratio))
+    return {p: mine / best[p] for p, mine in own.items() if mine is not None and p in best}
+
+
 def losers_first(rows: Sequence[ProblemRow], method: str, at: float) -> list[str]:
     """The problems, those on which a method does worst first; without a ratio last."""
     own = {r.problem: r.ratios[at] for r in rows if r.method == method}

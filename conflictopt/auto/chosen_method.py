@@ -85,6 +85,7 @@ def _check_used(options: TrainingOptions, routes: bool) -> None:
         "thresholds": options.thresholds,
         "curvature": None if options.curvature else False,
         "steps": options.steps,
+        "seconds": options.seconds,
         "measured": options.measured or None,
         "residual_steps": options.residual_steps,
     }

@@ -264,7 +264,11 @@ class Controller:
         """Go on with steps on residuals."""
         assert self.plan is not None and self.times.plain is not None and self._case is not None
         plain = min(self.times.plain, self.host.plain_seconds() or self.times.plain)
-        pace = self.pace(plain, self.times.overhead(plain), self.options.residual_steps)
+        debt, wanted = self.times.overhead(plain), self.options.seconds
+        if wanted is not None:
+            left = max(0.0, wanted - self.times.total)
+            plain, debt = left / max(1, self._case.iterations), 0.0
+        pace = self.pace(plain, debt, self.options.residual_steps)
         self._pace = pace
         method = self._method_of(self.plan, optimizer)
         measured = self.options.measured or self._case.measured

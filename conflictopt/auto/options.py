@@ -9,7 +9,7 @@ from typing import Any
 
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import Aggregator
-from ..core.checks import check_count
+from ..core.checks import check_count, is_number
 from ..core.errors import MethodError
 from ..diagnosis.recorder import Recorder, sampling
 from ..diagnosis.thresholds import Thresholds
@@ -40,6 +40,9 @@ class TrainingOptions(StepOptions):
             enough, whatever the verdict (docs/auto.md).
         steps: how many steps a torch loop takes, for ``auto``: without it nobody knows how long
             Levenberg-Marquardt could go on, and there is none. DeepXDE tells it by itself.
+        seconds: for ``auto``, how long the steps of the loop, or of the call of ``train`` in which
+            the profile ends, may take together, the profile's among them; unless given, as long as
+            plain ones would. Later calls have as much for each of their steps.
         measured: for ``auto``, names of losses that hold noisy measurements: in steps on residuals
             they get less weight once only their noise can be left. Under DeepXDE those at points of
             your own count as such where there are unknowns.
@@ -64,6 +67,7 @@ class TrainingOptions(StepOptions):
     adapters: AdapterDesign | None = None
     curvature: bool = True
     steps: int | None = None
+    seconds: float | None = None
     measured: tuple[str, ...] = ()
     residual_steps: Sequence[int] | None = None
     rule: Rule | str | Path | None = None
@@ -78,7 +82,9 @@ class TrainingOptions(StepOptions):
             raise MethodError(f"expected curvature=True or False, found {self.curvature!r}.")
         if self.steps is not None:
             check_count("steps", self.steps)
-        for name in ("steps", "measured", "residual_steps"):
+        if self.seconds is not None and not (is_number(self.seconds) and self.seconds > 0):
+            raise MethodError(f"expected seconds as a number > 0, found {self.seconds!r}.")
+        for name in ("steps", "seconds", "measured", "residual_steps"):
             if getattr(self, name) and not self.curvature:
                 raise MethodError(f"expected {name} with curvature=True, found curvature=False.")
         if self.residual_steps is not None and not _are_calls(self.residual_steps):

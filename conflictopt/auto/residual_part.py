@@ -25,6 +25,9 @@ _IMPROVED, _RISEN = 0.5, 2.0
 if the sum of the losses, in which measurements have their full weight, has risen so far."""
 _RECENT = 5
 """Steps whose losses, each on fresh rows, say how far it has come."""
+EARLY, _CLIMBED = 20, 300.0
+"""Steps after which a damping of so many times the first says that residuals are far from linear
+over any step that would come somewhere."""
 _FLAT, _LATELY, _FAR = 0.7, 0.8, 0.1
 """Multiples of losses. Steps are on a plateau if the loss is above the first of these times that of
 the first step. They stall if it is above the second times what it was half as many steps before,
@@ -54,6 +57,7 @@ class ResidualPart:
     ) -> None:
         self._seed, self.steps, self.helped = seed, 0, False
         self._first, self._sum = math.nan, sum_of(optimizer.session.last)
+        self._first_damping = self._damping = math.nan
         self._losses: list[float] = []
         self.measurements = Measurements(measured)
         self._make(optimizer, method)
@@ -126,11 +130,19 @@ class ResidualPart:
         """Whether it has helped by now."""
         last = self.optimizer.last
         assert last is not None
+        self._damping = last.damping
         if math.isnan(self._first):
-            self._first = value
+            self._first, self._first_damping = value, last.damping
         self._losses.append(value)
         lower = last.after < _IMPROVED * self._first
         self.helped |= lower and not sum_of(self.run.last) > _RISEN * self._sum
+
+    @property
+    def short_steps(self) -> str | None:
+        """Whether its steps had to become short, a clause."""
+        found = self._damping > _CLIMBED * self._first_damping
+        climb = self._damping / self._first_damping
+        return f"their damping has become {climb:.0e} times the first" if found else None
 
     @property
     def plateau(self) -> str | None:
@@ -179,6 +191,7 @@ class ResidualPart:
             "before": [self._before[p] for p in self.params],
             "first": self._first,
             "sum": self._sum,
+            "dampings": [self._first_damping, self._damping],
             "losses": list(self._losses),
             "helped": self.helped,
             "steps": self.steps,
@@ -204,6 +217,7 @@ class ResidualPart:
         pairs = zip(self.params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}
         self._first, self._sum = float(saved["first"]), float(saved["sum"])
+        self._first_damping, self._damping = map(float, saved["dampings"])
         self._losses = [float(value) for value in saved["losses"]]
         self.helped, self.steps = bool(saved["helped"]), int(saved["steps"])
 

@@ -15,7 +15,7 @@ from ..optim.optimizer import MultiLossOptimizer
 from ..selection.curvature_case import LEAST_ITERATIONS
 from .closures import Closure
 from .first_order_part import FirstOrderPart
-from .residual_part import ResidualPart, is_ours, parameters, sum_of
+from .residual_part import EARLY, ResidualPart, is_ours, parameters, sum_of
 from .stage_pace import StagePace
 
 LEAST_STEPS = 50
@@ -179,22 +179,25 @@ class Stage:
             self.pace.give_up()
             part.undo()
             self._without(f"{fit:.0f} fit into the time that is left, {least} would do")
+        elif part.steps == EARLY and part.short_steps is not None:
+            self._leave_residuals(part, None, part.short_steps)
         elif self._passed(TRIAL) and not self._tried:
             self._tried = True
-            if (left or 0) >= LEAST_ITERATIONS:
-                self._leave_residuals(part)
+            self._leave_residuals(part, part.plateau, part.stalled)
 
-    def _leave_residuals(self, part: ResidualPart) -> None:
+    def _leave_residuals(
+        self, part: ResidualPart, plateau: str | None, stalled: str | None
+    ) -> None:
         """Where they lead nowhere, undo them: on a plateau go on with SOAP for a while; where they
         stall, for good with the loop's own optimizer, which got here.
         """
-        plateau, stalled = part.plateau, part.stalled
-        if plateau is None and stalled is None:
+        why = plateau or stalled
+        if why is None or (self._left or 0) < LEAST_ITERATIONS:
             return
         self._stays = plateau is None or self._other is not None
         self._own = plateau is None and self._other is None
         part.undo()
-        self._enter(self._first_order(), plateau or stalled or "")
+        self._enter(self._first_order(), why)
 
     def _first_order(self) -> FirstOrderPart:
         """That of before, or the first."""

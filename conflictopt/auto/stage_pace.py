@@ -19,7 +19,8 @@ class StagePace:
     what it does after so many steps it does after the same share of the training.
 
     Args:
-        seconds: of a plain step, without what the loop does around it, which it goes on doing.
+        seconds: of a plain step, without what the loop does around it, which it goes on doing; or
+            whatever one may take.
         debt: seconds that were spent more than plain steps would have been, before.
         replayed: the ``history`` of another run, which is repeated instead of going by time.
 

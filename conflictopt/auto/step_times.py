@@ -42,6 +42,11 @@ class StepTimes:
         """Seconds of a step without a sample, in the median; ``None`` if none was timed."""
         return statistics.median(self._plain) if self._plain else None
 
+    @property
+    def total(self) -> float:
+        """Seconds of all of them."""
+        return sum(self._plain) + sum(self._sampled)
+
     def overhead(self, plain: float) -> float:
         """Seconds that all of them took more than plain steps would have, by medians.
 

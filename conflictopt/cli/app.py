@@ -48,7 +48,8 @@ Seconds = Annotated[
     typer.Option(
         min=0.001,
         help="how long levenberg_marquardt may train, displays apart, divided among the "
-        "script's calls of train; unless given, as long as the iterations that the script asks "
+        "script's calls of train, or auto in the call in which its profile ends, that included; "
+        "unless given, as long as the iterations that the script asks "
         "for would take its own optimizer, by a few of them that are timed first and undone",
     ),
 ]

@@ -20,7 +20,7 @@ from ..methods.expression import MethodExpression
 from ..report.folder import write_json
 from .options import PROFILE, STEPS, words
 from .report_folder import NAME
-from .script_call import ScriptCall
+from .script_call import ScriptCall, takes_seconds
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Comparison:
         command += words(call.options, (*PROFILE, *STEPS))
         command += ["--script-seed", str(self.seed)] if self.seed is not None else []
         command += ["--precision", call.precision] if call.precision is not None else []
-        timed = call.seconds is not None and self.others[label].recounts
+        timed = call.seconds is not None and takes_seconds(self.others[label])
         command += ["--seconds", str(call.seconds)] if timed else []
         chosen = call.fresh_points
         if chosen is not None and self.others[label].draws_points:

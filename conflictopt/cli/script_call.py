@@ -27,8 +27,8 @@ class ScriptCall:
         options: of the runs, beside those that the method expression has.
         groups: how losses are grouped.
         out: folder of the report.
-        seconds: of the training steps of an optimizer that the method names; without them, as long
-            as the script's own iterations would take.
+        seconds: of the training steps of an optimizer that the method names, or of ``auto``;
+            without them, as long as the script's own iterations would take.
         precision: the script's default float; without it float64 for such an optimizer, else the
             host's own.
         fresh_points: whether steps of such an optimizer draw points from a pool; without it where
@@ -49,10 +49,10 @@ class ScriptCall:
     fresh_points: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and not self.method.recounts:
+        if self.seconds is not None and not takes_seconds(self.method):
             raise MethodError(
                 f"expected --seconds with a method whose steps cost many plain ones, found it with "
-                f"'{self.method.label}', which takes the script's own iterations. Use "
+                f"'{self.method.label}', which takes the script's own iterations. Use auto or "
                 f"levenberg_marquardt, or change the iterations in the script."
             )
         if self.fresh_points is not None and not self.method.draws_points:
@@ -72,7 +72,8 @@ class ScriptCall:
         if self.method.optimizer is not None:
             options = _of_few_steps(self.options) if self.method.recounts else self.options
             return self.method.check_of_a_run().label, options
-        return asked_for(self.method.label, self.options)
+        seconds = self.seconds if _goes_on(self.method) else None
+        return asked_for(self.method.label, replace(self.options, seconds=seconds))
 
     def folder(self, number: int) -> Path:
         """Of the report on a model."""
@@ -113,6 +114,16 @@ class ScriptCall:
             precision=self.precision or usual,
             fresh_points=self.fresh_points,
         )
+
+
+def takes_seconds(method: MethodExpression) -> bool:
+    """Whether a method may train for some time, rather than for iterations."""
+    return method.recounts or _goes_on(method)
+
+
+def _goes_on(method: MethodExpression) -> bool:
+    """Whether it is ``auto``, and may go on with steps on residuals."""
+    return method.auto is not None and method.auto.curvature is not False
 
 
 def _of_few_steps(options: TrainingOptions) -> TrainingOptions:

@@ -138,7 +138,7 @@ def test_measurements_are_at_rest_once_their_loss_falls_no_more():
 
 def test_measurements_whose_loss_rises_with_less_weight_get_it_back_for_good():
     measured = Measurements(("data",))
-    for step in range(60):
+    for _ in range(60):
         measured.saw(Last(1e-3, 0.5))
     assert measured.at_rest
     for step in range(60):
@@ -146,7 +146,7 @@ def test_measurements_whose_loss_rises_with_less_weight_get_it_back_for_good():
     assert not measured.at_rest
     again = Measurements(())
     again.load_state_dict(measured.state_dict())
-    for step in range(60):
+    for _ in range(60):
         again.saw(Last(1e-3, 0.5))
     assert not again.at_rest
 
@@ -403,7 +403,22 @@ def test_measured_losses_that_are_none_are_refused_at_the_first_step():
         Loop(measured=("dta",)).run(1)
 
 
-@pytest.mark.parametrize("given", [{"steps": 9}, {"measured": ("ic",)}, {"residual_steps": [1]}])
+def test_seconds_may_be_more_or_less_than_those_of_plain_steps(monkeypatch):
+    monkeypatch.setattr(StagePace, "due", DUE)
+    monkeypatch.setattr(StagePace, "due_first", DUE_FIRST)
+    monkeypatch.setattr(StepTimes, "total", 1.0)
+    few, more = (Loop(steps=130, seconds=s).run(130).opt.control for s in (0.5, 3.0))
+    assert few.stage.pace.seconds == 0.0
+    assert more.stage.pace.seconds == pytest.approx(2.0 / 30)
+    assert len(few.residual_steps) <= 1 < len(more.residual_steps)
+    for value in (0, -1.0, "3", True):
+        with pytest.raises(MethodError, match="expected seconds as a number > 0"):
+            TrainingOptions(seconds=value)
+
+
+@pytest.mark.parametrize(
+    "given", [{"steps": 9}, {"seconds": 9}, {"measured": ("ic",)}, {"residual_steps": [1]}]
+)
 def test_options_without_effect_are_refused(given):
     with pytest.raises(MethodError, match="with curvature=True"):
         TrainingOptions(curvature=False, **given)

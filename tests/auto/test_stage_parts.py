@@ -100,6 +100,18 @@ def test_where_steps_lead_nowhere(losses, plateau, stalled):
         assert not found if told is None else told in found
 
 
+def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer_early(monkeypatch):
+    monkeypatch.setattr(ResidualPart, "_judge", JUDGE)
+    monkeypatch.setattr(ResidualPart, "plateau", None)
+    auto = Loop(steps=400).run(119)
+    part = auto.opt.control.stage.part
+    assert part.short_steps is None
+    part._first_damping = part._damping / 1e6
+    auto.run(1)
+    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (120, "Sum")]
+    assert any("their damping has become" in line for line in auto.opt.control.log)
+
+
 def test_measurements_come_to_rest_at_their_noise():
     part = Loop(steps=STEPS, measured=("ic",)).run(101).opt.control.stage.part
     part._losses, part._first = [1.0] + [0.5] * 19, 1.0

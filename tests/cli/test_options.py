@@ -12,7 +12,7 @@ from conflictopt.cli.options import PROFILE, STEPS, with_training_options, words
 
 APART = {"record", "reweighting", "adapters", "curvature", "thresholds"}
 """Set by the command itself, by the method expression, and by the rule."""
-APART |= {"steps", "measured", "residual_steps"}
+APART |= {"steps", "seconds", "measured", "residual_steps"}
 """Known to the host, or read from a report."""
 
 

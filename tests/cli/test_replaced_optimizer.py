@@ -49,7 +49,17 @@ def test_two_calls_of_train_share_the_seconds(script, invoke, tmp_path):
     assert f"{found['steps']} steps" in result.output
 
 
-@pytest.mark.parametrize("method", ["none", "auto", "ntk+pcgrad"])
+def test_auto_may_take_more_seconds_than_plain_steps(script, invoke, tmp_path):
+    path = script("model.train(iterations=700, verbose=0)")
+    options = ("--method", "auto:profile_steps=50", "--profile-every", 2, "--script-seed", 0)
+    for name, more in (("short", ()), ("long", ("--seconds", 12))):
+        result = invoke("run", path, *options, *more, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    taken = [len(outcome(tmp_path, name)["residual_steps"]) for name in ("short", "long")]
+    assert taken[1] > 1.5 * taken[0]
+
+
+@pytest.mark.parametrize("method", ["none", "auto:curvature=False", "ntk+pcgrad"])
 def test_seconds_of_another_method_are_refused(script, invoke, method):
     result = invoke("run", script("model.train(iterations=3)"), "--method", method, "--seconds", 5)
     assert result.exit_code == 2

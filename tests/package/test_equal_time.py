@@ -11,7 +11,7 @@ from benchmarks.equal_time.__main__ import as_json, chosen_study, focus_of
 from benchmarks.equal_time.curves import curves
 from benchmarks.equal_time.page import page
 from benchmarks.equal_time.readings import readings
-from benchmarks.equal_time.summary import losers_first, problem_rows, summarise
+from benchmarks.equal_time.summary import beside_the_best, losers_first, problem_rows, summarise
 from conflictopt.lab.runs.packs import write_pack
 from conflictopt.lab.study_report.study import study_of
 
@@ -110,6 +110,14 @@ def test_seeds_first_then_problems(found):
     assert both.harmed == ("klein_gordon",)
     assert (both.diverged, both.runs) == (1, 4)
     assert losers_first(rows, LM, 1.0)[:2] == ["klein_gordon", "heat_1d"]
+
+
+def test_beside_the_best_of_the_others(found):
+    rows = problem_rows(found)
+    ratios = beside_the_best(rows, LM, 1.0)
+    assert ratios["heat_1d"] == pytest.approx(0.2)  # over the plain run's 1
+    assert ratios["klein_gordon"] == pytest.approx(2.0)
+    assert "inverse_reaction_noise5" not in ratios
 
 
 def test_the_page_has_noisy_problems_apart(found):
