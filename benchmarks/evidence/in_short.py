@@ -15,6 +15,24 @@ DOCUMENT = "README.md"
 _REPORTING = "{=reporting problems} problems"
 _EVIDENCE = (
     (
+        "`auto`",
+        "plain Adam, at equal CPU time",
+        "{=auto, equal time: problems} problems (above 1.1 on {=auto, equal time: worse})",
+        "{=auto, equal time}",
+    ),
+    (
+        "`auto`",
+        "plain Adam, at equal CPU time",
+        "{=auto, noisy, equal time: problems} inverse problems with noisy data",
+        "{=auto, noisy, equal time}",
+    ),
+    (
+        "`auto`",
+        "published DeepXDE scripts as they are",
+        "{=auto, scripts} scripts, no more CPU time (above 1.1 on {=auto, scripts: worse})",
+        "{=auto, scripts: ratio}",
+    ),
+    (
         "plain Adam at a learning rate of {=learning rates: best}",
         "plain Adam at 1e-3",
         "{=learning rates: problems} problems, one seed",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from conflictopt.lab.study_report.markdown import table
 from conflictopt.lab.study_report.statistics.pairing import geometric_mean
 from conflictopt.wording import number
 
+from ..equal_time.summary import HARM
 from .scripts import PublicScript, public_scripts
 
 Runs = dict[str, dict[str, Any]]
@@ -18,11 +20,37 @@ Runs = dict[str, dict[str, Any]]
 
 def sections(records: dict[str, Runs]) -> Iterator[tuple[str, str]]:
     """The summary, and the scripts, those on which ``auto`` loses first."""
-    rows = [_Row(s, records[s.name]) for s in public_scripts() if s.name in records]
-    done = sorted((r for r in rows if r.ratios), key=lambda r: -r.mean)
+    done = _done(records)
     yield "summary", _summary(done)
     heads = ["script", "what", "error as it is", "ratio", "CPU time", "verdict", "plan"]
     yield "scripts", table(heads, [r.cells() for r in done], "llrrrll")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What it came to on all of them.
+
+    Attributes:
+        count: of the scripts.
+        ratio: of errors, the geometric mean.
+        worse: on which it did worse, by name.
+    """
+
+    count: int
+    ratio: float
+    worse: tuple[str, ...]
+
+
+def judged(records: dict[str, Runs]) -> Judged:
+    """That of all runs."""
+    rows = _done(records)
+    return Judged(len(rows), _mean(rows), tuple(r.script.name for r in rows if r.mean > HARM))
+
+
+def _done(records: dict[str, Runs]) -> list[_Row]:
+    """Those on which it loses first."""
+    rows = [_Row(s, records[s.name]) for s in public_scripts() if s.name in records]
+    return sorted((r for r in rows if r.ratios), key=lambda r: -r.mean)
 
 
 class _Row:
@@ -53,7 +81,7 @@ class _Row:
 
 
 def _summary(rows: list[_Row]) -> str:
-    above = [r.script.name for r in rows if r.mean > 1.1]
+    above = [r.script.name for r in rows if r.mean > HARM]
     costs = [c for r in rows for c in r.costs]
     return "\n".join(
         (
@@ -61,7 +89,7 @@ def _summary(rows: list[_Row]) -> str:
             f"- Error of `auto` over that of plain training: {number(_mean(rows), 2)} in the "
             f"geometric mean over scripts, median "
             f"{number(statistics.median(r.mean for r in rows), 2)}.",
-            f"- Above 1.1: {len(above)}{': ' if above else ''}{', '.join(above)}.",
+            f"- Above {HARM:g}: {len(above)}{': ' if above else ''}{', '.join(above)}.",
             f"- CPU time over plain's: median {statistics.median(costs):.2f}, at most "
             f"{max(costs):.2f}.",
         )

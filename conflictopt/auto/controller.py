@@ -29,7 +29,7 @@ from .decision import Decision
 from .host import Host
 from .options import TrainingOptions
 from .recording import carry, is_complete, trained_by, treated
-from .stage import Stage
+from .stage import Stage, Weights
 from .stage_entry import stage_case
 from .stage_pace import StagePace
 from .step_times import StepTimes
@@ -81,6 +81,7 @@ class Controller:
         self.pace: type[StagePace] = StagePace
         self._rested = False
         self._pace: StagePace | None = None
+        self.past_steps: list[int] = []
         self._case: CurvatureCase | None = None
         self.times = StepTimes(self.method.recorder.every)
         self._examined = False
@@ -106,12 +107,12 @@ class Controller:
         stage, session = self.stage, optimizer.session
         assert stage is not None
         if not stage.fits(optimizer):
-            stage.follow(optimizer)
+            stage.follow(optimizer, self.host.weighted())
         left = self.host.calls_left(session.completed + optimizer.skipped + 1)
         part, skipped = stage.part, stage.run.skipped
         value = stage.call(closure, left)
         missed = part.run.skipped - skipped
-        optimizer.skipped += missed
+        optimizer.skipped += missed > 0
         session.completed += not missed
         session.last = part.run.last or session.last
         if stage.part is not part:
@@ -133,7 +134,7 @@ class Controller:
         each, and, negative, those in which a first-order step was left out; handed to another run
         as ``residual_steps``, that repeats this one bitwise.
         """
-        return [] if self._pace is None else self._pace.history
+        return self.past_steps if self._pace is None else self._pace.history
 
     def load_best(self, closure: Callable[[], LossForms]) -> None:
         """See ``Control``."""
@@ -229,7 +230,7 @@ class Controller:
             if why is not None:
                 self.without_curvature(why, optimizer)
                 return
-            self.stage.follow(optimizer)
+            self.stage.follow(optimizer, self.host.weighted())
         method = self._method_of(self.plan, optimizer)
         if treated(optimizer.aggregator).label != method.label:
             carry(optimizer, method)
@@ -264,7 +265,9 @@ class Controller:
         """Go on with steps on residuals."""
         assert self.plan is not None and self.times.plain is not None and self._case is not None
         plain = min(self.times.plain, self.host.plain_seconds() or self.times.plain)
-        debt, wanted = self.times.overhead(plain), self.options.seconds
+        # at most half of what is left: a loop that trains nothing at all is no use
+        debt = min(self.times.overhead(plain), plain * self._case.iterations / 2)
+        wanted = self.options.seconds
         if wanted is not None:
             left = max(0.0, wanted - self.times.total)
             plain, debt = left / max(1, self._case.iterations), 0.0
@@ -284,7 +287,7 @@ class Controller:
         pace: StagePace,
         measured: tuple[str, ...],
     ) -> Stage:
-        weights = method if self.host.weighted() else WEIGHTS
+        weights: Weights = "method" if self.host.weighted() else WEIGHTS
         return Stage(optimizer, method, pace, measured, self.options.seed, weights)
 
     def use(self, optimizer: MultiLossOptimizer, method: Aggregator, why: str) -> None:
@@ -338,7 +341,7 @@ class Controller:
             optimizer.remove_adapters()
         self._detaches = False
         if self.stage is not None:
-            self.stage.run.session.reports = optimizer.session.reports
+            self.stage.share_reports(optimizer.session.reports)
 
     # -- decisions ----------------------------------------------------------------------------
 

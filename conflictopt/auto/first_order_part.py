@@ -10,13 +10,18 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, MissingExtraError
-from ..optim.guarded_soap import GuardedSOAP
+from ..optim.guarded_soap import RAMP, GuardedSOAP
+from ..optim.hand_over import TRIAL
 from ..optim.optimizer import MultiLossOptimizer
 from .closures import Closure, made
 from .residual_part import parameters, sum_of
 
 WARM = 20
 """Steps of the loop's own optimizer before SOAP's, which are held against them."""
+LEAST_OF_SOAP = WARM + RAMP + TRIAL
+"""Steps that it takes until SOAP goes at its full rate, and has shown that it does no harm."""
+_ANCHORED = 100
+"""Steps of SOAP between two values of the parameters that are kept, in case it fails."""
 
 
 class FirstOrderPart:
@@ -31,21 +36,23 @@ class FirstOrderPart:
     Attributes:
         run: takes the steps.
         steps: taken so far.
+        own: whether the loop's own optimizer is wanted.
     """
 
     kind = "first order"
     helped = True
 
     def __init__(self, optimizer: MultiLossOptimizer, method: Any, seed: int, soap: bool) -> None:
-        self.steps, self._seed, self._soap = 0, seed, soap
+        self.steps, self._seed, self.own = 0, seed, not soap
         self._lowest, self._values = math.inf, list[Tensor]()
+        self._anchor = list[Tensor]()
         self._make(optimizer, method)
 
     def _make(self, optimizer: MultiLossOptimizer, method: Any) -> None:
         self.params = parameters(optimizer)
         session = optimizer.session
         self.run = MultiLossOptimizer(
-            soap_or_own(optimizer.inner) if self._soap else optimizer.inner,
+            optimizer.inner if self.own else soap_or_own(optimizer.inner),
             method,
             names=session.names,
             equations=session.equations,
@@ -63,10 +70,19 @@ class FirstOrderPart:
         """Whether SOAP takes the steps, or may."""
         return isinstance(self.run.inner, GuardedSOAP)
 
-    def follow(self, optimizer: MultiLossOptimizer) -> None:
-        """The loop has another optimizer: steps begin anew."""
+    def follow(self, optimizer: MultiLossOptimizer, method: Any) -> None:
+        """The loop has another optimizer: steps begin anew.
+
+        Args:
+            optimizer: of the loop.
+            method: weights the losses from now on.
+        """
+        self.forget()
+        self._make(optimizer, method)
+
+    def forget(self) -> None:
+        """What was best so far was so on other points, or with other weights."""
         self._lowest, self._values = math.inf, []
-        self._make(optimizer, self.run.aggregator)
 
     def step(self, closure: Closure, last: bool) -> float | None:
         """Take one.
@@ -82,29 +98,45 @@ class FirstOrderPart:
             Exception: of the closure; see ``MultiLossOptimizer.step``.
         """
         skipped = self.run.skipped
-        before = [p.detach().clone() for p in self.params] if last else []
+        kept = last or (self.preconditioned and self.steps % _ANCHORED == 0)
+        before = [p.detach().clone() for p in self.params] if kept else []
         self.run.step(made(closure))
-        self.steps += 1
         if self.run.skipped > skipped:
             return None
+        if self.preconditioned and self.steps % _ANCHORED == 0:
+            self._anchor = before  # whose losses and gradients are finite
+        self.steps += 1
         found = sum_of(self.run.last)
         if last and found < self._lowest:
             self._lowest, self._values = found, before
         return found
 
     @torch.no_grad()
+    def undo(self) -> None:
+        """SOAP failed: give the parameters values that they had before."""
+        for p, value in zip(self.params, self._anchor, strict=False):
+            p.copy_(value)
+
     def load_best(self, closure: Closure) -> None:
-        """Give the parameters the values of the lowest loss of late, unless theirs is lower.
+        """Give the parameters the values of the lowest loss of late, unless theirs is lower now.
 
         A learning rate that does not fall leaves the loss of single steps many times above it.
         """
         if not self._values:
             return
-        with torch.enable_grad():
-            now = self.run.session.read(made(closure)(), None, None).together()
-        if float(sum(now.values())) <= self._lowest:
-            return
-        for p, value in zip(self.params, self._values, strict=True):
+        evaluated = made(closure)
+        present, now = [p.detach().clone() for p in self.params], self._loss(evaluated)
+        self._give(self._values)
+        if not self._loss(evaluated) < now:
+            self._give(present)
+
+    def _loss(self, closure: Closure) -> float:
+        """The sum of the losses, as they come."""
+        return float(sum(self.run.session.read(closure(), None, None).together().values()))
+
+    @torch.no_grad()
+    def _give(self, values: list[Tensor]) -> None:
+        for p, value in zip(self.params, values, strict=True):
             p.copy_(value)
 
     # -- checkpoints --------------------------------------------------------------------------
@@ -112,14 +144,23 @@ class FirstOrderPart:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers that ``load_state_dict`` goes on from."""
         kept = {"lowest": self._lowest, "values": list(self._values), "steps": self.steps}
-        return {"run": self.run.state_dict(), **kept}
+        found = self.run.state_dict()
+        # the loop's optimizer is saved by the loop
+        own = {key: found[key] for key in found if key not in self._of_the_loop()}
+        return {"run": own, "anchor": list(self._anchor), **kept}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.run.load_state_dict(saved["run"])
+        self.run.load_state_dict({**self._of_the_loop(), **saved["run"]})
         self._lowest, self.steps = float(saved["lowest"]), int(saved["steps"])
-        pairs = zip(self.params, saved["values"], strict=False)
-        self._values = [value.to(p).clone() for p, value in pairs]
+        for name, values in (("_values", saved["values"]), ("_anchor", saved["anchor"])):
+            pairs = zip(self.params, values, strict=False)
+            setattr(self, name, [value.to(p).clone() for p, value in pairs])
+
+    def _of_the_loop(self) -> dict[str, Any]:
+        """The present state of the loop's optimizer."""
+        inner = self.run.inner
+        return (inner.inner if isinstance(inner, GuardedSOAP) else inner).state_dict()
 
 
 def soap_or_own(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

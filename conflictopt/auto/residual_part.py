@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,9 +25,9 @@ _IMPROVED, _RISEN = 0.5, 2.0
 if the sum of the losses, in which measurements have their full weight, has risen so far."""
 _RECENT = 5
 """Steps whose losses, each on fresh rows, say how far it has come."""
-EARLY, _CLIMBED = 20, 300.0
-"""Steps after which a damping of so many times the first says that residuals are far from linear
-over any step that would come somewhere."""
+EARLY, _CLIMBED = 20, 100.0
+"""Steps after which a damping, the median of the last half, of so many times the first says that
+residuals are far from linear over any step that would come somewhere."""
 _FLAT, _LATELY, _FAR = 0.7, 0.8, 0.1
 """Multiples of losses. Steps are on a plateau if the loss is above the first of these times that of
 the first step. They stall if it is above the second times what it was half as many steps before,
@@ -40,12 +40,12 @@ class ResidualPart:
     Args:
         optimizer: of the loop, whose parameters are trained.
         method: weights the losses; a reweighting of whole losses, or ``"sum"``.
-        measured: names of losses that hold noisy measurements.
+        measured: which losses hold noisy measurements, and whether only their noise is left.
         seed: of the rows.
 
     Attributes:
         run: takes the steps.
-        measurements: which losses hold some, and whether only their noise is left.
+        measurements: those.
         helped: whether it has improved on where it began.
         steps: taken so far.
     """
@@ -53,13 +53,13 @@ class ResidualPart:
     kind = "residuals"
 
     def __init__(
-        self, optimizer: MultiLossOptimizer, method: Any, measured: Sequence[str], seed: int
+        self, optimizer: MultiLossOptimizer, method: Any, measured: Measurements, seed: int
     ) -> None:
         self._seed, self.steps, self.helped = seed, 0, False
         self._first, self._sum = math.nan, sum_of(optimizer.session.last)
-        self._first_damping = self._damping = math.nan
+        self._dampings: list[float] = []
         self._losses: list[float] = []
-        self.measurements = Measurements(measured)
+        self.measurements = measured
         self._make(optimizer, method)
         self._before: dict[Tensor, Tensor] = {p: p.detach().clone() for p in self.params}
 
@@ -130,9 +130,10 @@ class ResidualPart:
         """Whether it has helped by now."""
         last = self.optimizer.last
         assert last is not None
-        self._damping = last.damping
+        if len(self._dampings) < EARLY:
+            self._dampings.append(last.damping)
         if math.isnan(self._first):
-            self._first, self._first_damping = value, last.damping
+            self._first = value
         self._losses.append(value)
         lower = last.after < _IMPROVED * self._first
         self.helped |= lower and not sum_of(self.run.last) > _RISEN * self._sum
@@ -140,9 +141,10 @@ class ResidualPart:
     @property
     def short_steps(self) -> str | None:
         """Whether its steps had to become short, a clause."""
-        found = self._damping > _CLIMBED * self._first_damping
-        climb = self._damping / self._first_damping
-        return f"their damping has become {climb:.0e} times the first" if found else None
+        dampings = self._dampings[-EARLY // 2 :]
+        climb = statistics.median(dampings) / self._dampings[0] if dampings else 0.0
+        found = climb > _CLIMBED
+        return f"their damping has become {climb:.0f} times the first" if found else None
 
     @property
     def plateau(self) -> str | None:
@@ -187,11 +189,10 @@ class ResidualPart:
         """Tensors, numbers and strings that ``load_state_dict`` goes on from."""
         return {
             "run": self.run.state_dict(),
-            "measured": self.measurements.state_dict(),
             "before": [self._before[p] for p in self.params],
             "first": self._first,
             "sum": self._sum,
-            "dampings": [self._first_damping, self._damping],
+            "dampings": list(self._dampings),
             "losses": list(self._losses),
             "helped": self.helped,
             "steps": self.steps,
@@ -210,14 +211,13 @@ class ResidualPart:
                 f"expected steps on residuals of parameters {shapes}, found {found}."
             )
         self.run.load_state_dict(saved["run"])
-        self.measurements.load_state_dict(saved["measured"])
         if self.measurements.at_rest:
             names = self.measurements.names
             self.optimizer.options = replace(self.optimizer.options, measured=names)
         pairs = zip(self.params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}
         self._first, self._sum = float(saved["first"]), float(saved["sum"])
-        self._first_damping, self._damping = map(float, saved["dampings"])
+        self._dampings = [float(value) for value in saved["dampings"]]
         self._losses = [float(value) for value in saved["losses"]]
         self.helped, self.steps = bool(saved["helped"]), int(saved["steps"])
 

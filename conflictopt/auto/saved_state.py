@@ -35,6 +35,10 @@ class Decided(Protocol):
     log: list[str]
     stage: Stage | None
     times: StepTimes
+    past_steps: list[int]
+
+    @property
+    def residual_steps(self) -> list[int]: ...
 
 
 def save(decided: Decided) -> dict[str, Any]:
@@ -55,6 +59,7 @@ def save(decided: Decided) -> dict[str, Any]:
         "trained_with": [list(entry) for entry in d.trained_with],
         "log": list(d.log),
         "stage": None if d.stage is None else d.stage.state_dict(),
+        "residual_steps": d.residual_steps,
         "times": None if d.decided else d.times.state_dict(),
     }
 
@@ -84,6 +89,7 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
         trained_with = [(int(step), str(label)) for step, label in saved["trained_with"]]
         fell = bool(saved["decided"])
         log = [str(line) for line in saved["log"]]
+        past = [int(n) for n in saved["residual_steps"]]
         times = saved.get("times")
         if times is not None:
             decided.times.load_state_dict(times)
@@ -94,7 +100,7 @@ def load(decided: Decided, saved: Mapping[str, Any]) -> None:
             f"expected the state of 'auto' in the checkpoint, found a damaged one: {error!r}."
         ) from error
     decided.profile, decided.diagnosis, decided.plan = profile, diagnosis, plan
-    decided.decided = fell
+    decided.decided, decided.past_steps = fell, past
     decided.decisions, decided.trained_with, decided.log = decisions, trained_with, log
 
 
@@ -109,7 +115,7 @@ def stage(saved: Mapping[str, Any], make: Callable[[tuple[str, ...]], Stage]) ->
         CheckpointError: something else.
     """
     try:
-        made = make(tuple(saved["measured"]))
+        made = make(tuple(saved["measured"]["names"]))
         made.load_state_dict(saved)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, CheckpointError):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..core.errors import ConflictOptError, ConflictOptWarning
+from ..core.errors import ConflictOptError, ConflictOptWarning, NonFiniteError
+from ..core.reports import Reports
 from ..optim.optimizer import MultiLossOptimizer
 from ..selection.curvature_case import LEAST_ITERATIONS
 from .closures import Closure
-from .first_order_part import FirstOrderPart
+from .first_order_part import LEAST_OF_SOAP, FirstOrderPart
+from .measurements import Measurements
 from .residual_part import EARLY, ResidualPart, is_ours, parameters, sum_of
 from .stage_pace import StagePace
 
@@ -36,6 +38,15 @@ _AGAIN = 100
 """Steps in whose time steps that led nowhere are tried again: points, weights or coefficients may
 have changed."""
 
+Weights = Literal["method", "ntk", "sum"]
+"""Of the losses in first-order steps: by the plan's method, by the NTK, or none."""
+_OF_SOAP = (
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+    torch.OutOfMemoryError,
+    NonFiniteError,
+)
+"""Errors, of linear algebra and memory, that the loop's own optimizer would not have had."""
+
 
 class Stage:
     """Steps of its own where a loop expects those of its optimizer, in parts of two kinds.
@@ -51,7 +62,7 @@ class Stage:
         pace: says when steps are taken.
         measured: names of losses that hold noisy measurements.
         seed: of the rows.
-        first_order: weights the losses in first-order steps.
+        weights: of the losses in first-order steps.
 
     Attributes:
         part: takes the steps.
@@ -68,9 +79,9 @@ class Stage:
         pace: StagePace,
         measured: Sequence[str] = (),
         seed: int = 0,
-        first_order: Any = "sum",
+        weights: Weights = "sum",
     ) -> None:
-        self._method, self._weights = method, first_order
+        self._method, self._weights = method, weights
         self.pace, self._seed, self._loop = pace, seed, optimizer
         self.failure: str | None = None
         self.rest: str | None = None
@@ -80,9 +91,8 @@ class Stage:
         self._from: int | None = None
         self._tried = self._stays = self._own = False
         self._other: FirstOrderPart | None = None
-        self.measured = tuple(measured)
-        self.part: ResidualPart | FirstOrderPart
-        self.part = ResidualPart(optimizer, method, self.measured, seed)
+        self._measurements = Measurements(measured)
+        self.part: ResidualPart | FirstOrderPart = self._residuals()
 
     @property
     def run(self) -> MultiLossOptimizer:
@@ -98,12 +108,26 @@ class Stage:
         """Whether it trains the parameters that the loop's optimizer has."""
         return list(map(id, parameters(optimizer))) == list(map(id, self.part.params))
 
-    def follow(self, optimizer: MultiLossOptimizer) -> None:
-        """The loop has another optimizer; with other parameters, steps begin anew."""
-        self._loop = optimizer
+    def follow(self, optimizer: MultiLossOptimizer, weighted: bool = False) -> None:
+        """The loop has another optimizer; with other parameters, steps begin anew.
+
+        Args:
+            optimizer: of the loop.
+            weighted: whether the user weights the losses now.
+        """
+        self._loop, self.rest = optimizer, None
+        if weighted and self._weights == "ntk":
+            self._weights = "method"
         for part in {self.part, self._other or self.part}:
-            part.follow(optimizer)
-        self.rest = None
+            if isinstance(part, FirstOrderPart):
+                part.follow(optimizer, self._method_of(part.own))
+            else:
+                part.follow(optimizer)
+
+    def share_reports(self, reports: Reports) -> None:
+        """What the parts report goes there."""
+        for part in (self.part, self._other or self.part):
+            part.run.session.reports = reports
 
     def call(self, closure: Closure, left: int | None) -> Tensor:
         """The loop calls ``step``.
@@ -120,14 +144,14 @@ class Stage:
             Exception: of the closure, after a step that helped.
         """
         if left is not None and (self._left is None or left > self._left):
-            self.rest, self._from = None, left + 1  # a new call of train
+            self._begin_call(left)
         self._left = left
         self.pace.call()
         if self.rest is not None and self.pace.waited(_AGAIN):
             self.rest = None
-        part = self.part
-        while self._due() and self.part is part:
-            self._step(closure)
+        part, goes_on = self.part, True
+        while goes_on and self.part is part and self._due():
+            goes_on = self._step(closure)
         if isinstance(part, FirstOrderPart) and self.part is part:
             self._leave_first_order(closure)
         if left == 0 and self.rest is None and self.failure is None and self.part is part:
@@ -135,31 +159,80 @@ class Stage:
         like = self.part.params[0]
         return torch.tensor(self._value, dtype=like.dtype, device=like.device)
 
+    def _begin_call(self, left: int) -> None:
+        """The first of a new call of ``train``."""
+        self.rest, self._from, self._tried = None, left + 1, False
+        if isinstance(self.part, FirstOrderPart):
+            self.part.forget()
+
+    def interrupted(self) -> None:
+        """A call of ``train`` ended before its last step."""
+        self._left = None
+
     def _due(self) -> bool:
         if self.rest is not None or self.failure is not None:
             return False
         return self.pace.due if self.by_residuals else self.pace.due_first()
 
-    def _step(self, closure: Closure) -> None:
+    def _step(self, closure: Closure) -> bool:
+        """Take one; whether another may follow in this call."""
         part, began = self.part, time.perf_counter()
         try:
-            value = part.step(closure, self._passed(1 - LAST))
+            value = part.step(closure, self._is_late)
         except BaseException as error:
-            ours = isinstance(part, ResidualPart) and isinstance(error, Exception)
-            if not ours or (part.helped and not is_ours(error)):  # type: ignore[arg-type]
+            why = self._failed(part, error)
+            if why is None:
                 self.pace.undone()
                 raise
-            # of linear algebra, of memory, or, on rows that are new to them, the user's functions
-            self.pace.took(time.perf_counter() - began)
-            self._fail(error)  # type: ignore[arg-type]
-            return
-        took = self.pace.took if isinstance(part, ResidualPart) else self.pace.took_first
-        took(time.perf_counter() - began)
+            self._took(part, time.perf_counter() - began)
+            warnings.warn(f"conflictopt: {why}", ConflictOptWarning, stacklevel=2)
+            return False
+        self._took(part, time.perf_counter() - began)
         if value is None:  # skipped
-            return
+            return False
         self._value = value
         if isinstance(part, ResidualPart):
             self._consider(part, closure)
+        return True
+
+    def _took(self, part: ResidualPart | FirstOrderPart, seconds: float) -> None:
+        if isinstance(part, ResidualPart):
+            self.pace.took(seconds)
+        else:
+            self.pace.took_first(None if part.own else seconds)
+
+    def _failed(self, part: ResidualPart | FirstOrderPart, error: BaseException) -> str | None:
+        """Go on without what failed; a sentence. ``None`` for errors that are the user's.
+
+        Errors of linear algebra, of memory, or, on rows that are new to them, of the user's
+        functions: the parameters are those before the step.
+        """
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(part, ResidualPart):
+            if not isinstance(error, Exception) or (part.helped and not is_ours(error)):
+                return None
+            if not part.helped:
+                part.undo()
+            self._weights, self._other = "sum", None  # residuals may be what failed
+            self._without(why)
+            return f"no steps on residuals: {why}"
+        if isinstance(error, _OF_SOAP) and part.preconditioned:
+            part.undo()
+            self._stays = self._own = True
+            self._enter(self._first_order(), f"SOAP failed: {why.rstrip('.')}")
+            return f"no steps of SOAP: {why}"
+        if isinstance(error, ConflictOptError) and self._method_of(part.own) != "sum":
+            self._method = self._weights = "sum"
+            self._other = None
+            self._enter(self._first_order(), f"unweighted: {why.rstrip('.')}")
+            return f"losses are not weighted any more: {why}"
+        return None
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether the step is among the last of its part, of which the best is kept."""
+        share = 1.0 if self._stays else BETWEEN
+        return self._passed(share * (1 - LAST))
 
     def _passed(self, share: float) -> bool:
         """Whether this share of the calls that there were at the part's begin is over."""
@@ -181,7 +254,7 @@ class Stage:
             self._without(f"{fit:.0f} fit into the time that is left, {least} would do")
         elif part.steps == EARLY and part.short_steps is not None:
             self._leave_residuals(part, None, part.short_steps)
-        elif self._passed(TRIAL) and not self._tried:
+        elif self._passed(TRIAL) and not self._tried and (left or 0) >= LEAST_ITERATIONS:
             self._tried = True
             self._leave_residuals(part, part.plateau, part.stalled)
 
@@ -192,18 +265,30 @@ class Stage:
         stall, for good with the loop's own optimizer, which got here.
         """
         why = plateau or stalled
-        if why is None or (self._left or 0) < LEAST_ITERATIONS:
+        if why is None:
             return
         self._stays = plateau is None or self._other is not None
         self._own = plateau is None and self._other is None
         part.undo()
         self._enter(self._first_order(), why)
 
+    def _method_of(self, own: bool) -> Any:
+        """What weights the losses in first-order steps.
+
+        Args:
+            own: whether the loop's own optimizer takes them, as it did before.
+        """
+        return self._method if own or self._weights == "method" else self._weights
+
+    def _residuals(self) -> ResidualPart:
+        return ResidualPart(self._loop, self._method, self._measurements, self._seed)
+
     def _first_order(self) -> FirstOrderPart:
         """That of before, or the first."""
-        if self._own:
-            return FirstOrderPart(self._loop, self._method, self._seed, False)
-        return self._other or FirstOrderPart(self._loop, self._weights, self._seed, True)
+        if not self._own and self._other is not None:
+            return self._other
+        method = self._method_of(self._own)
+        return FirstOrderPart(self._loop, method, self._seed, soap=not self._own)
 
     def _leave_first_order(self, closure: Closure) -> None:
         """Try steps on residuals again, once first-order ones have had their time."""
@@ -213,10 +298,11 @@ class Stage:
         assert isinstance(self.part, FirstOrderPart)
         self.part.load_best(closure)
         self._other = self.part
-        again = ResidualPart(self._loop, self._method, self.measured, self._seed)
-        self._enter(again, "tried again")
+        self._enter(self._residuals(), "tried again")
 
     def _enter(self, part: ResidualPart | FirstOrderPart, why: str) -> None:
+        if self._own:
+            self.pace.forgive()
         self.part, self._from, self._tried = part, self._left, False
         self.news = why
 
@@ -231,19 +317,10 @@ class Stage:
         self._end_call(closure)
         part.optimizer.forget_refused()
 
-    def _fail(self, error: Exception) -> None:
-        """A step on residuals failed; the parameters are those before it."""
-        why = f"{type(error).__name__}: {error}"
-        warnings.warn(f"no steps on residuals: {why}", ConflictOptWarning, stacklevel=2)
-        if not self.part.helped and isinstance(self.part, ResidualPart):
-            self.part.undo()
-        self._weights, self._other = "sum", None  # residuals may be what failed
-        self._without(why)
-
     def _without(self, why: str) -> None:
-        """No steps on residuals any more."""
-        other = self._first_order()
-        if other.preconditioned:
+        """No steps on residuals any more: SOAP, if it can come to something, or the rule's plan."""
+        other, left = self._first_order(), self._left
+        if other.preconditioned and (left is None or self.pace.affordable(left) >= LEAST_OF_SOAP):
             self._stays = True
             self._enter(other, f"no steps on residuals: {why.rstrip('.')}")
         else:
@@ -265,16 +342,15 @@ class Stage:
         return {
             "kind": self.part.kind,
             "part": self.part.state_dict(),
+            "other": None if self._other is None else self._other.state_dict(),
             "pace": self.pace.state_dict(),
-            "measured": list(self.measured),
+            "measured": self._measurements.state_dict(),
+            "weights": self._weights,
+            "plain": self._method == "sum",
             "value": self._value,
             "left": self._left,
             "from": self._from,
-            "tried": self._tried,
-            "unweighted": self._weights == "sum",
-            "other": None if self._other is None else self._other.state_dict(),
-            "stays": self._stays,
-            "own": self._own,
+            "flags": [self._tried, self._stays, self._own],
             "rest": self.rest,
         }
 
@@ -284,11 +360,12 @@ class Stage:
         Raises:
             CheckpointError: it is of other parameters.
         """
-        self._own = bool(saved["own"])
-        if saved["unweighted"]:
-            self._weights = "sum"
+        self._tried, self._stays, self._own = map(bool, saved["flags"])
+        self._weights = saved["weights"]
+        self._method = "sum" if saved["plain"] else self._method
+        self._measurements.load_state_dict(saved["measured"])
         if saved["other"] is not None:
-            self._other = self._first_order()
+            self._other = FirstOrderPart(self._loop, self._method_of(False), self._seed, soap=True)
             self._other.load_state_dict(saved["other"])
         if saved["kind"] == FirstOrderPart.kind:
             self.part = self._first_order()
@@ -296,4 +373,3 @@ class Stage:
         self.pace.load_state_dict(saved["pace"])
         self._value, self.rest = float(saved["value"]), saved["rest"]
         self._left, self._from = saved["left"], saved["from"]
-        self._tried, self._stays = bool(saved["tried"]), bool(saved["stays"])

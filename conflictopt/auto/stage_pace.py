@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..wording import counted
 
 _GIVEN_UP = 0
+_FEW = 9
+"""First-order steps whose median says what one costs."""
 
 
 class StagePace:
@@ -38,7 +41,8 @@ class StagePace:
     ) -> None:
         self.seconds, self.spent, self.stepped = seconds, debt, 0.0
         self.calls, self.taken, self.missed, self.firsts = 0, list[int](), list[int](), 0
-        self._last, self._last_first, self._rested, self._looked = 0.0, 0.0, 0, 0
+        self._last, self._firsts, self._rested, self._looked = 0.0, list[float](), 0, 0
+        self._debt = debt
         self._replayed: list[int] | None = None
         self._left_out = frozenset[int]()
         if replayed is not None:
@@ -70,7 +74,7 @@ class StagePace:
         if self._replayed is not None:
             due = self.calls not in self._left_out
         else:
-            due = self.spent + self._last_first <= self.calls * self.seconds
+            due = self.spent + self._first_order_cost <= self.calls * self.seconds
         if not due:
             self.missed.append(self.calls)
         return due
@@ -86,12 +90,33 @@ class StagePace:
         self._last = seconds
         self.taken.append(self.calls)
 
-    def took_first(self, seconds: float) -> None:
-        """A first-order step was taken; likewise."""
-        self.spent += seconds
-        self.stepped += seconds
-        self._last_first = seconds
+    def took_first(self, seconds: float | None) -> None:
+        """A first-order step was taken.
+
+        Args:
+            seconds: that it took; ``None`` of a plain one, which costs what one does. Others cost
+                the median of the last few, as plain ones do: single steps that are held up count in
+                neither.
+        """
+        recent = [*self._firsts, self.seconds if seconds is None else seconds][-_FEW:]
+        self._firsts = [self.seconds] if seconds is None else recent
+        self.spent += self._first_order_cost
+        self.stepped += self._first_order_cost
         self.firsts += 1
+
+    @property
+    def _first_order_cost(self) -> float:
+        """Of a first-order step."""
+        return statistics.median(self._firsts) if self._firsts else 0.0
+
+    def forgive(self) -> None:
+        """The debt need not be paid: what goes on is what there would have been without it."""
+        self.spent, self._debt = self.spent - self._debt, 0.0
+
+    def affordable(self, calls: int) -> float:
+        """In how many of the calls to come plain steps could be taken."""
+        over = self.spent - self.calls * self.seconds
+        return calls - over / self.seconds if self.seconds else 0.0
 
     def undone(self) -> None:
         """The loop's call was not completed, and comes again."""
@@ -138,7 +163,7 @@ class StagePace:
         """Numbers that ``load_state_dict`` goes on from."""
         numbers = {"seconds": self.seconds, "spent": self.spent, "calls": self.calls}
         more = {"last": self._last, "stepped": self.stepped, "rested": self._rested}
-        first = {"last_first": self._last_first, "firsts": self.firsts}
+        first = {"recent": list(self._firsts), "firsts": self.firsts, "debt": self._debt}
         return {**numbers, **more, **first, "taken": list(self.taken), "missed": list(self.missed)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -146,6 +171,7 @@ class StagePace:
         self.seconds, self.spent = float(saved["seconds"]), float(saved["spent"])
         self.calls, self._last = int(saved["calls"]), float(saved["last"])
         self.stepped, self._rested = float(saved["stepped"]), int(saved["rested"])
-        self._last_first, self.firsts = float(saved["last_first"]), int(saved["firsts"])
+        self._firsts, self.firsts = [float(s) for s in saved["recent"]], int(saved["firsts"])
+        self._debt = float(saved["debt"])
         self.taken = [int(call) for call in saved["taken"]]
         self.missed = [int(call) for call in saved["missed"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ..adapters.design import AdapterDesign
 from ..core.aggregator import READS_RESIDUALS, Aggregator, Reweighting
@@ -23,7 +24,7 @@ NO_RESIDUALS = "pcgrad"
 these cannot be read (losses that are no mean squares): of what reads gradients alone and begins
 after a profile, that with the lowest errors in records/plan_screen_cpu.jsonl.gz."""
 
-WEIGHTS = "ntk"
+WEIGHTS: Final = "ntk"
 """The reweighting beside steps on residuals where gradients are imbalanced."""
 
 WEIGHTED = (

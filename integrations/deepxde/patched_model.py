@@ -347,6 +347,8 @@ class Patch:
         self._residual_training.end(self.optimizer)
         if self.optimizer.in_stage and self._left and self._batch is not None:
             self.optimizer.load_best(self._preflight.closure(self._batch))  # ended by a callback
+            assert self.controller.stage is not None
+            self.controller.stage.interrupted()
 
     @property
     def _recounts(self) -> bool:

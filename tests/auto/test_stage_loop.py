@@ -30,6 +30,7 @@ def every_call(monkeypatch):
     monkeypatch.setattr(StagePace, "due_first", lambda self: self.due)
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
 
 
 def test_the_profile_is_bitwise_the_plain_loop_and_then_the_error_falls():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 
 import pytest
 import torch
 
+from conflictopt import CheckpointError, Losses
 from conflictopt.auto import stage as stage_module
 from conflictopt.auto.first_order_part import WARM, FirstOrderPart
 from conflictopt.auto.residual_part import ResidualPart
@@ -39,6 +41,7 @@ def every_call(monkeypatch):
     monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
     monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
+    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
     monkeypatch.setattr(stage_module, "TRIAL", 0.2)
     monkeypatch.setattr(ResidualPart, "plateau", property(once))
     monkeypatch.setattr(ResidualPart, "stalled", None)
@@ -106,7 +109,7 @@ def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer_early(monk
     auto = Loop(steps=400).run(119)
     part = auto.opt.control.stage.part
     assert part.short_steps is None
-    part._first_damping = part._damping / 1e6
+    part._dampings[0] /= 1e30
     auto.run(1)
     assert trained_with(auto) == [(100, "LevenbergMarquardt"), (120, "Sum")]
     assert any("their damping has become" in line for line in auto.opt.control.log)
@@ -197,12 +200,10 @@ def test_the_end_has_the_lowest_loss_of_late(monkeypatch):
     assert len(best) == len(auto.parameters)
 
 
-def test_the_last_calls_alone_keep_parameters(monkeypatch):
+def test_the_last_calls_alone_keep_parameters():
     auto = Loop(steps=STEPS).run(150)
     assert auto.opt.control.stage.part._values == []
-    monkeypatch.setattr(FirstOrderPart, "load_best", lambda *_: None)
-    monkeypatch.setattr(stage_module, "BETWEEN", 0.95)
-    auto.run(44)
+    auto.run(20)
     assert auto.opt.control.stage.part._values
 
 
@@ -236,6 +237,7 @@ def test_a_run_repeats_the_parts_of_another(monkeypatch):
     monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
     monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
+    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
     monkeypatch.setattr(stage_module, "TRIAL", 0.2)
     monkeypatch.setattr(ResidualPart, "plateau", property(once))
     monkeypatch.setattr(ResidualPart, "stalled", None)
@@ -268,3 +270,86 @@ def test_first_order_steps_are_left_out_where_time_does_not_suffice(monkeypatch)
     loaded = StagePace(0.0)
     loaded.load_state_dict(pace.state_dict())
     assert loaded.state_dict() == pace.state_dict()
+
+
+def test_a_later_call_is_not_undone_by_the_best_of_an_earlier_one(monkeypatch):
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+    auto = Loop(steps=STEPS).run(STEPS)  # the steps announced are over
+    auto.x = torch.linspace(0, 3, 24, dtype=torch.float64)[:, None].requires_grad_()
+    stage, before = auto.opt.control.stage, auto.parameters
+    stage.call(auto.closure, 30)
+    for left in range(29, -1, -1):
+        stage.call(auto.closure, left)
+    assert not same(before, auto.parameters)
+
+
+def test_a_new_call_has_a_look_of_its_own(monkeypatch):
+    monkeypatch.setattr(ResidualPart, "plateau", None)
+    auto = Loop(steps=STEPS).run(130)
+    stage = auto.opt.control.stage
+    assert stage._tried
+    monkeypatch.setattr(ResidualPart, "plateau", property(lambda _: "their loss is high"))
+    stage.interrupted()
+    for left in range(40, 30, -1):
+        stage.call(auto.closure, left)
+    assert not stage.by_residuals
+
+
+def test_errors_of_soap_return_to_the_loop_s_own_optimizer(monkeypatch):
+    auto = Loop(steps=STEPS).run(145)
+
+    def fail(*_):
+        raise torch.linalg.LinAlgError("no eigenvalues.")
+
+    monkeypatch.setattr(type(auto.opt.control.stage.part.run.inner.soap), "step", fail)
+    with pytest.warns(ConflictOptWarning, match="no steps of SOAP: _?LinAlgError"):
+        auto.run(1)
+    before = auto.parameters
+    auto.run(1)
+    assert not same(before, auto.parameters)
+    assert trained_with(auto)[-1][1] == "Sum"
+    assert any("SOAP failed" in line for line in auto.opt.control.log)
+
+
+def test_a_refused_checkpoint_leaves_the_loop_s_optimizer_as_it_was():
+    first, other = Loop(steps=STEPS).run(150), Loop(steps=STEPS).run(5)
+    saved = first.opt.state_dict()
+    saved["conflictopt"]["control"]["stage"]["pace"] = {}
+    before = copy.deepcopy(other.opt.inner.state_dict())
+    with pytest.raises(CheckpointError):
+        other.opt.load_state_dict(saved)
+    for key, value in before["state"][0].items():
+        assert torch.equal(other.opt.inner.state_dict()["state"][0][key], value)
+
+
+def test_a_skip_ends_the_call():
+    auto = Loop(on_nonfinite="skip").run(120)
+    auto.opt.control.stage.pace.taken.clear()  # credit for many steps
+    auto.run(1, lambda: Losses.of_residuals({n: r * math.nan for n, r in auto.residuals().items()}))
+    assert auto.opt.skipped == 1
+
+
+def test_what_was_taken_is_known_after_the_stage_and_its_checkpoint(monkeypatch):
+    monkeypatch.setattr(LevenbergMarquardt, "step", lambda *_: 1 / 0)
+    auto = Loop(steps=STEPS, optimizer=torch.optim.RMSprop).run(110)
+    assert not auto.opt.in_stage
+    again = Loop(steps=STEPS, optimizer=torch.optim.RMSprop)
+    again.opt.load_state_dict(auto.opt.state_dict())
+    assert again.opt.control.residual_steps == auto.opt.control.residual_steps == [1]
+
+
+def test_the_own_optimizer_is_not_held_up_by_single_steps_or_by_the_profile():
+    pace = StagePace(1.0, debt=50.0)
+    pace.forgive()
+    for _ in range(100):
+        pace.call()
+        if pace.due_first():
+            pace.took_first(None)
+    assert pace.firsts == 100
+    pace = StagePace(1.0)
+    for call in range(100):
+        pace.call()
+        if pace.due_first():
+            pace.took_first(40.0 if call == 50 else 1.0)
+    assert pace.firsts == 100
+    assert StagePace(1.0, debt=50.0).affordable(200) == 150.0

@@ -51,7 +51,7 @@ def test_two_calls_of_train_share_the_seconds(script, invoke, tmp_path):
 
 def test_auto_may_take_more_seconds_than_plain_steps(script, invoke, tmp_path):
     path = script("model.train(iterations=700, verbose=0)")
-    options = ("--method", "auto:profile_steps=50", "--profile-every", 2, "--script-seed", 0)
+    options = ("--method", "auto:profile_steps=100", "--profile-every", 2, "--script-seed", 0)
     for name, more in (("short", ()), ("long", ("--seconds", 12))):
         result = invoke("run", path, *options, *more, "--out", tmp_path / name)
         assert result.exit_code == 0, result.output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...documents.sections import Part
 from .adapter_ablation import adapter_ablation
+from .auto import auto
 from .curvature_cost import curvature_cost
 from .deepxde_examples import deepxde_examples
 from .plan_screens import plan_screens
@@ -32,3 +33,4 @@ def parts(results: Path) -> Iterator[Part]:
     yield from adapter_ablation(results)
     yield from plan_screens()
     yield from deepxde_examples(results)
+    yield from auto(results)

@@ -24,6 +24,7 @@ def few_iterations(monkeypatch):
     """As many are enough."""
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
 
 
 @pytest.fixture
@@ -394,3 +395,73 @@ def test_rests_end_with_the_next_call_of_train(heat, monkeypatch, ample):
     model.train(iterations=5, verbose=0)
     assert made.controller.stage.rest is None
     assert len(made.controller.stage.pace.taken) > taken
+
+
+@pytest.fixture
+def plateau(monkeypatch, ample):
+    """Steps on residuals lead nowhere, as it looks."""
+    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
+    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
+    told = "their loss is high"
+    monkeypatch.setattr(residual_part.ResidualPart, "plateau", property(lambda _: told))
+
+
+@pytest.mark.parametrize("weights", [None, [1, 10, 10]])
+def test_first_order_steps_resume_with_the_weights_that_they_had(heat, tmp_path, plateau, weights):
+    compiled = {"lr": 1e-2, "verbose": 0, "loss_weights": weights}
+    model = heat()
+    made = patch(model, "auto", **PROFILE)
+    model.compile("adam", **compiled)
+    model.train(iterations=160, verbose=0)
+    took = made.trained_with[-1][1]
+    assert took == ("SOAP -> NTK" if weights is None else "SOAP")
+    path = model.save(str(tmp_path / "model"), verbose=0)
+    other = heat()
+    again = patch(other, "auto", **PROFILE)
+    other.compile("adam", **compiled)
+    other.restore(path, verbose=0)
+    for one in (model, other):
+        one.train(iterations=20, verbose=0)
+    assert all(map(torch.equal, parameters(model), parameters(other)))
+    assert again.trained_with == made.trained_with
+
+
+def test_first_order_steps_go_on_unweighted_where_residuals_are_gone(heat, plateau):
+    model = heat()
+    made = trained(model, 160)
+    assert made.trained_with[-1][1] == "SOAP -> NTK"
+    before = parameters(model)
+    model.compile("adam", lr=1e-3, loss="MAE", verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.train(iterations=5, verbose=0)
+    assert made.trained_with[-1][1] == "SOAP"
+    assert not all(map(torch.equal, before, parameters(model)))
+
+
+def test_weights_of_the_user_take_the_place_of_the_ntk_s(heat, plateau):
+    model = heat()
+    made = trained(model, 160)
+    model.compile("adam", lr=1e-3, loss_weights=[1, 10, 10], verbose=0)
+    model.train(iterations=5, verbose=0)
+    assert made.trained_with[-1][1] == "SOAP"
+
+
+def test_a_call_that_a_callback_ends_is_over(heat, plateau, monkeypatch):
+    import deepxde as dde
+
+    class Early(dde.callbacks.Callback):
+        def on_batch_end(self):
+            if self.model.train_state.step == 150:
+                self.model.stop_training = True
+
+    begun, begin = [], stage_module.Stage._begin_call
+    monkeypatch.setattr(
+        stage_module.Stage, "_begin_call", lambda s, left: (begun.append(left), begin(s, left))
+    )
+    model = heat()
+    patch(model, "auto", **PROFILE)
+    model.compile("adam", lr=1e-2, verbose=0)
+    model.train(iterations=900, callbacks=[Early()], verbose=0)
+    model.train(iterations=30, verbose=0)
+    assert begun == [799, 29]

@@ -26,6 +26,7 @@ def few(monkeypatch):
     """As many steps are enough."""
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
 
 
 @pytest.fixture
