@@ -14,8 +14,9 @@ _PATIENCE = 25
 """Steps without progress after which a loss is at rest."""
 _PROGRESS = 0.1
 """What counts: a fall of the mean logarithm of the loss."""
-_RISEN = 0.4
-"""A rise of it after which it was not noise that it came to rest at."""
+_RISEN = 0.2
+"""A rise of it, over where it began, after which it was not noise that it came to rest at. With less
+weight it rises where the noise had been fitted, too, but not so far."""
 
 
 class Measurements:
@@ -25,7 +26,7 @@ class Measurements:
     Where they are not fitted yet, though, that would let the network forget them: a solution that
     meets all else and no measurement. So they keep their weight until their loss has not fallen for
     some time, while it is above that of the others; and get it back for good where their loss rises
-    with less of it: then it was not their noise.
+    above where it began with less of it: then it was not their noise.
 
     Args:
         names: of these losses.
@@ -38,6 +39,7 @@ class Measurements:
         self.names = tuple(names)
         self.at_rest = self._weighs = False
         self._level, self._best, self._waited = math.nan, math.inf, 0
+        self._began = math.nan
 
     def saw(self, last: LastStep | None) -> None:
         """A step was taken."""
@@ -49,12 +51,13 @@ class Measurements:
             return
         now = math.log(held)
         first = math.isnan(self._level)
+        self._began = now if first else self._began
         self._level = now if first else _MEMORY * self._level + (1 - _MEMORY) * now
         if self._level < self._best - _PROGRESS:
             self._best, self._waited = self._level, 0
             return
         if self.at_rest:
-            self._weighs = self._level > self._best + _RISEN
+            self._weighs = self._level > self._began + _RISEN
             self.at_rest = not self._weighs
             return
         self._waited += 1
@@ -64,6 +67,7 @@ class Measurements:
     def state_dict(self) -> dict[str, Any]:
         """Numbers and strings that ``load_state_dict`` goes on from."""
         numbers = {"level": self._level, "best": self._best, "waited": self._waited}
+        numbers["began"] = self._began
         flags = {"at_rest": self.at_rest, "weighs": self._weighs}
         return {"names": list(self.names), **flags, **numbers}
 
@@ -71,4 +75,5 @@ class Measurements:
         """Go on from what ``state_dict`` gave."""
         self.names, self.at_rest = tuple(saved["names"]), bool(saved["at_rest"])
         self._level, self._best = float(saved["level"]), float(saved["best"])
+        self._began = float(saved["began"])
         self._waited, self._weighs = int(saved["waited"]), bool(saved["weighs"])
