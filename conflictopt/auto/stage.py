@@ -25,7 +25,7 @@ LEAST_STEPS = 50
 (docs/curvature.md)."""
 LEAST_AGAIN = 20
 """The same where a first-order optimizer went before."""
-TRIAL = 0.45
+TRIAL = 0.35
 """The part of the calls left after which steps on residuals should have come somewhere: where they
 have not, another optimizer trains (docs/auto.md)."""
 BETWEEN = 0.65
