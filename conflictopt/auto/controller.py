@@ -272,6 +272,8 @@ class Controller:
             left = max(0.0, wanted - self.times.total)
             plain, debt = left / max(1, self._case.iterations), 0.0
         pace = self.pace(plain, debt, self.options.residual_steps)
+        if wanted is not None:
+            pace.others = "calls have, as was asked for,"
         self._pace = pace
         method = self._method_of(self.plan, optimizer)
         measured = self.options.measured or self._case.measured

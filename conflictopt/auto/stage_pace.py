@@ -34,6 +34,7 @@ class StagePace:
         taken: the call of every step on residuals so far, from 1; a 0 says that they were given up.
         missed: the calls in which a first-order step was left out.
         firsts: number of first-order steps so far.
+        others: what it says of as many others, a clause.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class StagePace:
         self.seconds, self.spent, self.stepped = seconds, debt, 0.0
         self.calls, self.taken, self.missed, self.firsts = 0, list[int](), list[int](), 0
         self._last, self._firsts, self._rested, self._looked = 0.0, list[float](), 0, 0
-        self._debt = debt
+        self._debt, self.others = debt, "plain ones would have taken"
         self._replayed: list[int] | None = None
         self._left_out = frozenset[int]()
         if replayed is not None:
@@ -142,7 +143,7 @@ class StagePace:
         steps = sum(call > 0 for call in self.taken)
         return (
             f"{counted(steps, 'step')} on residuals{firsts} in {self.stepped:.3g} s so far; "
-            f"{self.calls} plain ones would have taken {self.calls * self.seconds:.3g} s."
+            f"{self.calls} {self.others} {self.calls * self.seconds:.3g} s."
         )
 
     def fitting(self, calls: int) -> float:
