@@ -15,8 +15,8 @@ _PATIENCE = 25
 _PROGRESS = 0.1
 """What counts: a fall of the mean logarithm of the loss."""
 _RISEN = 0.2
-"""A rise of it, over where it began, after which it was not noise that it came to rest at. With less
-weight it rises where the noise had been fitted, too, but not so far."""
+"""A rise of it, over where it began, after which it was not noise that it came to rest at. It rises
+with less weight where noise had been fitted, too, but not so far."""
 
 
 class Measurements:
