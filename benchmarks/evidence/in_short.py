@@ -29,7 +29,7 @@ _EVIDENCE = (
     (
         "`auto`",
         "published DeepXDE scripts as they are",
-        "{=auto, scripts} scripts, no more CPU time (above 1.1 on {=auto, scripts: worse})",
+        "{=auto, scripts} scripts (above 1.1 on {=auto, scripts: worse})",
         "{=auto, scripts: ratio}",
     ),
     (

@@ -14,7 +14,7 @@ from ..optim.guarded_soap import RAMP, GuardedSOAP
 from ..optim.hand_over import TRIAL
 from ..optim.optimizer import MultiLossOptimizer
 from .closures import Closure, made
-from .residual_part import parameters, sum_of
+from .residual_part import parameters, run_in_place_of, sum_of
 
 WARM = 20
 """Steps of the loop's own optimizer before SOAP's, which are held against them."""
@@ -40,7 +40,6 @@ class FirstOrderPart:
     """
 
     kind = "first order"
-    helped = True
 
     def __init__(self, optimizer: MultiLossOptimizer, method: Any, seed: int, soap: bool) -> None:
         self.steps, self._seed, self.own = 0, seed, not soap
@@ -50,20 +49,8 @@ class FirstOrderPart:
 
     def _make(self, optimizer: MultiLossOptimizer, method: Any) -> None:
         self.params = parameters(optimizer)
-        session = optimizer.session
-        self.run = MultiLossOptimizer(
-            optimizer.inner if self.own else soap_or_own(optimizer.inner),
-            method,
-            names=session.names,
-            equations=session.equations,
-            blocks=optimizer.blocks,
-            seed=self._seed,
-            engine=session.engine,
-            every=session.every,
-            on_nonfinite=optimizer.on_nonfinite,
-        )
-        self.run.session.reports = session.reports
-        self.run.skipped = optimizer.skipped
+        inner = optimizer.inner if self.own else soap_or_own(optimizer.inner)
+        self.run = run_in_place_of(optimizer, inner, method, self._seed, optimizer.session.every)
 
     @property
     def preconditioned(self) -> bool:
@@ -111,11 +98,10 @@ class FirstOrderPart:
             self._lowest, self._values = found, before
         return found
 
-    @torch.no_grad()
     def undo(self) -> None:
         """SOAP failed: give the parameters values that they had before."""
-        for p, value in zip(self.params, self._anchor, strict=False):
-            p.copy_(value)
+        if self._anchor:
+            self._give(self._anchor)
 
     def load_best(self, closure: Closure) -> None:
         """Give the parameters the values of the lowest loss of late, unless theirs is lower now.
@@ -144,9 +130,8 @@ class FirstOrderPart:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers that ``load_state_dict`` goes on from."""
         kept = {"lowest": self._lowest, "values": list(self._values), "steps": self.steps}
-        found = self.run.state_dict()
-        # the loop's optimizer is saved by the loop
-        own = {key: found[key] for key in found if key not in self._of_the_loop()}
+        of_the_loop = self._of_the_loop()  # which saves it
+        own = {k: v for k, v in self.run.state_dict().items() if k not in of_the_loop}
         return {"run": own, "anchor": list(self._anchor), **kept}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:

@@ -65,25 +65,10 @@ class ResidualPart:
 
     def _make(self, optimizer: MultiLossOptimizer, method: Any) -> None:
         self.params = parameters(optimizer)
-        session = optimizer.session
-        self.run = MultiLossOptimizer(
-            LevenbergMarquardt(
-                self.params,
-                # measurements that are not fitted yet keep the loss up, and are what steps are for
-                fresh_damping=not self.measurements.names,
-                seed=self._seed,
-            ),
-            method,
-            names=session.names,
-            equations=session.equations,
-            blocks=optimizer.blocks,
-            seed=self._seed,
-            engine=session.engine,
-            every=WEIGHTS_HOLD,
-            on_nonfinite=optimizer.on_nonfinite,
-        )
-        self.run.skipped = optimizer.skipped
-        self.run.session.reports = session.reports
+        # measurements that are not fitted yet keep the loss up, and are what steps are for
+        fresh = not self.measurements.names
+        inner = LevenbergMarquardt(self.params, fresh_damping=fresh, seed=self._seed)
+        self.run = run_in_place_of(optimizer, inner, method, self._seed, WEIGHTS_HOLD)
 
     @property
     def optimizer(self) -> LevenbergMarquardt:
@@ -115,12 +100,12 @@ class ResidualPart:
         if found is None:
             return None
         self._judge(float(found))
+        self.measurements.saw(self.run.last)
         self._weigh_measurements()
         return float(found)
 
     def _weigh_measurements(self) -> None:
         """Let them have less weight, once only their noise can be left."""
-        self.measurements.saw(self.run.last)
         options, measured = self.optimizer.options, self.measurements
         names = measured.names if measured.at_rest else ()
         if options.measured != names:
@@ -211,15 +196,45 @@ class ResidualPart:
                 f"expected steps on residuals of parameters {shapes}, found {found}."
             )
         self.run.load_state_dict(saved["run"])
-        if self.measurements.at_rest:
-            names = self.measurements.names
-            self.optimizer.options = replace(self.optimizer.options, measured=names)
+        self._weigh_measurements()
         pairs = zip(self.params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}
         self._first, self._sum = float(saved["first"]), float(saved["sum"])
         self._dampings = [float(value) for value in saved["dampings"]]
         self._losses = [float(value) for value in saved["losses"]]
         self.helped, self.steps = bool(saved["helped"]), int(saved["steps"])
+
+
+def run_in_place_of(
+    optimizer: MultiLossOptimizer,
+    inner: torch.optim.Optimizer,
+    method: Any,
+    seed: int,
+    every: int,
+) -> MultiLossOptimizer:
+    """A run on a loop's losses beside the loop's own, whose reports it shares.
+
+    Args:
+        optimizer: of the loop.
+        inner: takes the steps.
+        method: weights the losses.
+        seed: of the method.
+        every: steps for which weights hold.
+    """
+    session = optimizer.session
+    run = MultiLossOptimizer(
+        inner,
+        method,
+        names=session.names,
+        equations=session.equations,
+        blocks=optimizer.blocks,
+        seed=seed,
+        engine=session.engine,
+        every=every,
+        on_nonfinite=optimizer.on_nonfinite,
+    )
+    run.skipped, run.session.reports = optimizer.skipped, session.reports
+    return run
 
 
 def is_ours(error: Exception) -> bool:
