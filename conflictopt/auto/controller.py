@@ -331,7 +331,7 @@ class Controller:
             make = partial(self._stage, optimizer, optimizer.aggregator, pace)
             self.stage, self._pace = saved_state.stage(saved["stage"], make), pace
         if staged or self.stage is not None:
-            self.host.staged(self.stage is not None)
+            self.host.staged(self.stage is not None and self.stage.by_residuals)
         self._detaches = attached and not self.applied
 
     def loaded(self, optimizer: MultiLossOptimizer) -> None:

@@ -23,15 +23,9 @@ WEIGHTS_HOLD = 20
 _IMPROVED, _RISEN = 0.5, 2.0
 """Of the loss that steps lower, where the part began: ended above it, it did not help; nor did it
 if the sum of the losses, in which measurements have their full weight, has risen so far."""
-_RECENT = 5
-"""Steps whose losses, each on fresh rows, say how far it has come."""
 EARLY, _CLIMBED = 20, 100.0
 """Steps after which a damping, the median of the last half, of so many times the first says that
 residuals are far from linear over any step that would come somewhere."""
-_FLAT, _LATELY, _FAR = 0.7, 0.8, 0.1
-"""Multiples of losses. Steps are on a plateau if the loss is above the first of these times that of
-the first step. They stall if it is above the second times what it was half as many steps before,
-unless it is below the third times that of the first step."""
 
 
 class ResidualPart:
@@ -58,7 +52,6 @@ class ResidualPart:
         self._seed, self.steps, self.helped = seed, 0, False
         self._first, self._sum = math.nan, sum_of(optimizer.session.last)
         self._dampings: list[float] = []
-        self._losses: list[float] = []
         self.measurements = measured
         self._make(optimizer, method)
         self._before: dict[Tensor, Tensor] = {p: p.detach().clone() for p in self.params}
@@ -119,7 +112,6 @@ class ResidualPart:
             self._dampings.append(last.damping)
         if math.isnan(self._first):
             self._first = value
-        self._losses.append(value)
         lower = last.after < _IMPROVED * self._first
         self.helped |= lower and not sum_of(self.run.last) > _RISEN * self._sum
 
@@ -130,29 +122,6 @@ class ResidualPart:
         climb = statistics.median(dampings) / self._dampings[0] if dampings else 0.0
         found = climb > _CLIMBED
         return f"their damping has become {climb:.0f} times the first" if found else None
-
-    @property
-    def plateau(self) -> str | None:
-        """Whether its loss has hardly fallen, a clause."""
-        now = self._now / self._first if self._losses else 1.0
-        return f"their loss is {now:.2g} times that of the first" if now > _FLAT else None
-
-    @property
-    def stalled(self) -> str | None:
-        """Whether its loss, not far below the first, falls no more; a clause. That of measurements
-        comes to rest at their noise.
-        """
-        losses, half = self._losses, len(self._losses) // 2
-        few = len(losses) < 2 * _RECENT
-        if few or self.measurements.names or self._now < _FAR * self._first:
-            return None
-        lately = self._now / statistics.median(losses[half - _RECENT : half])
-        return f"their loss is {lately:.2g} times that of half-way" if lately > _LATELY else None
-
-    @property
-    def _now(self) -> float:
-        """The loss of late, each of whose terms is on fresh rows."""
-        return statistics.median(self._losses[-_RECENT:])
 
     @torch.no_grad()
     def undo(self) -> None:
@@ -178,7 +147,6 @@ class ResidualPart:
             "first": self._first,
             "sum": self._sum,
             "dampings": list(self._dampings),
-            "losses": list(self._losses),
             "helped": self.helped,
             "steps": self.steps,
         }
@@ -201,7 +169,6 @@ class ResidualPart:
         self._before = {p: value.to(p).clone() for p, value in pairs}
         self._first, self._sum = float(saved["first"]), float(saved["sum"])
         self._dampings = [float(value) for value in saved["dampings"]]
-        self._losses = [float(value) for value in saved["losses"]]
         self.helped, self.steps = bool(saved["helped"]), int(saved["steps"])
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from ..core.errors import ConflictOptError, ConflictOptWarning, NonFiniteError
 from ..core.reports import Reports
 from ..optim.optimizer import MultiLossOptimizer
-from ..selection.curvature_case import LEAST_ITERATIONS
 from .closures import Closure
 from .first_order_part import LEAST_OF_SOAP, FirstOrderPart
 from .measurements import Measurements
@@ -23,15 +22,8 @@ from .stage_pace import StagePace
 LEAST_STEPS = 50
 """With fewer steps on residuals in its time, a first-order optimizer does better
 (docs/curvature.md)."""
-LEAST_AGAIN = 20
-"""The same where a first-order optimizer went before."""
-TRIAL = 0.35
-"""The part of the calls left after which steps on residuals should have come somewhere: where they
-have not, another optimizer trains (docs/auto.md)."""
-BETWEEN = 0.65
-"""The part of the calls left for which it does."""
 LAST = 0.1
-"""The part of those calls at whose end the best parameters are kept."""
+"""The part of first-order calls at whose end the best parameters are kept."""
 _TIMED = 3
 """Steps after which the cost of one is known: the first finds out how rows are differentiated."""
 _AGAIN = 100
@@ -49,12 +41,11 @@ _OF_SOAP = (
 
 
 class Stage:
-    """Steps of its own where a loop expects those of its optimizer, in parts of two kinds.
+    """Steps of its own where a loop expects those of its optimizer.
 
-    Steps on residuals begin. Where they hardly lower their loss, as on a plateau, first-order
-    steps train for a while, and steps on residuals are tried again. The loop goes on as it is, and
-    its optimizer keeps its state; most of its calls do nothing while steps on residuals are
-    taken, as one takes as long as many plain ones.
+    They are on residuals. Where these fail or come to nothing, first-order ones go on for good. The
+    loop goes on as it is, and its optimizer keeps its state; most of its calls do nothing while
+    steps on residuals are taken, as one takes as long as many plain ones.
 
     Args:
         optimizer: of the loop, whose parameters are trained.
@@ -89,8 +80,6 @@ class Stage:
         self._value = sum_of(optimizer.session.last)
         self._left: int | None = None
         self._from: int | None = None
-        self._tried = self._stays = self._own = False
-        self._other: FirstOrderPart | None = None
         self._measurements = Measurements(measured)
         self.part: ResidualPart | FirstOrderPart = self._residuals()
 
@@ -118,16 +107,15 @@ class Stage:
         self._loop, self.rest = optimizer, None
         if weighted and self._weights == "ntk":
             self._weights = "method"
-        for part in {self.part, self._other or self.part}:
-            if isinstance(part, FirstOrderPart):
-                part.follow(optimizer, self._method_of(part.own))
-            else:
-                part.follow(optimizer)
+        part = self.part
+        if isinstance(part, FirstOrderPart):
+            part.follow(optimizer, self._method_of(part.own))
+        else:
+            part.follow(optimizer)
 
     def share_reports(self, reports: Reports) -> None:
-        """What the parts report goes there."""
-        for part in (self.part, self._other or self.part):
-            part.run.session.reports = reports
+        """What the part reports goes there."""
+        self.run.session.reports = reports
 
     def call(self, closure: Closure, left: int | None) -> Tensor:
         """The loop calls ``step``.
@@ -152,8 +140,6 @@ class Stage:
         part, goes_on = self.part, True
         while goes_on and self.part is part and self._due():
             goes_on = self._step(closure)
-        if isinstance(part, FirstOrderPart) and self.part is part:
-            self._leave_first_order(closure)
         if left == 0 and self.rest is None and self.failure is None and self.part is part:
             self._end_call(closure)
         like = self.part.params[0]
@@ -161,7 +147,7 @@ class Stage:
 
     def _begin_call(self, left: int) -> None:
         """The first of a new call of ``train``."""
-        self.rest, self._from, self._tried = None, left + 1, False
+        self.rest, self._from = None, left + 1
         if isinstance(self.part, FirstOrderPart):
             self.part.forget()
 
@@ -213,64 +199,41 @@ class Stage:
                 return None
             if not part.helped:
                 part.undo()
-            self._weights, self._other = "sum", None  # residuals may be what failed
+            self._weights = "sum"  # residuals may be what failed
             self._without(why)
             return f"no steps on residuals: {why}"
         if isinstance(error, _OF_SOAP) and part.preconditioned:
             part.undo()
-            self._stays = self._own = True
-            self._enter(self._first_order(), f"SOAP failed: {why.rstrip('.')}")
+            self._enter(self._first_order(soap=False), f"SOAP failed: {why.rstrip('.')}")
             return f"no steps of SOAP: {why}"
         if isinstance(error, ConflictOptError) and self._method_of(part.own) != "sum":
             self._method = self._weights = "sum"
-            self._other = None
-            self._enter(self._first_order(), f"unweighted: {why.rstrip('.')}")
+            self._enter(self._first_order(not part.own), f"unweighted: {why.rstrip('.')}")
             return f"losses are not weighted any more: {why}"
         return None
 
     @property
     def _is_late(self) -> bool:
         """Whether the step is among the last of its part, of which the best is kept."""
-        share = 1.0 if self._stays else BETWEEN
-        return self._passed(share * (1 - LAST))
-
-    def _passed(self, share: float) -> bool:
-        """Whether this share of the calls that there were at the part's begin is over."""
         if self._left is None or self._from is None:
             return False
-        return self._left <= (1 - share) * self._from
+        return self._left <= LAST * self._from
 
     def _consider(self, part: ResidualPart, closure: Closure) -> None:
         """What becomes of steps on residuals, after one of them."""
-        left, least = self._left, LEAST_STEPS if self._other is None else LEAST_AGAIN
+        left = self._left
         if part.optimizer.stuck:
             self._end(part, closure, "steps have led nowhere for long")
         elif part.optimizer.converged:
             self._end(part, closure, "the residuals are rounding errors")
-        elif part.steps == _TIMED and left is not None and self.pace.too_few(left, least):
+        elif part.steps == _TIMED and left is not None and self.pace.too_few(left, LEAST_STEPS):
             fit = self.pace.fitting(left)
             self.pace.give_up()
             part.undo()
-            self._without(f"{fit:.0f} fit into the time that is left, {least} would do")
+            self._without(f"{fit:.0f} fit into the time that is left, {LEAST_STEPS} would do")
         elif part.steps == EARLY and part.short_steps is not None:
-            self._leave_residuals(part, None, part.short_steps)
-        elif self._passed(TRIAL) and not self._tried and (left or 0) >= LEAST_ITERATIONS:
-            self._tried = True
-            self._leave_residuals(part, part.plateau, part.stalled)
-
-    def _leave_residuals(
-        self, part: ResidualPart, plateau: str | None, stalled: str | None
-    ) -> None:
-        """Where they lead nowhere, undo them: on a plateau go on with SOAP for a while; where they
-        stall, for good with the loop's own optimizer, which got here.
-        """
-        why = plateau or stalled
-        if why is None:
-            return
-        self._stays = plateau is None or self._other is not None
-        self._own = plateau is None and self._other is None
-        part.undo()
-        self._enter(self._first_order(), why)
+            part.undo()
+            self._enter(self._first_order(soap=False), part.short_steps)
 
     def _method_of(self, own: bool) -> Any:
         """What weights the losses in first-order steps.
@@ -283,27 +246,13 @@ class Stage:
     def _residuals(self) -> ResidualPart:
         return ResidualPart(self._loop, self._method, self._measurements, self._seed)
 
-    def _first_order(self) -> FirstOrderPart:
-        """That of before, or the first."""
-        if not self._own and self._other is not None:
-            return self._other
-        method = self._method_of(self._own)
-        return FirstOrderPart(self._loop, method, self._seed, soap=not self._own)
-
-    def _leave_first_order(self, closure: Closure) -> None:
-        """Try steps on residuals again, once first-order ones have had their time."""
-        over = self._passed(BETWEEN) and not self._stays
-        if not over or (self._left or 0) < LEAST_ITERATIONS:
-            return
-        assert isinstance(self.part, FirstOrderPart)
-        self.part.load_best(closure)
-        self._other = self.part
-        self._enter(self._residuals(), "tried again")
+    def _first_order(self, soap: bool) -> FirstOrderPart:
+        return FirstOrderPart(self._loop, self._method_of(not soap), self._seed, soap)
 
     def _enter(self, part: ResidualPart | FirstOrderPart, why: str) -> None:
-        if self._own:
+        if isinstance(part, FirstOrderPart) and part.own:
             self.pace.forgive()
-        self.part, self._from, self._tried = part, self._left, False
+        self.part, self._from = part, self._left
         self.news = why
 
     def _end(self, part: ResidualPart, closure: Closure, why: str) -> None:
@@ -319,9 +268,8 @@ class Stage:
 
     def _without(self, why: str) -> None:
         """No steps on residuals any more: SOAP, if it can come to something, or the rule's plan."""
-        other, left = self._first_order(), self._left
+        other, left = self._first_order(soap=True), self._left
         if other.preconditioned and (left is None or self.pace.affordable(left) >= LEAST_OF_SOAP):
-            self._stays = True
             self._enter(other, f"no steps on residuals: {why.rstrip('.')}")
         else:
             self.failure = why
@@ -342,7 +290,7 @@ class Stage:
         return {
             "kind": self.part.kind,
             "part": self.part.state_dict(),
-            "other": None if self._other is None else self._other.state_dict(),
+            "own": isinstance(self.part, FirstOrderPart) and self.part.own,
             "pace": self.pace.state_dict(),
             "measured": self._measurements.state_dict(),
             "weights": self._weights,
@@ -350,7 +298,6 @@ class Stage:
             "value": self._value,
             "left": self._left,
             "from": self._from,
-            "flags": [self._tried, self._stays, self._own],
             "rest": self.rest,
         }
 
@@ -360,15 +307,11 @@ class Stage:
         Raises:
             CheckpointError: it is of other parameters.
         """
-        self._tried, self._stays, self._own = map(bool, saved["flags"])
         self._weights = saved["weights"]
         self._method = "sum" if saved["plain"] else self._method
         self._measurements.load_state_dict(saved["measured"])
-        if saved["other"] is not None:
-            self._other = FirstOrderPart(self._loop, self._method_of(False), self._seed, soap=True)
-            self._other.load_state_dict(saved["other"])
         if saved["kind"] == FirstOrderPart.kind:
-            self.part = self._first_order()
+            self.part = self._first_order(soap=not saved["own"])
         self.part.load_state_dict(saved["part"])
         self.pace.load_state_dict(saved["pace"])
         self._value, self.rest = float(saved["value"]), saved["rest"]

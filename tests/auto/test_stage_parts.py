@@ -1,4 +1,4 @@
-"""The parts of a stage: steps on residuals, first-order ones where these hardly help, and again."""
+"""The parts of a stage: steps on residuals, and first-order ones where these come to nothing."""
 
 from __future__ import annotations
 
@@ -23,130 +23,59 @@ from .loops import Loop, same
 
 STEPS = 200
 SOAP = "SOAP -> NTK"
-PLATEAU, STALLED, JUDGE = ResidualPart.plateau, ResidualPart.stalled, ResidualPart._judge
-
-
-def once(part):
-    """The first steps on residuals lead nowhere, those after others, which are fewer, do."""
-    return "their loss is high" if part.steps > 10 else None
+LM = "LevenbergMarquardt"
 
 
 @pytest.fixture(autouse=True)
 def every_call(monkeypatch):
-    """There is a step in every call, few calls are enough, and no fall of the loss."""
+    """There is a step in every call, and few calls are enough."""
     due = property(lambda self: len(self.taken) + self.firsts < self.calls)
     monkeypatch.setattr(StagePace, "due", due)
     monkeypatch.setattr(StagePace, "due_first", lambda self: self.due)
+    few_are_enough(monkeypatch)
+
+
+def few_are_enough(monkeypatch):
     monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
     monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
-    monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
     monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
-    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
-    monkeypatch.setattr(ResidualPart, "plateau", property(once))
-    monkeypatch.setattr(ResidualPart, "stalled", None)
-    monkeypatch.setattr(ResidualPart, "_judge", lambda *_: None)
+
+
+@pytest.fixture
+def soap(monkeypatch):
+    """Steps on residuals are too few: after three SOAP goes on, from the call after the next."""
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
 
 
 def trained_with(loop):
     return loop.opt.control.trained_with[1:]
 
 
-def test_steps_that_hardly_lower_the_loss_leave_and_are_tried_again():
-    auto = Loop(steps=STEPS).run(STEPS)
-    lm = "LevenbergMarquardt"
-    assert trained_with(auto) == [(100, lm), (120, SOAP), (172, lm)]
-    assert auto.opt.completed == STEPS
-    pace = auto.opt.control.stage.pace
-    assert (pace.firsts, len(pace.taken)) == (52, 48)
-    log = "\n".join(auto.opt.control.log)
-    assert f"step 120: {SOAP}, their loss is high." in log
-    assert "step 172: LevenbergMarquardt, tried again." in log
-    assert "48 steps on residuals and 52 first-order steps in" in log
+def test_steps_that_lower_the_loss_stay():
+    assert trained_with(Loop(steps=STEPS).run(STEPS)) == [(100, LM)]
 
 
-def test_steps_that_lower_it_stay(monkeypatch):
-    monkeypatch.setattr(ResidualPart, "plateau", PLATEAU)
-    monkeypatch.setattr(ResidualPart, "_judge", JUDGE)
-    auto = Loop(steps=STEPS).run(STEPS)
-    assert trained_with(auto) == [(100, "LevenbergMarquardt")]
-
-
-def test_steps_on_a_plateau_again_leave_for_good(monkeypatch):
-    monkeypatch.setattr(ResidualPart, "plateau", property(lambda _: "their loss is high"))
-    auto = Loop(steps=STEPS).run(120)
-    soap = auto.opt.control.stage.part
-    auto.run(STEPS - 120)
-    lm = "LevenbergMarquardt"
-    assert trained_with(auto) == [(100, lm), (120, SOAP), (172, lm), (178, SOAP)]
-    assert auto.opt.control.stage.part is soap
-    assert soap.steps == 52 + 22
-    assert "step 178: SOAP -> NTK, their loss is high." in auto.opt.control.log
-
-
-@pytest.mark.parametrize(
-    ("losses", "plateau", "stalled"),
-    [
-        ([], "1 times that of the first", None),
-        ([1.0] * 3, "1 times that of the first", None),
-        ([1.0] + [0.8] * 19, "0.8 times that of the first", "1 times that of half-way"),
-        ([1.0] + [0.5] * 19, None, "1 times that of half-way"),
-        ([1.0] + [0.5] * 9 + [0.3] * 10, None, None),
-        ([1.0] + [0.05] * 19, None, None),
-        ([1.0] + [0.5] * 5, None, None),
-    ],
-)
-def test_where_steps_lead_nowhere(losses, plateau, stalled):
-    part = Loop(steps=STEPS).run(101).opt.control.stage.part
-    part._losses, part._first = losses, 1.0
-    for found, told in ((PLATEAU.fget(part), plateau), (losses and STALLED.fget(part), stalled)):
-        assert not found if told is None else told in found
-
-
-def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer_early(monkeypatch):
-    monkeypatch.setattr(ResidualPart, "_judge", JUDGE)
-    monkeypatch.setattr(ResidualPart, "plateau", None)
-    auto = Loop(steps=400).run(119)
+def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer():
+    auto = Loop(steps=400).run(100)
+    before = auto.parameters
+    auto.run(19)
     part = auto.opt.control.stage.part
     assert part.short_steps is None
     part._dampings[0] /= 1e30
     auto.run(1)
-    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (120, "Sum")]
-    assert any("their damping has become" in line for line in auto.opt.control.log)
-
-
-def test_measurements_come_to_rest_at_their_noise():
-    part = Loop(steps=STEPS, measured=("ic",)).run(101).opt.control.stage.part
-    part._losses, part._first = [1.0] + [0.5] * 19, 1.0
-    assert STALLED.fget(part) is None
-
-
-def test_what_did_not_help_is_undone():
-    auto = Loop(steps=STEPS).run(100)
-    before = auto.parameters
-    auto.run(20)
-    assert trained_with(auto)[-1] == (120, SOAP)
-    assert same(before, auto.parameters)
-
-
-def test_where_they_stall_the_loop_s_own_optimizer_goes_on_for_good(monkeypatch):
-    monkeypatch.setattr(ResidualPart, "plateau", None)
-    monkeypatch.setattr(ResidualPart, "stalled", property(once))
-    auto = Loop(steps=STEPS).run(100)
-    before = auto.parameters
-    auto.run(20)
     assert same(before, auto.parameters)
     assert auto.opt.control.stage.part.run.inner is auto.opt.inner
+    assert any("their damping has become" in line for line in auto.opt.control.log)
     auto.run(10)
     plain = Loop(auto=False)
     plain.run(110, plain.plain)
     assert same(plain.parameters, auto.parameters)
-    auto.run(STEPS - 130)
-    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (120, "Sum")]
+    auto.run(270)
+    assert trained_with(auto) == [(100, LM), (120, "Sum")]
 
 
-def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts():
-    auto = Loop(steps=STEPS).run(120)
+def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts(soap):
+    auto = Loop(steps=STEPS).run(104)
     part = auto.opt.control.stage.part
     assert isinstance(part, FirstOrderPart)
     assert part.run.inner.inner is auto.opt.inner
@@ -161,10 +90,10 @@ def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts():
     assert same(before, auto.parameters)
 
 
-def test_an_optimizer_whose_place_soap_cannot_take_takes_the_steps_itself():
+def test_an_optimizer_whose_place_soap_cannot_take_goes_on_with_the_rule_s_plan(soap):
     auto = Loop(steps=STEPS, optimizer=torch.optim.RMSprop).run(STEPS)
-    lm = "LevenbergMarquardt"
-    assert trained_with(auto) == [(100, lm), (120, "NTK"), (172, lm)]
+    assert not auto.opt.in_stage
+    assert [step for step, _ in trained_with(auto)] == [100, 103]
 
 
 def test_an_error_of_steps_on_residuals_leaves_them_for_good(monkeypatch):
@@ -174,19 +103,24 @@ def test_an_error_of_steps_on_residuals_leaves_them_for_good(monkeypatch):
         auto.run(1)
     before = auto.error
     auto.run(99)
-    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (101, "SOAP")]
+    assert trained_with(auto) == [(100, LM), (101, "SOAP")]
     assert auto.error < before
 
 
-def test_too_few_steps_leave_them_for_good(monkeypatch):
-    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
-    auto = Loop(steps=STEPS).run(STEPS)
-    assert trained_with(auto) == [(100, "LevenbergMarquardt"), (103, SOAP)]
-    assert any("fit into the time that is left" in line for line in auto.opt.control.log)
+def test_too_few_steps_leave_them_for_good(soap):
+    auto = Loop(steps=STEPS).run(100)
+    before = auto.parameters
+    auto.run(3)
+    assert same(before, auto.parameters)
+    auto.run(STEPS - 103)
+    assert trained_with(auto) == [(100, LM), (103, SOAP)]
+    assert auto.opt.control.stage.part.steps == 96
+    log = "\n".join(auto.opt.control.log)
+    assert "fit into the time that is left" in log
+    assert "3 steps on residuals and 96 first-order steps in" in log
 
 
-def test_the_end_has_the_lowest_loss_of_late(monkeypatch):
-    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+def test_the_end_has_the_lowest_loss_of_late(monkeypatch, soap):
     monkeypatch.setattr(GuardedSOAP, "of_next_step", lambda self: self.inner)
     auto = Loop(steps=STEPS).run(199)
     best, lowest = auto.parameters, auto.opt.control.stage.part
@@ -200,21 +134,40 @@ def test_the_end_has_the_lowest_loss_of_late(monkeypatch):
     assert len(best) == len(auto.parameters)
 
 
-def test_the_last_calls_alone_keep_parameters():
-    auto = Loop(steps=STEPS).run(150)
+def test_the_last_calls_alone_keep_parameters(soap):
+    auto = Loop(steps=STEPS).run(185)
     assert auto.opt.control.stage.part._values == []
-    auto.run(20)
+    auto.run(9)
     assert auto.opt.control.stage.part._values
 
 
-@pytest.mark.parametrize("at", [110, 130, 150, 171, 175, 190])
+def own(monkeypatch):
+    monkeypatch.setattr(stage_module, "EARLY", 10)
+    short = property(lambda part: "short" if part.steps == 10 else None)
+    monkeypatch.setattr(ResidualPart, "short_steps", short)
+
+
+def only_soap(monkeypatch):
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+
+
+def soap_fails(monkeypatch):
+    only_soap(monkeypatch)
+    step = GuardedSOAP.step
+
+    def fail(self, closure=None):
+        if self._taken == 35:
+            raise torch.linalg.LinAlgError("no eigenvalues.")
+        return step(self, closure)
+
+    monkeypatch.setattr(GuardedSOAP, "step", fail)
+
+
+@pytest.mark.parametrize("at", [102, 110, 130, 150, 190])
 @pytest.mark.parametrize("by", ["checkpoint", "copy"])
-@pytest.mark.parametrize(
-    ("plateau", "stalled"), [(once, None), (lambda _: "their loss is high", None), (None, once)]
-)
-def test_resuming_is_bitwise_in_every_part(monkeypatch, at, by, plateau, stalled):
-    monkeypatch.setattr(ResidualPart, "plateau", plateau and property(plateau))
-    monkeypatch.setattr(ResidualPart, "stalled", stalled and property(stalled))
+@pytest.mark.parametrize("goes_on", [lambda _: None, own, only_soap, soap_fails])
+def test_resuming_is_bitwise_in_every_part(monkeypatch, at, by, goes_on):
+    goes_on(monkeypatch)
     straight, first = Loop(steps=STEPS).run(STEPS), Loop(steps=STEPS).run(at)
     if by == "copy":
         again = copy.deepcopy(first)
@@ -231,16 +184,11 @@ def test_resuming_is_bitwise_in_every_part(monkeypatch, at, by, plateau, stalled
     assert trained_with(again) == trained_with(straight)
 
 
-def test_a_run_repeats_the_parts_of_another(monkeypatch):
+@pytest.mark.parametrize("goes_on", [own, only_soap])
+def test_a_run_repeats_the_parts_of_another(monkeypatch, goes_on):
     monkeypatch.undo()
-    monkeypatch.setattr(curvature_case, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(stage_module, "LEAST_STEPS", 0)
-    monkeypatch.setattr(stage_module, "LEAST_AGAIN", 0)
-    monkeypatch.setattr(stage_module, "LEAST_OF_SOAP", -(10**9))
-    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
-    monkeypatch.setattr(ResidualPart, "plateau", property(once))
-    monkeypatch.setattr(ResidualPart, "stalled", None)
+    few_are_enough(monkeypatch)
+    goes_on(monkeypatch)
     first = Loop(steps=500).run(500)
     history = first.opt.control.residual_steps
     assert any(n > 0 for n in history)
@@ -272,8 +220,7 @@ def test_first_order_steps_are_left_out_where_time_does_not_suffice(monkeypatch)
     assert loaded.state_dict() == pace.state_dict()
 
 
-def test_a_later_call_is_not_undone_by_the_best_of_an_earlier_one(monkeypatch):
-    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
+def test_a_later_call_is_not_undone_by_the_best_of_an_earlier_one(soap):
     auto = Loop(steps=STEPS).run(STEPS)  # the steps announced are over
     auto.x = torch.linspace(0, 3, 24, dtype=torch.float64)[:, None].requires_grad_()
     stage, before = auto.opt.control.stage, auto.parameters
@@ -283,25 +230,9 @@ def test_a_later_call_is_not_undone_by_the_best_of_an_earlier_one(monkeypatch):
     assert not same(before, auto.parameters)
 
 
-def test_a_new_call_has_a_look_of_its_own(monkeypatch):
-    monkeypatch.setattr(ResidualPart, "plateau", None)
-    auto = Loop(steps=STEPS).run(130)
-    stage = auto.opt.control.stage
-    assert stage._tried
-    monkeypatch.setattr(ResidualPart, "plateau", property(lambda _: "their loss is high"))
-    stage.interrupted()
-    for left in range(40, 30, -1):
-        stage.call(auto.closure, left)
-    assert not stage.by_residuals
-
-
 def test_errors_of_soap_return_to_the_loop_s_own_optimizer(monkeypatch):
-    auto = Loop(steps=STEPS).run(145)
-
-    def fail(*_):
-        raise torch.linalg.LinAlgError("no eigenvalues.")
-
-    monkeypatch.setattr(type(auto.opt.control.stage.part.run.inner.soap), "step", fail)
+    soap_fails(monkeypatch)
+    auto = Loop(steps=STEPS).run(139)
     with pytest.warns(ConflictOptWarning, match="no steps of SOAP: _?LinAlgError"):
         auto.run(1)
     before = auto.parameters
@@ -311,7 +242,7 @@ def test_errors_of_soap_return_to_the_loop_s_own_optimizer(monkeypatch):
     assert any("SOAP failed" in line for line in auto.opt.control.log)
 
 
-def test_a_refused_checkpoint_leaves_the_loop_s_optimizer_as_it_was():
+def test_a_refused_checkpoint_leaves_the_loop_s_optimizer_as_it_was(soap):
     first, other = Loop(steps=STEPS).run(150), Loop(steps=STEPS).run(5)
     saved = first.opt.state_dict()
     saved["conflictopt"]["control"]["stage"]["pace"] = {}

@@ -398,16 +398,13 @@ def test_rests_end_with_the_next_call_of_train(heat, monkeypatch, ample):
 
 
 @pytest.fixture
-def plateau(monkeypatch, ample):
-    """Steps on residuals lead nowhere, as it looks."""
-    monkeypatch.setattr(stage_module, "LEAST_ITERATIONS", 1)
-    monkeypatch.setattr(stage_module, "TRIAL", 0.2)
-    told = "their loss is high"
-    monkeypatch.setattr(residual_part.ResidualPart, "plateau", property(lambda _: told))
+def soap(monkeypatch, ample):
+    """Steps on residuals are too few."""
+    monkeypatch.setattr(stage_module, "LEAST_STEPS", 10**9)
 
 
 @pytest.mark.parametrize("weights", [None, [1, 10, 10]])
-def test_first_order_steps_resume_with_the_weights_that_they_had(heat, tmp_path, plateau, weights):
+def test_first_order_steps_resume_with_the_weights_that_they_had(heat, tmp_path, soap, weights):
     compiled = {"lr": 1e-2, "verbose": 0, "loss_weights": weights}
     model = heat()
     made = patch(model, "auto", **PROFILE)
@@ -426,7 +423,7 @@ def test_first_order_steps_resume_with_the_weights_that_they_had(heat, tmp_path,
     assert again.trained_with == made.trained_with
 
 
-def test_first_order_steps_go_on_unweighted_where_residuals_are_gone(heat, plateau):
+def test_first_order_steps_go_on_unweighted_where_residuals_are_gone(heat, soap):
     model = heat()
     made = trained(model, 160)
     assert made.trained_with[-1][1] == "SOAP -> NTK"
@@ -439,7 +436,7 @@ def test_first_order_steps_go_on_unweighted_where_residuals_are_gone(heat, plate
     assert not all(map(torch.equal, before, parameters(model)))
 
 
-def test_weights_of_the_user_take_the_place_of_the_ntk_s(heat, plateau):
+def test_weights_of_the_user_take_the_place_of_the_ntk_s(heat, soap):
     model = heat()
     made = trained(model, 160)
     model.compile("adam", lr=1e-3, loss_weights=[1, 10, 10], verbose=0)
@@ -447,7 +444,7 @@ def test_weights_of_the_user_take_the_place_of_the_ntk_s(heat, plateau):
     assert made.trained_with[-1][1] == "SOAP"
 
 
-def test_a_call_that_a_callback_ends_is_over(heat, plateau, monkeypatch):
+def test_a_call_that_a_callback_ends_is_over(heat, soap, monkeypatch):
     import deepxde as dde
 
     class Early(dde.callbacks.Callback):
