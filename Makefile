@@ -81,6 +81,7 @@ evidence: .venv/installed
 	$(BIN)/python -m benchmarks.first_order_study --table
 	$(BIN)/python -m benchmarks.auto_study --table
 	$(BIN)/python -m benchmarks.script_study --tables
+	$(BIN)/python -m benchmarks.loop_study --tables
 	$(BIN)/python -m benchmarks.evidence
 	$(BIN)/python notebooks/execute.py 04_evidence
 

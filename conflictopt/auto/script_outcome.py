@@ -23,6 +23,21 @@ class BestStep:
 
 
 @dataclass(frozen=True)
+class Displays:
+    """What a host displayed in the course of a training.
+
+    Attributes:
+        seconds: ``[n]`` within the model's own calls of ``train``; empty if none are known.
+        train_loss: ``[n]`` sums of the train losses.
+        metrics: name -> ``[n]``, NaN where there was none.
+    """
+
+    seconds: list[float]
+    train_loss: list[float]
+    metrics: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
 class ScriptOutcome:
     """What the training of a script's model came to; its fields are the keys of ``report.json``.
 
@@ -39,6 +54,7 @@ class ScriptOutcome:
         train_loss, test_loss: the host's own entries at the last step that it displayed, user
             weights included.
         metrics: those that the script compiled the model with, there.
+        displays: all that the host displayed.
         best: the displayed step with the lowest sum of train losses; ``None`` before any.
         unknowns: values of the unknowns of an inverse problem.
         adapter_parameters: number of parameters in adapters.
@@ -58,6 +74,7 @@ class ScriptOutcome:
     train_loss: dict[str, float]
     test_loss: dict[str, float]
     metrics: dict[str, float]
+    displays: Displays
     best: BestStep | None
     unknowns: list[Any]
     adapter_parameters: int
@@ -74,6 +91,10 @@ class ScriptOutcome:
         given = {f.name: content[f.name] for f in fields(cls)}
         for name in ("train_loss", "test_loss", "metrics"):
             given[name] = _numbers(given[name])
+        shown = given["displays"]
+        curves = {name: list(map(float, values)) for name, values in shown["metrics"].items()}
+        losses = list(map(float, shown["train_loss"]))
+        given["displays"] = Displays(list(shown["seconds"]), losses, curves)
         best = given["best"]
         if best is not None:
             loss, metrics = float(best["train_loss"]), _numbers(best["metrics"])

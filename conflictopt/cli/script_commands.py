@@ -10,7 +10,7 @@ from .progress import training_progress
 from .report_folder import check_free
 from .script_call import ScriptCall
 from .script_host import ScriptRun, TrainedModel
-from .verdict import outcome_table, report
+from .verdict import print_outcome, report
 
 
 def diagnose(call: ScriptCall) -> None:
@@ -53,7 +53,8 @@ def _report(
 ) -> None:
     console, label = Console(), call.method.label
     outcome, folder = model.outcome(label), call.folder(which[0])
-    report(console, model.run, folder, call.again(), which, outcome)
-    console.print(outcome_table(comparison.columns(console, which[0], folder, outcome)))
+    columns = comparison.columns(console, which[0], folder, outcome)
+    report(console, model.run, folder, call.again(), which, columns)
+    print_outcome(console, columns, folder)
     for kind, told in model.run.reports.items():
         console.print(Text(f"{kind}, {told.count} steps, last {told.last}: {told.message}"))

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..auto.patched_run import PatchedRun
 from ..auto.script_outcome import ScriptOutcome
@@ -20,10 +21,11 @@ from ..methods.registry import make
 from ..optim.compatibility import reads_residuals
 from ..optim.line_search import searches_lines
 from ..report.content import ReportContent
-from ..report.folder import write_json, write_report
+from ..report.folder import PICTURE, write_json, write_report
 from ..report.parts import ReportTable
 from ..report.script import Script
 from ..report.terminal import print_report
+from ..report.trainings import Training, brought
 from ..selection.plan import Plan
 from ..selection.rule import Rule
 from .kernel import kernel_tables
@@ -39,7 +41,7 @@ def report(
     folder: Path,
     script: Script,
     which: tuple[int, int] = (1, 1),
-    outcome: ScriptOutcome | None = None,
+    columns: Mapping[str, ScriptOutcome] | None = None,
 ) -> None:
     """Print what was found about a model, and write it down.
 
@@ -48,8 +50,10 @@ def report(
         folder: of the report.
         script: that was run.
         which: number of the model among those that the script trained, and how many these are.
-        outcome: what the training came to; ``None`` if the script was stopped after the profile.
+        columns: what the training came to, as the last, and those that it is compared with, by
+            name; ``None`` if the script was stopped after the profile.
     """
+    outcome = list(columns.values())[-1] if columns else None
     made.conclude()
     about = marked({"script": script.path, "arguments": list(script.arguments)})
     about |= {"model": which[0], "models": which[1]}
@@ -74,6 +78,7 @@ def report(
         replays=replays,
         notes=notes,
         tables=tables,
+        trainings={name: _training(found) for name, found in (columns or {}).items()},
     )
     console.print()
     print_report(console, found)
@@ -91,6 +96,21 @@ def _report_no_verdict(console: Console, folder: Path, about: Mapping[str, Any])
     write_json(folder / NAME, {"plan": None, **about})
     path = escape(str(folder / NAME))
     console.print(f"\nNo verdict: no step was sampled.\nReport: [bold]{path}[/]", soft_wrap=True)
+
+
+def _training(outcome: ScriptOutcome) -> Training:
+    shown = outcome.displays
+    return Training(shown.seconds, shown.train_loss, shown.metrics, outcome.wall_time_s)
+
+
+def print_outcome(console: Console, columns: Mapping[str, ScriptOutcome], folder: Path) -> None:
+    """What the trainings came to: a table, a sentence, a picture."""
+    console.print(outcome_table(columns))
+    for sentence in brought({name: _training(found) for name, found in columns.items()}):
+        console.print(Text(sentence, style="bold"), soft_wrap=True)
+    picture = folder / PICTURE
+    if picture.exists():
+        console.print(f"Picture: [bold]{escape(str(picture))}[/]", soft_wrap=True)
 
 
 def outcome_table(columns: Mapping[str, ScriptOutcome]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..diagnosis.numbers import DiagnosisNumbers
@@ -11,6 +12,7 @@ from ..selection.rule import Rule
 from .advice import Advice, advise
 from .parts import ReportTable
 from .script import Script
+from .trainings import Training
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class ReportContent:
         replays: what methods would have chosen along the profile.
         notes: what the report lacks, and why.
         tables: further tables, for the page only.
+        trainings: over their seconds, by name: this run's comes last, after those it was compared
+            with; none of a run that stopped after the profile.
     """
 
     diagnosis: DiagnosisNumbers
@@ -39,6 +43,7 @@ class ReportContent:
     replays: tuple[Replay, ...] = ()
     notes: tuple[str, ...] = ()
     tables: tuple[ReportTable, ...] = ()
+    trainings: Mapping[str, Training] = field(default_factory=dict)
 
     @property
     def advice(self) -> Advice:

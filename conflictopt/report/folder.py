@@ -12,8 +12,12 @@ from ..core.plain_data import plain_data
 from .content import ReportContent
 from .csv_files import write_tables
 from .figures.figure import save_figure
+from .figures.trainings import drawable, save_trainings
 from .html.page import page
+from .trainings import brought
 from .verdict import explanation, headline
+
+PICTURE = "training.png"
 
 
 def write_report(
@@ -23,7 +27,8 @@ def write_report(
 
     ``pairs.csv``, ``losses.csv`` and ``layers.csv`` (a row for each pair in each layer) hold the
     statistics, ``history.csv`` every sample (losses, gradient norms, their ratio, cosines),
-    ``profile.npz`` all of it, ``profile.png`` a figure.
+    ``profile.npz`` all of it, ``profile.png`` a figure; of a run to the end ``training.png`` shows
+    losses and the script's metric over the seconds.
 
     Args:
         folder: created if need be; files of an earlier report in it are replaced.
@@ -39,6 +44,9 @@ def write_report(
     write_tables(folder, diagnosis)
     diagnosis.profile.save(folder / "profile.npz")
     save_figure(diagnosis, folder / "profile.png")
+    (folder / PICTURE).unlink(missing_ok=True)
+    if drawable(content.trainings):
+        save_trainings(content.trainings, folder / PICTURE)
     return folder
 
 
@@ -56,6 +64,7 @@ def _content(content: ReportContent) -> dict[str, Any]:
             "action": advice.action,
             "basis": advice.basis,
             "done": content.done,
+            "brought": list(brought(content.trainings)),
             "lines": [line._asdict() for line in advice.lines],
         },
         "diagnosis": diagnosis.to_json(),

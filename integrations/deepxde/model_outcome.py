@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from conflictopt.auto.script_outcome import BestStep, ScriptOutcome
+from conflictopt.auto.script_outcome import BestStep, Displays, ScriptOutcome
 
 if TYPE_CHECKING:
     from .patched_model import Patch
 
 
-def outcome_of(patch: Patch, method: str, seconds: float) -> ScriptOutcome:
+def outcome_of(
+    patch: Patch, method: str, seconds: float, displayed: Sequence[float]
+) -> ScriptOutcome:
     """Final losses and metrics of a model that was trained.
 
     Args:
         patch: of the model.
         method: that was asked for.
         seconds: within the model's own calls of ``train``.
+        displayed: those at every display.
     """
     assert patch.optimizer is not None
     history = patch.model.losshistory
@@ -35,6 +40,7 @@ def outcome_of(patch: Patch, method: str, seconds: float) -> ScriptOutcome:
         train_loss=_named(entries, history.loss_train),
         test_loss=_named(entries, history.loss_test),
         metrics=_named(list(patch.metric_names), [last]),
+        displays=_displays(patch, displayed),
         best=_best(patch),
         unknowns=[v.detach().cpu().tolist() for v in patch.model.external_trainable_variables],
         adapter_parameters=(
@@ -43,6 +49,16 @@ def outcome_of(patch: Patch, method: str, seconds: float) -> ScriptOutcome:
         residual_steps=patch.controller.residual_steps,
         log=list(patch.log),
     )
+
+
+def _displays(patch: Patch, seconds: Sequence[float]) -> Displays:
+    history, names = patch.model.losshistory, list(patch.metric_names)
+    losses = [float(sum(map(float, entries))) for entries in history.loss_train]
+    # a later compile may ask for fewer
+    rows = [[*map(float, row), *[math.nan] * len(names)] for row in history.metrics_test]
+    metrics = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    known = seconds if len(seconds) == len(losses) else ()
+    return Displays([round(s, 3) for s in known], losses, metrics)
 
 
 def _best(patch: Patch) -> BestStep | None:

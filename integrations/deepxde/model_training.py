@@ -28,12 +28,15 @@ class ModelTraining:
         run: the patch of the model.
         steps: that were taken; those that a restored checkpoint brings are not among them.
         seconds: within calls of ``train``.
+        displayed: those at every display of the model.
     """
 
     def __init__(self, run: Patch) -> None:
         self.run = run
         self.steps = 0
         self.seconds = 0.0
+        self.displayed: list[float] = []
+        self._began: float | None = None
         self._diagnosed = False
         run.on_step.append(self._stepped)
         # first: another listener may end the script
@@ -41,6 +44,14 @@ class ModelTraining:
 
     def _stepped(self, _: Any) -> None:
         self.steps += 1
+        self._note_displays()
+
+    def _note_displays(self) -> None:
+        """DeepXDE displays between steps."""
+        if self._began is not None:
+            count = len(self.run.model.losshistory.steps)
+            now = self.seconds + time.perf_counter() - self._began
+            self.displayed += [now] * (count - len(self.displayed))
 
     def _at_diagnosis(self, _: Any) -> None:
         self._diagnosed = True
@@ -56,7 +67,7 @@ class ModelTraining:
         Args:
             method: that was asked for.
         """
-        return outcome_of(self.run, method, self.seconds)
+        return outcome_of(self.run, method, self.seconds, self.displayed)
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -65,13 +76,15 @@ class ModelTraining:
         Raises:
             NonFiniteError: that of the step.
         """
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         try:
             yield
         except NonFiniteError as error:
             raise NonFiniteError(self._diverged(error)) from error
         finally:
-            self.seconds += time.perf_counter() - began
+            self._note_displays()
+            self.seconds += time.perf_counter() - self._began
+            self._began = None
 
     def _diverged(self, error: NonFiniteError) -> str:
         optimizer = self.run.optimizer

@@ -25,6 +25,7 @@ REPORT = {
     "profile.npz",
     "profile.png",
 }
+TRAINED = REPORT | {"training.png"}
 
 
 def read(path):
@@ -120,7 +121,11 @@ def test_run_trains_to_the_end_and_reports_the_outcome(script, invoke, tmp_path,
     assert (tmp_path / "after").exists()
     report = read(tmp_path / "report/report.json")
     outcome = report["outcome"]
-    assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT
+    assert {p.name for p in (tmp_path / "report").iterdir()} == TRAINED
+    shown = outcome["displays"]
+    assert 0 < shown["seconds"][0] <= shown["seconds"][-1] <= outcome["wall_time_s"]
+    assert shown["train_loss"][-1] == pytest.approx(sum(outcome["train_loss"].values()))
+    assert shown["metrics"]["mean_squared_error"][-1] == outcome["metrics"]["mean_squared_error"]
     assert outcome["method"] == MethodExpression.parse(method).label
     assert outcome["steps"] == 30
     assert list(outcome["train_loss"]) == ["pde", "boundary"]
@@ -217,8 +222,8 @@ def test_each_model_of_a_script_has_its_report(script, invoke, tmp_path):
     path = script(TRAIN + "\nmodel = build()\n" + TRAIN + "\nbuild()")
     done = invoke("run", path, "--method", "pcgrad", *SHORT)
     assert done.exit_code == 0
-    assert {p.name for p in (tmp_path / "report").iterdir()} == REPORT | {"model-2"}
-    assert {p.name for p in (tmp_path / "report/model-2").iterdir()} == REPORT
+    assert {p.name for p in (tmp_path / "report").iterdir()} == TRAINED | {"model-2"}
+    assert {p.name for p in (tmp_path / "report/model-2").iterdir()} == TRAINED
     assert done.stdout.count("Outcome") == 2
     parts = done.stdout.split("Model ")
     assert [part[:6] for part in parts[1:]] == ["1 of 2", "2 of 2"]

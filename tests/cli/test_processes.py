@@ -37,6 +37,10 @@ def test_run_against_other_methods_compares_all(command, script, tmp_path):
     last = done.stdout.split("Outcome")[-1]
     assert "none" in last
     assert "pcgrad" in last
+    assert "With pcgrad the mean squared error ends at" in last
+    assert "times that of ntk" in last
+    assert (tmp_path / "report/training.png").is_file()
+    assert "Picture:" in last
 
 
 @pytest.mark.slow

@@ -193,6 +193,7 @@ def test_outcomes_from_json_may_be_infinite_or_without_a_best_step():
         "train_loss": {"pde": "inf"},
         "test_loss": {},
         "metrics": {"error": "nan"},
+        "displays": {"seconds": [0.1], "train_loss": ["inf"], "metrics": {"error": ["nan"]}},
         "best": None,
         "unknowns": [],
         "adapter_parameters": 0,

@@ -6,8 +6,10 @@ from ...diagnosis.numbers import DiagnosisNumbers
 from ...wording import capital, counted, joined
 from ..content import ReportContent
 from ..figures.figure import images
+from ..figures.trainings import drawable, trainings_image
 from ..glossary import terms
 from ..measured_words import agreement_sentence, certainty_sentence, conflict_sentence
+from ..trainings import brought
 from ..verdict import explanation, headline
 from .diagnosis_tables import check_table, layer_table, loss_table, odds_table, pair_table
 from .render import data_uri, render
@@ -37,7 +39,9 @@ def page(content: ReportContent) -> str:
         terms=terms(diagnosis),
         certainty=certainty_sentence(diagnosis),
         agreement=f"{agreement_sentence(diagnosis)} {conflict_sentence(diagnosis)}",
-        images={name: data_uri(png) for name, png in images(diagnosis).items()},
+        images={name: data_uri(png) for name, png in _images(content).items()},
+        brought=brought(content.trainings),
+        drawn=drawable(content.trainings),
         angle=f"{content.replays[0].angle:g}" if content.replays else "",
         tables={
             **_measured(diagnosis),
@@ -47,6 +51,13 @@ def page(content: ReportContent) -> str:
             "thresholds": threshold_table(content.rule, diagnosis.thresholds),
         },
     )
+
+
+def _images(content: ReportContent) -> dict[str, bytes]:
+    made = images(content.diagnosis)
+    if drawable(content.trainings):
+        made["trainings"] = trainings_image(content.trainings)
+    return made
 
 
 def _about(content: ReportContent) -> str:
