@@ -22,6 +22,9 @@ from .stage_pace import StagePace
 LEAST_STEPS = 50
 """With fewer steps on residuals in its time, a first-order optimizer does better
 (docs/curvature.md)."""
+MARGIN = 0.1
+"""Of the time of the calls left: what may be spent beyond it, to make up for steps on residuals
+that had to be undone."""
 LAST = 0.1
 """The part of first-order calls at whose end the best parameters are kept."""
 _TIMED = 3
@@ -251,7 +254,7 @@ class Stage:
 
     def _enter(self, part: ResidualPart | FirstOrderPart, why: str) -> None:
         if isinstance(part, FirstOrderPart) and part.own:
-            self.pace.forgive()
+            self.pace.forgive(int(MARGIN * (self._from or 0)))
         self.part, self._from = part, self._left
         self.news = why
 

@@ -34,6 +34,7 @@ class StagePace:
         taken: the call of every step on residuals so far, from 1; a 0 says that they were given up.
         missed: the calls in which a first-order step was left out.
         firsts: number of first-order steps so far.
+        owed: those that are to be made up for, one in a call beside its own.
         others: what it says of as many others, a clause.
     """
 
@@ -44,6 +45,7 @@ class StagePace:
         self.calls, self.taken, self.missed, self.firsts = 0, list[int](), list[int](), 0
         self._last, self._firsts, self._rested, self._looked = 0.0, list[float](), 0, 0
         self._debt, self.others = debt, "plain ones would have taken"
+        self.owed, self._made_up = 0, 0
         self._replayed: list[int] | None = None
         self._left_out = frozenset[int]()
         if replayed is not None:
@@ -68,9 +70,9 @@ class StagePace:
         return self.spent + self._last <= self.calls * self.seconds
 
     def due_first(self) -> bool:
-        """Whether a first-order step is taken in this call, which has one at most."""
+        """Whether a first-order step, or one that is made up for, is taken in this call."""
         if self._looked == self.calls:
-            return False
+            return self._makes_up()
         self._looked = self.calls
         if self._replayed is not None:
             due = self.calls not in self._left_out
@@ -105,14 +107,28 @@ class StagePace:
         self.stepped += self._first_order_cost
         self.firsts += 1
 
+    def _makes_up(self) -> bool:
+        """Whether a second step is taken in this call."""
+        if not self.owed or self._made_up == self.calls:
+            return False
+        self._made_up = self.calls
+        self.owed -= 1
+        return True
+
     @property
     def _first_order_cost(self) -> float:
         """Of a first-order step."""
         return statistics.median(self._firsts) if self._firsts else 0.0
 
-    def forgive(self) -> None:
-        """The debt need not be paid: what goes on is what there would have been without it."""
-        self.spent, self._debt = self.spent - self._debt, 0.0
+    def forgive(self, most: int) -> None:
+        """What was spent need not be paid: what goes on is what there would have been without it,
+        and makes up for the calls so far.
+
+        Args:
+            most: calls that are made up for, at most.
+        """
+        self.owed, self._debt = min(self.calls - self.firsts, most), 0.0
+        self.spent = (self.calls - self.owed) * self.seconds
 
     def affordable(self, calls: int) -> float:
         """In how many of the calls to come plain steps could be taken."""
@@ -122,7 +138,7 @@ class StagePace:
     def undone(self) -> None:
         """The loop's call was not completed, and comes again."""
         self.calls -= 1
-        self._looked = 0
+        self._looked = self._made_up = 0
 
     def rest(self) -> None:
         """No step is taken for some time."""
@@ -165,6 +181,7 @@ class StagePace:
         numbers = {"seconds": self.seconds, "spent": self.spent, "calls": self.calls}
         more = {"last": self._last, "stepped": self.stepped, "rested": self._rested}
         first = {"recent": list(self._firsts), "firsts": self.firsts, "debt": self._debt}
+        first["owed"] = self.owed
         return {**numbers, **more, **first, "taken": list(self.taken), "missed": list(self.missed)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -173,6 +190,6 @@ class StagePace:
         self.calls, self._last = int(saved["calls"]), float(saved["last"])
         self.stepped, self._rested = float(saved["stepped"]), int(saved["rested"])
         self._firsts, self.firsts = [float(s) for s in saved["recent"]], int(saved["firsts"])
-        self._debt = float(saved["debt"])
+        self._debt, self.owed = float(saved["debt"]), int(saved["owed"])
         self.taken = [int(call) for call in saved["taken"]]
         self.missed = [int(call) for call in saved["missed"]]

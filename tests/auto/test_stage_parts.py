@@ -24,6 +24,7 @@ from .loops import Loop, same
 STEPS = 200
 SOAP = "SOAP -> NTK"
 LM = "LevenbergMarquardt"
+DUE_FIRST = StagePace.due_first
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,24 @@ def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer():
     assert same(plain.parameters, auto.parameters)
     auto.run(270)
     assert trained_with(auto) == [(100, LM), (120, "Sum")]
+
+
+@pytest.mark.parametrize(("margin", "caught_up"), [(0.1, 140), (0.04, None), (0.0, None)])
+def test_the_own_optimizer_makes_up_for_steps_that_are_undone(monkeypatch, margin, caught_up):
+    monkeypatch.setattr(stage_module, "MARGIN", margin)
+    monkeypatch.setattr(StagePace, "due_first", DUE_FIRST)
+    monkeypatch.setattr("conflictopt.auto.step_times.StepTimes.plain", property(lambda _: 1.0))
+    monkeypatch.setattr(ResidualPart, "short_steps", "short")
+    auto = Loop(steps=400).run(130)
+    saved = copy.deepcopy(auto)
+    auto.run(270)
+    assert same(auto.parameters, saved.run(270).parameters)
+    firsts = 280 + int(margin * 300) if margin < 0.1 else 300
+    assert auto.opt.control.stage.pace.firsts == firsts
+    plain = Loop(auto=False)
+    if caught_up is not None:
+        plain.run(caught_up, plain.plain)
+        assert same(plain.parameters, Loop(steps=400).run(caught_up).parameters)
 
 
 def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts(soap):
@@ -271,7 +290,7 @@ def test_what_was_taken_is_known_after_the_stage_and_its_checkpoint(monkeypatch)
 
 def test_the_own_optimizer_is_not_held_up_by_single_steps_or_by_the_profile():
     pace = StagePace(1.0, debt=50.0)
-    pace.forgive()
+    pace.forgive(0)
     for _ in range(100):
         pace.call()
         if pace.due_first():
