@@ -2,17 +2,15 @@
 
 The calibration half of the suite, three seeds. ``python -m benchmarks.curvature_study`` does the
 runs that have no record yet (two hours on two cores with nothing else to do; stop and start it as
-you like), and writes the section of docs/curvature.md and the figure of the README; ``--table``
-only writes them, ``--check`` fails if one is stale. Plain runs are those of
-``records/suite.jsonl.gz``. New records lie in ``records/curvature/`` until ``conflictopt suite pack
-records/curvature --remove`` puts them with the others.
+you like), and writes the section of docs/curvature.md; ``--table`` only writes it, ``--check``
+fails if it is stale. Plain runs are those of ``records/suite.jsonl.gz``. New records lie in
+``records/curvature/`` until ``conflictopt suite pack records/curvature --remove`` puts them with
+the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from conflictopt.lab.problems.halves import problems_of
 from conflictopt.lab.problems.suite import load_suite
@@ -25,16 +23,12 @@ from conflictopt.methods.expression import MethodExpression
 from . import RECORDS, ROOT
 from .documents.studyscript import main
 from .equal_time.__main__ import chosen_study, noisy_problems
-from .equal_time.curves import curves
 from .equal_time.page import page
 from .equal_time.readings import readings
 from .equal_time.summary import problem_rows
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 STUDY, PLAIN_RUNS = RECORDS / "curvature", RECORDS / "suite"
-DOCUMENT, FIGURE = ROOT / "docs/curvature.md", ROOT / "docs/figures/equal_time.png"
+DOCUMENT = ROOT / "docs/curvature.md"
 HALF, BUDGET, SEEDS = "calibration", "cpu", (0, 1, 2)
 METHODS = tuple(
     MethodExpression.parse(text).label for text in ("levenberg_marquardt:horizon=3", "lbfgs")
@@ -54,11 +48,6 @@ def sections() -> Iterator[tuple[str, str]]:
     yield "equal time", text.rstrip("\n").replace("\n## ", "\n### ")
 
 
-def pictures() -> Iterator[tuple[Path, Figure]]:
-    """The figure of the README."""
-    yield FIGURE, curves(study())
-
-
 def run(workers: int) -> None:
     """Do the runs that are not done yet, method by method."""
     suite, limit, ids = load_suite(), budget(BUDGET), problems_of(HALF)
@@ -72,4 +61,4 @@ def run(workers: int) -> None:
 
 if __name__ == "__main__":
     script = "python -m benchmarks.curvature_study"
-    main(__doc__, script, DOCUMENT, run, sections, pictures)
+    main(__doc__, script, DOCUMENT, run, sections)

@@ -16,6 +16,7 @@ from conflictopt.lab.study_report.statistics.examples import median_curve
 from conflictopt.lab.study_report.study import Study
 from conflictopt.plotting import (
     BLACK,
+    BLUE,
     GREEN,
     ORANGE,
     PURPLE,
@@ -37,9 +38,12 @@ LOOKS = {
     "none": ("Adam", BLACK),
     "lbfgs": ("Adam, then L-BFGS", ORANGE),
     "levenberg_marquardt": ("Levenberg-Marquardt", VERMILION),
+    "soap+ntk": ("SOAP, NTK weights", SKY),
+    "auto": ("auto", BLUE),
 }
-"""Of a method by the name of its label's first member: what it is called here, and its colour."""
-_OTHERS = (SKY, PURPLE, GREEN)
+"""Of a method by its label, or the name of its only member: what it is called here, and its
+colour."""
+_OTHERS = (PURPLE, GREEN)
 
 
 def curves(study: Study, problems: Sequence[str] = PROBLEMS) -> Figure:
@@ -82,9 +86,8 @@ def _looks(study: Study) -> dict[str, dict[str, Any]]:
     """Per method how it is drawn; one that has no look of its own gets another colour."""
     found, spare = {}, iter(_OTHERS)
     for method in study.methods:
-        label, colour = LOOKS.get(name(method), (method, None))
-        known = "+" not in method and colour is not None
-        shown = (label, colour) if known else (method, next(spare))
+        alone = method if "+" in method else name(method)
+        shown = LOOKS[alone] if alone in LOOKS else (method, next(spare))
         found[method] = {"label": shown[0], "color": shown[1], "linewidth": 1.6}
     return found
 
