@@ -76,7 +76,8 @@ class FirstOrderPart:
 
         Args:
             closure: returns the losses.
-            last: whether it is one of the last, of which the best is kept.
+            last: whether it is one of the last, of which the best is kept, but for the loop's own,
+                which end as they would have ended.
 
         Returns:
             The sum of the losses before it; ``None`` if it was skipped.
@@ -84,7 +85,7 @@ class FirstOrderPart:
         Raises:
             Exception: of the closure; see ``MultiLossOptimizer.step``.
         """
-        skipped = self.run.skipped
+        skipped, last = self.run.skipped, last and not self.own
         kept = last or (self.preconditioned and self.steps % _ANCHORED == 0)
         before = [p.detach().clone() for p in self.params] if kept else []
         self.run.step(made(closure))

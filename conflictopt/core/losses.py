@@ -15,6 +15,9 @@ from .errors import LossError, MethodError, NonFiniteError
 FIXED = -1
 """Group index of a term that is added with coefficient 1 and takes no part in aggregation."""
 
+_NEAR, _ROUNDINGS = 1e-3, 4
+"""How far a loss may be from the mean square of its residuals, relatively; and in rounding errors
+of the coarsest of their floats, as a loss in bfloat16 has two digits."""
 Residual = tuple[Tensor, float]
 
 
@@ -207,7 +210,10 @@ class Losses:
             raise MethodError(f"loss '{name}' has a negative weight; traces need weights >= 0.")
         square = sum(w * float(r.detach().double().square().mean()) for r, w in pairs)
         value = self.values()[k]
-        if abs(square - value) > 1e-3 * max(abs(square), abs(value)) + 1e-30:
+        terms = [self.terms] if isinstance(self.terms, Tensor) else self.terms
+        coarsest = max(torch.finfo(t.dtype).eps for t in (*terms, *(r for r, _ in pairs)))
+        near = max(_NEAR, _ROUNDINGS * coarsest)
+        if abs(square - value) > near * max(abs(square), abs(value)) + 1e-30:
             raise MethodError(
                 f"this method is defined for mean-square losses; loss '{name}' is {value:.6g}, but "
                 f"the mean square of its residuals is {square:.6g}. Pass residuals scaled such "

@@ -79,7 +79,7 @@ def test_steps_that_had_to_become_short_are_left_to_the_own_optimizer():
 def test_the_own_optimizer_makes_up_for_steps_that_are_undone(monkeypatch, margin, caught_up):
     monkeypatch.setattr(stage_module, "MARGIN", margin)
     monkeypatch.setattr(StagePace, "due_first", DUE_FIRST)
-    monkeypatch.setattr("conflictopt.auto.step_times.StepTimes.plain", property(lambda _: 1.0))
+    monkeypatch.setattr("conflictopt.auto.step_times.StepTimes.plain", property(lambda _: 0.1))
     monkeypatch.setattr(ResidualPart, "short_steps", "short")
     auto = Loop(steps=400).run(130)
     saved = copy.deepcopy(auto)
@@ -87,10 +87,11 @@ def test_the_own_optimizer_makes_up_for_steps_that_are_undone(monkeypatch, margi
     assert same(auto.parameters, saved.run(270).parameters)
     firsts = 280 + int(margin * 300) if margin < 0.1 else 300
     assert auto.opt.control.stage.pace.firsts == firsts
-    plain = Loop(auto=False)
     if caught_up is not None:
-        plain.run(caught_up, plain.plain)
-        assert same(plain.parameters, Loop(steps=400).run(caught_up).parameters)
+        for steps in (caught_up, 400):
+            plain = Loop(auto=False)
+            plain.run(steps, plain.plain)
+            assert same(plain.parameters, Loop(steps=400).run(steps).parameters)
 
 
 def test_the_loop_s_own_optimizer_goes_first_and_its_schedule_counts(soap):

@@ -212,6 +212,8 @@ def test_bad_arguments_of_the_wrapper(pinn):
     net = pinn.net()
     with pytest.raises(TypeError, match="expected a torch optimizer, found Net"):
         MultiLossOptimizer(net, "sum")
+    with pytest.raises(TypeError, match=r"found a MultiLossOptimizer. .* 'ntk\+pcgrad'"):
+        MultiLossOptimizer(MultiLossOptimizer(sgd(net), "ntk"), "pcgrad")
     with pytest.raises(TypeError, match=r"expected an aggregator, its name, .* found Tensor"):
         MultiLossOptimizer(sgd(net), torch.ones(3))
     with pytest.raises(MethodError, match="on_nonfinite='raise' or 'skip', found 'ignore'"):
@@ -226,3 +228,19 @@ def test_ntk_without_residuals(pinn):
     halves = {n: r / 2 for n, r in pinn.residuals(net).items()}
     with pytest.raises(MethodError, match=r"loss 'pde' is .*, but the mean square of its"):
         opt.step(pinn.losses(net), residuals=halves)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["ntk:refresh=1", "ntk:refresh=10+pcgrad"])
+def test_residuals_are_those_of_the_loss_at_its_precision(dtype, name):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1)).to(dtype)
+    x = torch.rand(64, 1).to(dtype)
+    opt = MultiLossOptimizer(optim.SGD(net.parameters(), lr=0.05), name)
+    for _ in range(50):
+        found = {"a": net(x) - 1, "b": net(x) + x}
+        opt.step({n: r.square().mean() for n, r in found.items()}, residuals=found)
+    assert opt.completed == 50
+    found = {"a": net(x) - 1, "b": net(x) + x}
+    with pytest.raises(MethodError, match="defined for mean-square losses"):
+        opt.step({n: 1.1 * r.square().mean() for n, r in found.items()}, residuals=found)
