@@ -60,7 +60,7 @@ SETTINGS = tuple(
     )
 )
 """SOAP's options, what fresh points do for Adam, and Muon, on the problems of the ablation."""
-EVERY, ABLATED = 6, ("", "+ntk", "+pcgrad", "+ntk+pcgrad", "+config")
+EVERY, ABLATED = 3, ("", "+ntk", "+pcgrad", "+ntk+pcgrad", "+config")
 """Problems of the ablation, and the methods beside which the alignment is taken apart."""
 PARTS = ("", "+align:metric=euclidean", "+align:momentum=0:scale=0", "+align")
 """The optimizer's own update, the nearest one in the Euclidean metric, in its own metric with its

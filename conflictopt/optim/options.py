@@ -29,11 +29,12 @@ class StepOptions:
             ``"check"`` compares how it moved the network with every loss's gradient and reports the
             steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
             then projects it on the nearest update that raises none; the optimizer's own moments
-            stay as they are. ``"align"`` projects in the optimizer's own metric, and its moments
-            follow (SGD, RMSprop, Adam, AdamW, SOAP); the gradient of the plain sum is then that of
-            the losses one by one, equal to rounding. All need all per-loss gradients at every step
-            (K backward passes, which methods of surgery take anyway) and a copy of the parameters,
-            and count conflicts by stage (``conflicts``).
+            stay as they are: for comparison, as this raised errors where it was measured
+            (docs/first_order.md). ``"align"`` projects in the optimizer's own metric, and its
+            moments follow (SGD, RMSprop, Adam, AdamW, SOAP); the gradient of the plain sum is then
+            that of the losses one by one, equal to rounding. All need all per-loss gradients at
+            every step (K backward passes, which methods of surgery take anyway) and a copy of the
+            parameters, and count conflicts by stage (``conflicts``).
         momentum_share: of ``"align"``: how far, from 0 to 1, the optimizer's mean of gradients
             follows an update that was aligned (rho_m of arXiv 2609.01558); 0.1, with SOAP 0.03,
             unless given.
