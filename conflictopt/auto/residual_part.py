@@ -23,7 +23,7 @@ WEIGHTS_HOLD = 20
 _IMPROVED, _RISEN = 0.5, 2.0
 """Of the loss that steps lower, where the part began: ended above it, it did not help; nor did it
 if the sum of the losses, in which measurements have their full weight, has risen so far."""
-EARLY, _CLIMBED = 20, 100.0
+EARLY, _CLIMBED = 20, 30.0
 """Steps after which a damping, the median of the last half, of so many times the first says that
 residuals are far from linear over any step that would come somewhere."""
 
