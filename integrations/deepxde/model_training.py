@@ -38,15 +38,15 @@ class ModelTraining:
         self.displayed: list[float] = []
         self._began: float | None = None
         self._diagnosed = False
+        run.before_step.append(self._note_displays)
         run.on_step.append(self._stepped)
         # first: another listener may end the script
         run.on_diagnosis.insert(0, self._at_diagnosis)
 
     def _stepped(self, _: Any) -> None:
         self.steps += 1
-        self._note_displays()
 
-    def _note_displays(self) -> None:
+    def _note_displays(self, _: Any = None) -> None:
         """DeepXDE displays between steps."""
         if self._began is not None:
             count = len(self.run.model.losshistory.steps)

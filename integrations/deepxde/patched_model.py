@@ -51,8 +51,8 @@ class Patch:
         model: the patched model.
         controller: decides what the model trains with.
         optimizer: the ``MultiLossOptimizer`` in use; ``None`` before the model is compiled.
-        on_step, on_diagnosis: callbacks ``f(patch)``, after each step and at the diagnosis
-            (before the plan is applied).
+        before_step, on_step, on_diagnosis: callbacks ``f(patch)``, before and after each step, and
+            at the diagnosis (before the plan is applied).
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Patch:
         self.optimizer: MultiLossOptimizer | None = None
         self._asked: int | None = None
         self._taken = 0
+        self.before_step: list[Callable[[Any], None]] = []
         self.on_step: list[Callable[[Any], None]] = []
         self.on_diagnosis: list[Callable[[Any], None]] = []
         self._hook = Hook(model, self)
@@ -289,6 +290,8 @@ class Patch:
     def _train_step(self, inputs: Any, targets: Any, auxiliary: Any) -> None:
         assert self.optimizer is not None
         batch = self._batch = inputs, targets, auxiliary
+        for listener in self.before_step:
+            listener(self)
         self._taken += 1
         closure = partial(self._preflight.closure, batch)
         if self._by_residuals:
