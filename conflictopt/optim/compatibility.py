@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -103,6 +103,20 @@ def check_fixed(optimizer: torch.optim.Optimizer, control: Control | None) -> No
             f"expected a fixed method with {type(optimizer).__name__}, found 'auto': it profiles a "
             "run of gradient steps, and its plans may choose between per-loss gradients. Use "
             "'sum', or a reweighting of whole losses such as 'ntk'."
+        )
+
+
+def check_without_method(optimizer: Any) -> None:
+    """Check that an optimizer has no method of ours yet.
+
+    Raises:
+        TypeError: it is a ``MultiLossOptimizer``.
+    """
+    if hasattr(optimizer, "set_aggregator"):
+        raise TypeError(
+            f"expected a torch optimizer, found a {type(optimizer).__name__}. To have several "
+            "methods chain them around the optimizer that it wraps: "
+            "MultiLossOptimizer(optimizer.inner, 'ntk+pcgrad')."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ..methods.expression import MethodExpression
+from .compatibility import check_without_method
 from .guarded_soap import GuardedSOAP
 
 
@@ -21,7 +22,9 @@ def with_named_optimizer(optimizer: Any, method: Any) -> tuple[Any, Any]:
         MethodError: text that is no expression, or options that only studies have; an optimizer
             whose place SOAP cannot take.
         MissingExtraError: SOAP, whose package is not there.
+        TypeError: a ``MultiLossOptimizer``.
     """
+    check_without_method(optimizer)
     if not (isinstance(method, str) and isinstance(optimizer, torch.optim.Optimizer)):
         return optimizer, method
     expression = MethodExpression.parse(method)

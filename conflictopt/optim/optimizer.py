@@ -104,12 +104,6 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         options: StepOptions | None = None,
         **choices: Any,
     ) -> None:
-        if isinstance(optimizer, MultiLossOptimizer):
-            raise TypeError(
-                "expected a torch optimizer, found a MultiLossOptimizer. To have several methods "
-                "chain them around the optimizer that it wraps: "
-                "MultiLossOptimizer(optimizer.inner, 'ntk+pcgrad')."
-            )
         optimizer, aggregator = with_named_optimizer(optimizer, aggregator)
         super().__init__(optimizer, blocks)
         self.control = controlled(aggregator, model, options, choices)
