@@ -53,13 +53,21 @@ EXAMPLES = (
 Records = dict[str, Any]
 
 
+class RefusedError(Exception):
+    """A script that a method does not train: surgery beside unknowns refuses L-BFGS, for one."""
+
+
 def cost(examples: Path, example: Example, method: str) -> float:
-    """CPU seconds of an iteration, without L-BFGS."""
+    """CPU seconds of an iteration, without L-BFGS.
+
+    Raises:
+        RefusedError: the method does not train it.
+    """
     short = replace(example, iterations=PROBE, searched=1 if example.searched else 0)
     # steps of the script's own Adam, which goes first, are few in a whole run
     run = attempt(examples, short, method.replace("soap", "soap:warm=0"))
     if "error" in run:
-        raise SystemExit(f"{example.name}, {method}: {run['error']}")
+        raise RefusedError(run["error"])
     return float(run["cpu_seconds"]) / PROBE
 
 
@@ -71,7 +79,12 @@ def runs_of(examples: Path, example: Example, seed: int, known: Records) -> Reco
         if method in found:
             continue
         own = own or cost(examples, example, "none")
-        relative = 1.0 if method == "none" else cost(examples, example, method) / own
+        try:
+            relative = 1.0 if method == "none" else cost(examples, example, method) / own
+        except RefusedError as error:
+            found[method] = {"error": str(error)}
+            print(f"{example.name}, {method}, seed {seed}: {error}", flush=True)
+            continue
         cut = replace(example, iterations=round(ITERATIONS / relative))
         run = attempt(examples, cut, method, seed=seed)
         found[method] = {**run, "iterations": cut.iterations}
