@@ -79,6 +79,7 @@ evidence: .venv/installed
 	$(BIN)/python -m benchmarks.plan_screen --table
 	$(BIN)/python -m benchmarks.curvature_study --table
 	$(BIN)/python -m benchmarks.first_order_study --table
+	$(BIN)/python -m benchmarks.first_order_examples --tables
 	$(BIN)/python -m benchmarks.auto_study --table
 	$(BIN)/python -m benchmarks.script_study --tables
 	$(BIN)/python -m benchmarks.loop_study --tables

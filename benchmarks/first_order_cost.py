@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -21,7 +20,7 @@ from conflictopt.lab.study_report.markdown import code, table
 from conflictopt.optim.guarded_soap import GuardedSOAP
 
 from . import RECORDS, ROOT
-from .documents.sections import refreshed
+from .documents.studyscript import write_tables
 from .step_cost import contenders as by
 from .step_cost.allocator import keep_freed_memory
 from .step_cost.cases import StepCase
@@ -105,10 +104,9 @@ def main() -> None:
                 continue
             record["cases"][case.name] = measure(case)
             write(RECORD, record)
-    text = refreshed(DOCUMENT, SCRIPT, [(SECTION, section(json.loads(RECORD.read_text())))])
-    if given.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    write_tables(
+        DOCUMENT, SCRIPT, [(SECTION, section(json.loads(RECORD.read_text())))], given.check
+    )
 
 
 if __name__ == "__main__":

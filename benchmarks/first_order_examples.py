@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from conflictopt.lab.study_report.statistics.pairing import geometric_mean
 from conflictopt.wording import number
 
 from . import RECORDS, ROOT
-from .documents.sections import refreshed
+from .documents.studyscript import write_tables
 from .levenberg_marquardt_examples.__main__ import ratio
 from .levenberg_marquardt_examples.attempts import attempt, identity
 from .levenberg_marquardt_examples.scripts import Example
@@ -176,10 +175,7 @@ def main() -> None:
             parser.error("expected DeepXDE's folder of examples and --commit, or --tables.")
         run(given.examples, given.commit, given.only, given.workers)
     records = json.loads(OUT.read_text())
-    text = refreshed(DOCUMENT, SCRIPT, [(SECTION, summary(records))])
-    if given.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    write_tables(DOCUMENT, SCRIPT, [(SECTION, summary(records))], given.check)
 
 
 if __name__ == "__main__":

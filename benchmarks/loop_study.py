@@ -30,8 +30,9 @@ from conflictopt.lab.study_report.statistics.pairing import geometric_mean
 from conflictopt.wording import number
 
 from . import RECORDS, ROOT
-from .documents.sections import refreshed
+from .documents.studyscript import write_tables
 from .levenberg_marquardt_examples.attempts import ONE_THREAD
+from .script_study.scripts import ADDRESS
 
 OUT, DOCUMENT = RECORDS / "loop_study.json", ROOT / "docs" / "auto.md"
 LIST, SCRIPT = Path(__file__).with_name("loops.json"), "python -m benchmarks.loop_study"
@@ -67,7 +68,7 @@ class PublicLoop:
     @property
     def address(self) -> str:
         """Of the file."""
-        return f"https://github.com/{self.repository}/blob/{self.commit}/{self.path}"
+        return ADDRESS.format(repository=self.repository, commit=self.commit, path=self.path)
 
     def source(self, folder: Path, run: str, seed: int) -> str:
         """What is run.
@@ -156,10 +157,7 @@ def main() -> None:
         if given.folder is None:
             parser.error("expected the folder of the files, or --tables.")
         run(given.folder, given.seeds, given.workers)
-    text = refreshed(DOCUMENT, SCRIPT, sections(json.loads(OUT.read_text())))
-    if given.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    write_tables(DOCUMENT, SCRIPT, sections(json.loads(OUT.read_text())), given.check)
 
 
 if __name__ == "__main__":

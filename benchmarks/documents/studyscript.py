@@ -49,3 +49,20 @@ def main(
     document.write_text(text, encoding="utf-8")
     for path, figure in stale:
         save(figure, path)
+
+
+def write_tables(
+    document: Path, script: str, sections: Iterable[tuple[str, str]], check: bool
+) -> None:
+    """Write the tables of a script into a document.
+
+    Args:
+        document: with the tables.
+        script: the command, which marks them.
+        sections: names and tables.
+        check: write nothing, and end the program with 1 if a table is stale, else with 0.
+    """
+    text = refreshed(document, script, sections)
+    if check:
+        sys.exit(int(text != document.read_text(encoding="utf-8")))
+    document.write_text(text, encoding="utf-8")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from .. import RECORDS, ROOT
-from ..documents.sections import refreshed
+from ..documents.studyscript import write_tables
 from ..levenberg_marquardt_examples.attempts import run_script
 from .scripts import PublicScript, errors, public_scripts
 from .tables import sections
@@ -91,10 +90,7 @@ def main() -> None:
         if given.folder is None:
             parser.error("expected the folder of the scripts, or --tables.")
         run(given.folder, given.only, given.seeds, given.workers)
-    text = refreshed(DOCUMENT, SCRIPT, sections(json.loads(OUT.read_text())))
-    if given.check:
-        sys.exit(int(text != DOCUMENT.read_text(encoding="utf-8")))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    write_tables(DOCUMENT, SCRIPT, sections(json.loads(OUT.read_text())), given.check)
 
 
 if __name__ == "__main__":

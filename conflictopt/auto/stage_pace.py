@@ -46,8 +46,7 @@ class StagePace:
         self.seconds, self.spent, self.stepped = seconds, debt, 0.0
         self.calls, self.taken, self.missed, self.firsts = 0, list[int](), list[int](), 0
         self._last, self._firsts, self._rested, self._looked = 0.0, list[float](), 0, 0
-        self._debt, self.others = debt, "plain ones would have taken"
-        self.owed, self._made_up = 0, 0
+        self.owed, self._made_up, self.others = 0, 0, "plain ones would have taken"
         self._replayed: list[int] | None = None
         self._left_out = frozenset[int]()
         if replayed is not None:
@@ -130,7 +129,7 @@ class StagePace:
         Args:
             most: calls that are made up for, at most.
         """
-        self.owed, self._debt = min(self.calls - self.firsts, most), 0.0
+        self.owed = min(self.calls - self.firsts, most)
         self.spent = (self.calls - self.owed) * self.seconds
 
     def affordable(self, calls: int) -> float:
@@ -183,8 +182,7 @@ class StagePace:
         """Numbers that ``load_state_dict`` goes on from."""
         numbers = {"seconds": self.seconds, "spent": self.spent, "calls": self.calls}
         more = {"last": self._last, "stepped": self.stepped, "rested": self._rested}
-        first = {"recent": list(self._firsts), "firsts": self.firsts, "debt": self._debt}
-        first["owed"] = self.owed
+        first = {"recent": list(self._firsts), "firsts": self.firsts, "owed": self.owed}
         return {**numbers, **more, **first, "taken": list(self.taken), "missed": list(self.missed)}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -193,6 +191,6 @@ class StagePace:
         self.calls, self._last = int(saved["calls"]), float(saved["last"])
         self.stepped, self._rested = float(saved["stepped"]), int(saved["rested"])
         self._firsts, self.firsts = [float(s) for s in saved["recent"]], int(saved["firsts"])
-        self._debt, self.owed = float(saved["debt"]), int(saved["owed"])
+        self.owed = int(saved["owed"])
         self.taken = [int(call) for call in saved["taken"]]
         self.missed = [int(call) for call in saved["missed"]]

@@ -29,7 +29,7 @@ class StepOptions:
             ``"check"`` compares how it moved the network with every loss's gradient and reports the
             steps in which it raises a loss to first order (``reports["update"]``). ``"correct"``
             then projects it on the nearest update that raises none; the optimizer's own moments
-            stay as they are: for comparison, as this raised errors where it was measured
+            stay as they are: for comparison, as it raised the errors of the plain sum
             (docs/first_order.md). ``"align"`` projects in the optimizer's own metric, and its
             moments follow (SGD, RMSprop, Adam, AdamW, SOAP); the gradient of the plain sum is then
             that of the losses one by one, equal to rounding. All need all per-loss gradients at

@@ -56,7 +56,9 @@ def test_the_figure_shows_all_that_are_finite(tmp_path):
     assert drawable(known)
     assert not drawable({"auto": Training((0.1,), (1.0,))})
     assert not drawable({})
-    assert trainings_image(known).startswith(b"\x89PNG")
+    untimed = Training((), (1.0, 0.5), {"l2_relative_error": (1.0, 0.5)})
+    for shown in (known, {"none": untimed, "auto": training(0.01)}):
+        assert trainings_image(shown).startswith(b"\x89PNG")
     content = findings(cases()["persistent"], trainings=known)
     write_report(tmp_path, content)
     assert (tmp_path / PICTURE).exists()

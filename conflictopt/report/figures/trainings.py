@@ -51,6 +51,8 @@ def _figure(trainings: Mapping[str, Training]) -> Figure:
 def _draw(axes: Axes, trainings: Mapping[str, Training], measure: str) -> None:
     for k, (name, training) in enumerate(trainings.items()):
         values = np.asarray(training.of(measure), dtype=float)
+        if len(training.seconds) != len(values):
+            continue  # nobody knows when
         there = np.isfinite(values) & (values > 0)
         if there.any():
             seconds = np.asarray(training.seconds)[there]

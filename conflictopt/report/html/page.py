@@ -41,7 +41,6 @@ def page(content: ReportContent) -> str:
         agreement=f"{agreement_sentence(diagnosis)} {conflict_sentence(diagnosis)}",
         images={name: data_uri(png) for name, png in _images(content).items()},
         brought=brought(content.trainings),
-        drawn=drawable(content.trainings),
         angle=f"{content.replays[0].angle:g}" if content.replays else "",
         tables={
             **_measured(diagnosis),
