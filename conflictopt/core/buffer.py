@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .layout import ParameterLayout
+from .layout import ParameterLayout, check_dense
 from .torch_internals import copy_all, zero_all
 
 
@@ -41,7 +41,12 @@ class RowBuffer:
         return [any(t) for t in zip(*self.touched, strict=True)]
 
     def write(self, k: int, grads: Sequence[Tensor | None]) -> None:
-        """Store the gradient of loss k, given per parameter."""
+        """Store the gradient of loss k, given per parameter.
+
+        Raises:
+            LayoutError: see ``check_dense``.
+        """
+        check_dense(grads)
         given, views = [g for g in grads if g is not None], self._views[k]
         self.touched[k] = self._all
         if len(given) < len(views):

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from .errors import NonFiniteError
 from .gradients import GradientSource
-from .graphs import backward
+from .graphs import backward, check_seen_whole, deliver, walk
 from .layout import ParameterLayout
+from .leaves import nothing_reached, outside, points, trained
 from .losses import Losses
-from .torch_internals import all_finite
+from .torch_internals import all_finite, leaf_hooks
 
 
 def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
@@ -41,44 +42,80 @@ def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
         accumulate_rows(source, c)
         return source.total(c if columns == 1 else None)
     losses = source.losses()
+    fresh = all(p.grad is None for p in layout.params)
     if columns == 2:
-        backward_blocks(losses, layout, c)
+        backward_blocks(source, c)
         value = source.total(None)
     else:
         unit = all(v == 1 for v in c.tolist())
-        value = backward_total(losses, layout, None if unit else c)
+        value = backward_total(losses) if unit else backward_weighted(source, c)
+    if fresh and all(p.grad is None for p in layout.params):
+        raise nothing_reached(layout.params)
     if source.finite:
         check_grads(layout, source.objective.names)
     return value
 
 
-def backward_total(losses: Losses, layout: ParameterLayout, coefficients: Tensor | None) -> Tensor:
-    """Accumulate the gradient of ``sum_k c_k L_k`` into ``.grad`` by one backward pass.
+def backward_total(losses: Losses) -> Tensor:
+    """Accumulate the gradient of the sum into ``.grad`` by one full backward pass.
 
-    Args:
-        coefficients: ``[K]``, or ``None`` for the plain sum: the same operations in the same
-            order as ``sum(losses).backward()``, hence the same bits.
+    The same operations in the same order as ``sum(losses).backward()``, hence the same bits, of
+    every leaf.
 
     Returns:
         The detached value of the sum.
     """
-    total = losses.total(coefficients)
-    backward(total, layout.params)
+    total = losses.total()
+    backward(total)
     return total.detach()
 
 
-def backward_blocks(losses: Losses, layout: ParameterLayout, coefficients: Tensor) -> None:
+def backward_weighted(source: GradientSource, coefficients: Tensor) -> Tensor:
+    """Accumulate the gradient of ``sum_k c_k L_k`` into ``.grad`` by one backward pass.
+
+    It is a full one too, unless something else trains a leaf that the losses reach: that gets the
+    plain sum's gradient, by a second pass.
+
+    Args:
+        coefficients: ``[K]``.
+
+    Returns:
+        The detached value.
+    """
+    losses, params = source.losses(), source.layout.params
+    total = losses.total(coefficients)
+    nodes, leaves = walk(total)
+    others = outside(leaves, params)
+    source.separate = trained(others)
+    if source.separate:
+        check_seen_whole(nodes)
+        backward(losses.total(), source.separate, retain_graph=True)
+        backward(total, (*params, *points(others)))
+    else:
+        backward(total)
+    return total.detach()
+
+
+def backward_blocks(source: GradientSource, coefficients: Tensor) -> None:
     """Accumulate ``sum_k C[k, b] * dL_k/dtheta_b`` by one backward pass per different column.
+
+    Leaves that the optimizer does not hold get the plain sum's gradient.
 
     Args:
         coefficients: ``[K, B]``.
     """
-    alike: dict[tuple[float, ...], list[int]] = {}
-    for b, column in enumerate(coefficients.T.tolist()):
-        alike.setdefault(tuple(column), []).append(b)
-    for i, members in enumerate(alike.values(), start=1):
-        inputs = tuple(p for b in members for p in layout.members(layout.blocks[b]))
-        backward(losses.total(coefficients[:, members[0]]), inputs, retain_graph=i < len(alike))
+    losses, layout = source.losses(), source.layout
+    nodes, leaves = walk(*losses.scalars())
+    check_seen_whole(nodes)
+    source.separate = trained(outside(leaves, layout.params))
+    inputs: dict[tuple[float, ...], list[Tensor]] = {}
+    for block, column in zip(layout.blocks, coefficients.T.tolist(), strict=True):
+        inputs.setdefault(tuple(column), []).extend(layout.members(block))
+    if source.separate:
+        inputs.setdefault((1.0,) * losses.count, []).extend(source.separate)
+    for i, (column, members) in enumerate(inputs.items(), start=1):
+        total = losses.total(coefficients.new_tensor(column))
+        backward(total, tuple(members), retain_graph=i < len(inputs))
 
 
 def accumulate_rows(source: GradientSource, coefficients: Tensor) -> None:
@@ -127,9 +164,14 @@ def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -
         if source.has_rows:
             source.check()
         _refuse(source.objective.names)
-    for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True):
-        if used:
-            p.grad = g if p.grad is None else p.grad + g
+    pairs = [
+        (p, g) for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True) if used
+    ]
+    pairs += source.beside
+    if pairs:
+        deliver(*zip(*pairs, strict=True))
+    if source.finite and any(map(leaf_hooks, layout.params)):
+        check_grads(layout, source.objective.names)  # hooks have had their say
 
 
 def check_grads(layout: ParameterLayout, names: Sequence[str]) -> None:
@@ -138,9 +180,18 @@ def check_grads(layout: ParameterLayout, names: Sequence[str]) -> None:
     Raises:
         NonFiniteError: some gradient is infinite or NaN.
     """
-    grads = [p.grad for p in layout.params if p.grad is not None]
-    if grads and not all_finite(grads):
+    grads = [_numbers(p.grad) for p in layout.params if p.grad is not None]
+    kinds = {(g.dtype, g.device) for g in grads}
+    alike = [grads] if len(kinds) == 1 else [[g] for g in grads]
+    if grads and not all(map(all_finite, alike)):
         _refuse(names)
+
+
+def _numbers(grad: Tensor) -> Tensor:
+    """What is stored of a gradient: of a sparse one its values, of a complex one its parts."""
+    if grad.layout == torch.sparse_coo:
+        grad = grad.coalesce().values()
+    return torch.view_as_real(grad) if grad.is_complex() else grad
 
 
 def _refuse(names: Sequence[str]) -> None:

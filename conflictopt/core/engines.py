@@ -9,21 +9,22 @@ share nothing, the passes together cost one backward pass of the sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from .errors import MethodError
-from .graphs import gradient, passes, reached, retain
-from .losses import Losses
+from .graphs import asked_by_name, gradient, passes, reached
 
 EngineName = Literal["auto", "graph", "rows", "batched"]
 ENGINES = ("auto", "graph", "rows", "batched")
 
+Graphs = Mapping[int, set[Any]]
+"""Per loss its nodes, or numbers of graphs that share nothing."""
 Row = tuple[int, Sequence[Tensor | None]]
-"""A loss's index (or ``FIXED``) and its gradient per parameter, ``None`` where it has none."""
+"""A loss's index (or ``FIXED``) and its gradient per input, ``None`` where it has none."""
 
 
 def check_engine(name: str) -> None:
@@ -36,42 +37,42 @@ def check_engine(name: str) -> None:
         raise MethodError(f"expected an engine among {', '.join(ENGINES)}, found {name!r}.")
 
 
-def one_by_one(losses: Losses, params: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
+def one_by_one(
+    roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool, graphs: Graphs
+) -> Iterator[Row]:
     """One backward pass per loss.
 
     Args:
-        losses: the losses.
-        params: what to differentiate for.
+        roots: the losses, by index; each is let go with its pass.
+        inputs: what to differentiate for.
         free: whether the graphs may be freed; each then is as soon as no later pass needs it.
+        graphs: per loss its nodes, or numbers of graphs that share nothing.
     """
-    roots, known = losses.by_loss(), losses.graphs_by_loss()
-    if not free:
-        order = [(k, True) for k in roots]
-    else:
-        order = passes(roots) if known is None else retain(known)
-    for k, keep in order:
-        yield k, gradient(roots.pop(k), params, keep)
+    for k, keep in passes(graphs) if free else [(k, True) for k in roots]:
+        yield k, gradient(roots.pop(k), inputs, keep)
 
 
-def all_at_once(losses: Losses, params: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
+def all_at_once(
+    roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool
+) -> Iterator[Row]:
     """One vectorised backward pass for all losses.
 
     Args:
-        losses: the losses.
-        params: what to differentiate for.
+        roots: the losses, by index.
+        inputs: what to differentiate for.
         free: whether the graphs may be freed.
 
     Raises:
         MethodError: some operation of the graph cannot be vectorised.
     """
-    roots = losses.by_loss()
     stacked = torch.stack(list(roots.values()))
     eye = torch.eye(len(roots), dtype=stacked.dtype, device=stacked.device)
-    used = [reached(root, params) for root in roots.values()]
+    used = [reached(root, inputs) for root in roots.values()]
     try:
-        grads = torch.autograd.grad(
-            stacked, params, eye, retain_graph=not free, allow_unused=True, is_grads_batched=True
-        )
+        with asked_by_name(inputs):
+            grads = torch.autograd.grad(
+                stacked, inputs, eye, not free, allow_unused=True, is_grads_batched=True
+            )
     except RuntimeError as error:
         raise MethodError(
             f"engine 'batched' cannot differentiate these losses; use 'graph'. torch says: {error}"

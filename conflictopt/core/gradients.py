@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from . import residual_traces as kernel
 from .buffer import RowBuffer
-from .engines import EngineName, all_at_once, one_by_one
+from .engines import EngineName, Graphs, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
 from .gramian import gramian, norms
-from .graphs import gradient
+from .graphs import check_seen_whole, gradient, walk
 from .layout import TRUNK, ParameterLayout
+from .leaves import nothing_reached, outside, trained
 from .losses import FIXED, Losses
 from .objective import Objective
 from .points import PointWeights, weighted
@@ -36,6 +38,11 @@ class GradientSource:
         plain: whether the update must be bitwise the plain one.
         retain: whether residual traces may be read after the rows.
         finite: whether infinite or NaN losses are refused.
+
+    Attributes:
+        beside: leaves that the optimizer does not hold, with the gradient of the plain sum, from
+            the passes that gave the rows; not known of a plain step, whose own pass fills them.
+        separate: those of such leaves that something else may train.
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class GradientSource:
         self.retain = retain or plain
         self._buffer = buffer
         self.finite = finite
+        self.beside: list[tuple[Tensor, Tensor]] = []
+        self.separate: tuple[Tensor, ...] = ()
         self._filled: RowBuffer | None = None
         self._fixed: Tensor | None = None
         self._losses: Losses | None = None
@@ -140,12 +149,12 @@ class GradientSource:
         return apart
 
     def _checked(self, losses: Losses) -> Losses:
-        losses.check(self.layout.device, self.layout.dtype, self.finite)
+        losses.check(self.finite)
         if self._weights is None:
             return losses
         made = weighted(losses, self._weights)
         # now it is the residuals that carry the graph
-        made.check(self.layout.device, self.layout.dtype, self.finite)
+        made.check(self.finite)
         return made
 
     # -- gradients ----------------------------------------------------------------------------
@@ -171,11 +180,16 @@ class GradientSource:
             return self.rows()[k]
         losses, _ = self._for_rows()
         self._losses = losses
-        roots = losses.by_loss()
+        self.layout.check_uniform()
+        roots, params = losses.by_loss(), self.layout.params
+        _, leaves = self._survey(losses, roots)
+        self.separate = others = trained(leaves)
+        if others:
+            self._add_beside(others, gradient(losses.total(), others, retain_graph=True))
         if FIXED in roots:
-            grads = gradient(roots[FIXED], self.layout.params, retain_graph=True)
+            grads = gradient(roots[FIXED], params, retain_graph=True)
             self._fixed = self.layout.flatten(grads)
-        return self.layout.flatten(gradient(roots[k], self.layout.params, self.retain))
+        return self.layout.flatten(gradient(roots[k], params, self.retain))
 
     def touched(self, k: int) -> list[bool]:
         """Per parameter whether loss k reaches it at all."""
@@ -262,15 +276,54 @@ class GradientSource:
             losses, free = self._for_rows()
             if not self.plain:
                 self._losses = losses
+            self.layout.check_uniform()
+            roots, params = losses.by_loss(), self.layout.params
+            graphs, leaves = self._survey(losses, roots)
+            others = () if self.plain else leaves
+            self.separate = trained(others)
             buffer = self._buffer(self.objective.count, self.layout)
-            engine = all_at_once if self.engine == "batched" else one_by_one
-            for k, grads in engine(losses, self.layout.params, free):
+            inputs = (*params, *others)
+            if self.engine == "batched":
+                passes = all_at_once(roots, inputs, free)
+            else:
+                passes = one_by_one(roots, inputs, free, graphs)
+            for k, grads in passes:
+                own = grads[: len(params)]
                 if k == FIXED:
-                    self._fixed = self.layout.flatten(grads)
+                    self._fixed = self.layout.flatten(own)
                 else:
-                    buffer.write(k, grads)
+                    buffer.write(k, own)
+                self._add_beside(others, grads[len(params) :])
             self._filled = buffer
         return self._filled
+
+    def _survey(
+        self, losses: Losses, roots: Mapping[int, Tensor]
+    ) -> tuple[Graphs, tuple[Tensor, ...]]:
+        """The graph of each loss, and the leaves that the optimizer does not hold.
+
+        Raises:
+            MethodError: gradients cannot be asked for by name.
+            LossError: no loss reaches a parameter.
+        """
+        known = losses.graphs_by_loss()
+        if known is None:
+            each = {k: walk(root) for k, root in roots.items()}
+            graphs = {k: nodes for k, (nodes, _) in each.items()}
+            for nodes in graphs.values():
+                check_seen_whole(nodes)
+            found = set[Node]().union(*(leaves for _, leaves in each.values()))
+        else:
+            graphs = known
+            nodes, found = walk(*roots.values())
+            check_seen_whole(nodes)
+        beside = outside(found, self.layout.params)
+        if len(beside) == len(found):
+            raise nothing_reached(self.layout.params)
+        return graphs, beside
+
+    def _add_beside(self, leaves: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
+        self.beside.extend((p, g) for p, g in zip(leaves, grads, strict=True) if g is not None)
 
     # -- tangent kernel -----------------------------------------------------------------------
 
@@ -292,6 +345,8 @@ class GradientSource:
         if self.has_rows and not self.retain:
             raise MethodError("a method that reads residual traces must declare Needs.RESIDUALS.")
         losses = self.losses(residuals=True)
+        self.layout.check_uniform()
+        check_seen_whole(walk(*losses.scalars())[0])
         columns = self.layout.columns(block)
         traces = [
             kernel.exact_trace(losses.residual_pairs(k), self.layout, columns)

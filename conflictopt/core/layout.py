@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -74,11 +74,14 @@ class ParameterLayout:
             by_layer: whether to divide the trunk's blocks into layers, ``network/0`` and so on.
 
         Raises:
-            LayoutError: no trainable parameter, mixed dtypes or devices, a parameter in two
-                blocks, or a block whose parameters the optimizer does not hold.
+            LayoutError: no trainable parameter, a parameter in two blocks, or a block whose
+                parameters the optimizer does not hold.
         """
         every = [p for p in params if p.requires_grad]
-        _check_uniform(every)
+        if not every:
+            raise LayoutError(
+                "expected at least one parameter with requires_grad=True, found none."
+            )
         owner = _block_of(every, dict(named or {}))
         order: dict[str, list[Tensor]] = {}
         for p in every:
@@ -102,13 +105,30 @@ class ParameterLayout:
 
     @property
     def device(self) -> torch.device:
-        """The device all parameters share."""
+        """The device of the first parameter; where gradients are aggregated, that of all."""
         return self.params[0].device
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
-        """The dtype all parameters share."""
-        return self.params[0].dtype
+        """The dtype of the parameters; of several, the real one that holds them all."""
+        kinds = {p.dtype.to_real() for p in self.params}
+        return reduce(torch.promote_types, kinds)
+
+    def check_uniform(self) -> None:
+        """Check that gradients of all parameters can be one row.
+
+        A weighted sum of losses needs none; whatever compares gradients of losses does.
+
+        Raises:
+            LayoutError: complex parameters, or several dtypes or devices.
+        """
+        if not self._uniform:
+            _refuse_mixed(self.params)
+
+    @cached_property
+    def _uniform(self) -> bool:
+        kinds = {(p.dtype, p.device) for p in self.params}
+        return len(kinds) == 1 and not self.params[0].is_complex()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -161,13 +181,31 @@ class ParameterLayout:
         return [p.numel() for p in self.params]
 
     def flatten(self, grads: Sequence[Tensor | None]) -> Tensor:
-        """Per-parameter gradients as one new ``[P]`` row; ``None`` becomes 0."""
+        """Per-parameter gradients as one new ``[P]`` row; ``None`` becomes 0.
+
+        Raises:
+            LayoutError: see ``check_dense``.
+        """
+        check_dense(grads)
         pairs = zip(grads, self.params, strict=True)
         return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in pairs])
 
     def split(self, flat: Tensor) -> list[Tensor]:
         """Views of a flat ``[P]`` gradient in the parameters' shapes."""
         return unflatten(flat, self.params, self.sizes)
+
+
+def check_dense(grads: Iterable[Tensor | None]) -> None:
+    """Check gradients that are to be compared.
+
+    Raises:
+        LayoutError: a sparse one.
+    """
+    if any(g is not None and g.layout != torch.strided for g in grads):
+        raise LayoutError(
+            "expected dense gradients, as gradients of losses are compared here, found a sparse "
+            "one. Build the embedding with sparse=False, or use 'sum', which takes the plain step."
+        )
 
 
 class LayoutCache:
@@ -211,17 +249,15 @@ def _by_layer(order: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
     return divided
 
 
-def _check_uniform(params: Sequence[Tensor]) -> None:
-    if not params:
-        raise LayoutError("expected at least one parameter with requires_grad=True, found none.")
-    first = params[0]
-    for p in params[1:]:
-        if p.device != first.device or p.dtype != first.dtype:
-            raise LayoutError(
-                "expected all parameters on one device and of one dtype, found "
-                f"{first.dtype} on {first.device} (shape {tuple(first.shape)}) and "
-                f"{p.dtype} on {p.device} (shape {tuple(p.shape)})."
-            )
+def _refuse_mixed(params: Sequence[Tensor]) -> None:
+    kinds: dict[tuple[torch.dtype, torch.device], tuple[int, ...]] = {}
+    for p in params:
+        kinds.setdefault((p.dtype, p.device), tuple(p.shape))
+    found = " and ".join(f"{t} on {d} (shape {s})" for (t, d), s in kinds.items())
+    raise LayoutError(
+        "expected real parameters of one dtype on one device, as gradients of losses are compared "
+        f"here, found {found}. Convert them, or use 'sum', which takes the plain step."
+    )
 
 
 def _block_of(params: Sequence[Tensor], named: dict[str, Sequence[Tensor]]) -> dict[int, str]:

@@ -148,7 +148,8 @@ class Losses:
         """Values of the R terms. Few numbers are copied sooner than tensors are stacked."""
         if isinstance(self.terms, Tensor):
             return self.terms.tolist()
-        if self.terms[0].device.type == "cpu":
+        devices = {t.device for t in self.terms}
+        if len(devices) > 1 or self.terms[0].device.type == "cpu":
             return [t.item() for t in self.terms]
         return torch.stack([t.detach() for t in self.terms]).tolist()
 
@@ -190,8 +191,9 @@ class Losses:
             # FIXED is -1: the one appended at the end
             c = torch.cat([c, c.new_ones(1)])[list(self.groups)]
         if isinstance(self.terms, Tensor):
-            return self.terms @ c
-        return torch.stack(self.terms) @ c
+            return self.terms.to(c) @ c
+        # under autocast, and beside parameters of several kinds, losses need not be of one
+        return torch.stack([term.to(c) for term in self.terms]) @ c
 
     def residual_pairs(self, k: int) -> tuple[Residual, ...]:
         """The residuals of loss k with their weights.
@@ -221,13 +223,16 @@ class Losses:
             )
         return pairs
 
-    def check(self, device: torch.device, dtype: torch.dtype, finite: bool = True) -> None:
-        """Check that every term can be differentiated beside parameters of this kind.
+    def check(self, finite: bool = True) -> None:
+        """Check that every term can be differentiated.
 
         Entries of a ``[K]`` tensor share one graph, so a detached one cannot be told apart there.
 
+        Args:
+            finite: whether infinite or NaN terms are refused.
+
         Raises:
-            LossError: on a loss without a term, a term without graph, or another device or dtype.
+            LossError: on a loss without a term, or a term without graph or with complex values.
             NonFiniteError: on an infinite or NaN term.
         """
         empty = [] if self._one_each else set(range(self.count)) - set(self.groups)
@@ -236,17 +241,20 @@ class Losses:
             raise LossError(f"expected at least one term for every loss, found none for {listed}.")
         stacked = self.terms if isinstance(self.terms, Tensor) else None
         for i, term in enumerate((stacked,) if stacked is not None else self.scalars()):
+            name = ", ".join(self.names) if stacked is not None else self._term_name(i)
             if not term.requires_grad:
-                name = ", ".join(self.names) if stacked is not None else self._term_name(i)
                 raise LossError(
                     f"loss '{name}' has no graph (requires_grad is False): it does not depend on "
                     "any trainable parameter. Was it detached, or computed under no_grad?"
                 )
-            if term.device != device or term.dtype != dtype:
-                name = ", ".join(self.names) if stacked is not None else self._term_name(i)
+            if term.is_meta:
                 raise LossError(
-                    f"loss '{name}' is {term.dtype} on {term.device}, but the parameters are "
-                    f"{dtype} on {device}. Bring losses and parameters to one dtype and device."
+                    f"expected losses with values, found loss '{name}' on the device meta."
+                )
+            if term.is_complex():
+                raise LossError(
+                    f"expected real losses, found loss '{name}' of {term.dtype}: only real numbers "
+                    "can be minimised. Take its real part, or the square of its absolute value."
                 )
         if not finite:
             return

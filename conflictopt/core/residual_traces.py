@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError
+from .graphs import asked_by_name, gradient
 from .layout import ParameterLayout
 from .losses import Residual
 
@@ -33,9 +34,7 @@ def probed_trace(
     total = 0.0
     for _ in range(probes):
         signed = [(r.reshape(-1) @ _signs(r, generator)) * (w / r.numel()) ** 0.5 for r, w in pairs]
-        grads = torch.autograd.grad(
-            torch.stack(signed).sum(), layout.params, retain_graph=True, allow_unused=True
-        )
+        grads = gradient(torch.stack(signed).sum(), layout.params, retain_graph=True)
         total += float(layout.flatten(grads)[columns].double().square().sum())
     return total / probes
 
@@ -56,9 +55,10 @@ def exact_trace(pairs: Sequence[Residual], layout: ParameterLayout, columns: sli
             seeds = torch.zeros(stop - start, len(flat), dtype=r.dtype, device=r.device)
             seeds[:, start:stop].fill_diagonal_(1.0)
             try:
-                grads = torch.autograd.grad(
-                    flat, layout.params, seeds, True, allow_unused=True, is_grads_batched=True
-                )
+                with asked_by_name(layout.params):
+                    grads = torch.autograd.grad(
+                        flat, layout.params, seeds, True, allow_unused=True, is_grads_batched=True
+                    )
             except RuntimeError as error:
                 raise MethodError(
                     "probes='exact' cannot vectorise these residuals' gradients; choose a number "

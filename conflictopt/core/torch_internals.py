@@ -56,19 +56,34 @@ def run_backward(
 
     Args:
         loss: the scalar.
-        inputs: what to differentiate by; those that it does not depend on are allowed.
+        inputs: what to differentiate by; those that it does not depend on are allowed. None, when
+            accumulating, is every leaf.
         retain_graph: whether to keep the graph.
         accumulate: into ``.grad``, and return nothing.
     """
     if _engine is None:
         if accumulate:
-            torch.autograd.backward(loss, inputs=inputs, retain_graph=retain_graph)
+            torch.autograd.backward(loss, inputs=inputs or None, retain_graph=retain_graph)
             return ()
         return torch.autograd.grad(loss, inputs, retain_graph=retain_graph, allow_unused=True)
     seed = (torch.ones_like(loss),)
     found: tuple[Tensor | None, ...] = _engine(
         (loss,), seed, retain_graph, False, inputs, True, accumulate_grad=accumulate
     )
+    return found
+
+
+def accumulate_into(leaves: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+    """Have torch accumulate gradients into leaves: a backward pass that ends where it begins."""
+    if _engine is None:
+        torch.autograd.backward(leaves, grads)
+    else:
+        _engine(tuple(leaves), tuple(grads), False, False, (), True, accumulate_grad=True)
+
+
+def leaf_hooks(leaf: Tensor) -> Hooks | None:
+    """The hooks that ``Tensor.register_hook`` put on a leaf; publicly there is no list of them."""
+    found: Hooks | None = getattr(leaf, "_backward_hooks", None)
     return found
 
 

@@ -18,6 +18,7 @@ from ..core.engines import EngineName, check_engine
 from ..core.errors import LossError, MethodError, NonFiniteError
 from ..core.gradients import GradientSource
 from ..core.layout import TRUNK, ParameterLayout
+from ..core.leaves import LEAVES, sentence
 from ..core.losses import Losses
 from ..core.objective import Given, Objective
 from ..core.points import PointWeights, check_same_points, point_sets
@@ -226,8 +227,12 @@ class Session:
                 self.source = source
             if choice.direction is not None:
                 accumulate_direction(source, choice.direction)
-                return source.total(None)
-            return apply(source, choice.step.coefficients)
+                value = source.total(None)
+            else:
+                value = apply(source, choice.step.coefficients)
+            if source.separate and LEAVES not in self.reports:
+                self.note(LEAVES, sentence(source.separate))
+            return value
         except Exception:
             # a choice without its gradient must not be taken for a step
             self.discard()

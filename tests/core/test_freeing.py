@@ -15,8 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from conflictopt import Chain, MultiLossOptimizer, Recorder, make
 from conflictopt.core.engines import one_by_one
-from conflictopt.core.graphs import gradient, passes
-from conflictopt.core.losses import Losses
+from conflictopt.core.graphs import gradient, passes, walk
 
 FREED = "a second time"
 
@@ -64,6 +63,11 @@ def x():
     return torch.rand(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
+def passes_of(losses, net, free):
+    graphs = {k: walk(loss)[0] for k, loss in enumerate(losses)}
+    return one_by_one(dict(enumerate(losses)), tuple(net.parameters()), free, graphs)
+
+
 def test_a_graph_of_its_own_is_freed_by_its_pass(net, x):
     watches, losses = [Watch() for _ in range(4)], []
     for k, watch in enumerate(watches):
@@ -71,7 +75,7 @@ def test_a_graph_of_its_own_is_freed_by_its_pass(net, x):
             losses.append((net(x + k) - k).square().mean())
     counts = [w.alive for w in watches]
     assert min(counts) > 4
-    for i, (k, _) in enumerate(one_by_one(Losses.of(losses), tuple(net.parameters()), True)):
+    for i, (k, _) in enumerate(passes_of(losses, net, True)):
         assert i == k
         assert [w.alive for w in watches] == [0] * (i + 1) + counts[i + 1 :]
 
@@ -82,7 +86,7 @@ def test_a_shared_pass_is_freed_by_the_last_one(net, x):
     losses = [u.square().mean(), (u - 1).square().mean(), u.sin().mean()]
     start = shared.alive
     seen = []
-    for _ in one_by_one(Losses.of(losses), tuple(net.parameters()), True):
+    for _ in passes_of(losses, net, True):
         seen.append(shared.alive)
     assert seen == [start, start, 0]
 
@@ -95,7 +99,7 @@ def test_double_backward_residuals_are_freed_by_the_last_one(net, x):
         u_xx = torch.autograd.grad(slope[:, 0].sum(), points, create_graph=True)[0][:, 0]
     losses = [u.square().mean(), slope[:, 1].square().mean(), (slope[:, 1] - u_xx).square().mean()]
     seen = []
-    for _ in one_by_one(Losses.of(losses), tuple(net.parameters()), True):
+    for _ in passes_of(losses, net, True):
         seen.append(shared.alive)
     assert seen[0] == seen[1] > 0
     assert seen[2] == 0
@@ -116,7 +120,7 @@ def test_graphs_that_serve_something_else_are_kept(net, x):
     with Watch() as watch:
         losses = [net(x).square().mean(), net(-x).mean()]
     start = watch.alive
-    for _ in one_by_one(Losses.of(losses), tuple(net.parameters()), False):
+    for _ in passes_of(losses, net, False):
         assert watch.alive == start
 
 
@@ -244,7 +248,7 @@ def one():
 def test_plans_of_random_programs(one, products, chosen):
     program = Program(products, chosen)
     made_of, losses = program.made_of(), program.losses(one)
-    plan = passes(losses)
+    plan = passes({k: walk(loss)[0] for k, loss in losses.items()})
     order = [k for k, _ in plan]
     assert sorted(order) == list(losses)
     for i, (k, keep) in enumerate(plan):
