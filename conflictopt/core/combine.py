@@ -165,7 +165,9 @@ def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -
             source.check()
         _refuse(source.objective.names)
     pairs = [
-        (p, g) for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True) if used
+        (p, g)
+        for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True)
+        if used
     ]
     pairs += source.beside
     if pairs:

@@ -52,9 +52,7 @@ def one_by_one(
         yield k, gradient(roots.pop(k), inputs, keep)
 
 
-def all_at_once(
-    roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool
-) -> Iterator[Row]:
+def all_at_once(roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
     """One vectorised backward pass for all losses.
 
     Args:

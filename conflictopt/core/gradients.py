@@ -306,17 +306,15 @@ class GradientSource:
             MethodError: gradients cannot be asked for by name.
             LossError: no loss reaches a parameter.
         """
-        known = losses.graphs_by_loss()
-        if known is None:
+        graphs: Graphs | None = losses.graphs_by_loss()
+        if graphs is None:
             each = {k: walk(root) for k, root in roots.items()}
             graphs = {k: nodes for k, (nodes, _) in each.items()}
-            for nodes in graphs.values():
-                check_seen_whole(nodes)
             found = set[Node]().union(*(leaves for _, leaves in each.values()))
+            nodes = set[Node]().union(*graphs.values())
         else:
-            graphs = known
             nodes, found = walk(*roots.values())
-            check_seen_whole(nodes)
+        check_seen_whole(nodes)
         beside = outside(found, self.layout.params)
         if len(beside) == len(found):
             raise nothing_reached(self.layout.params)

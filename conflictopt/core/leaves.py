@@ -18,15 +18,15 @@ LEAVES = "leaves"
 
 
 def outside(leaves: Iterable[Node], params: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Leaves that are not among the parameters, in the order of their creation where known.
+    """Leaves that are not among the parameters.
 
     Args:
         leaves: gradient accumulators, from ``graphs.walk``.
         params: the parameters.
     """
     held = set(map(id, params))
-    # parameters of other modules, whose gradients nothing may ask for, among them
-    return tuple(leaf.variable for leaf in leaves if id(leaf.variable) not in held)
+    found: list[Tensor] = [getattr(leaf, "variable") for leaf in leaves]  # noqa: B009
+    return tuple(leaf for leaf in found if id(leaf) not in held)
 
 
 def trained(leaves: Iterable[Tensor]) -> tuple[Tensor, ...]:

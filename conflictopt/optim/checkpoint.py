@@ -36,7 +36,7 @@ def save(session: Session) -> dict[str, Any]:
         "names": list(session.names) if session.names is not None else None,
         "completed": session.completed,
         "began": session.began,
-        "generator": session.generator.get_state(),
+        "generator": session.random_state,
         "state": dict(session.state) if session.state is not None else None,
         "reports": session.reports.state_dict(),
         "conflicts": session.conflicts.state_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ..core.aggregator import State
+from ..core.errors import MethodError, NonFiniteError
+from ..core.layout import ParameterLayout
 from ..core.points import PointWeights
 from ..core.reports import Note
 
@@ -56,6 +59,24 @@ class StepInProgress:
     points: Points
     direction: Tensor | None
     notes: list[Note]
+
+
+def check_coefficients(
+    c: Tensor, method: str, names: tuple[str, ...], layout: ParameterLayout
+) -> None:
+    """Check what a method chose.
+
+    Raises:
+        MethodError: another shape than ``[K]`` or ``[K, B]``.
+        NonFiniteError: an infinite or NaN coefficient.
+    """
+    k, b = len(names), len(layout.blocks)
+    if tuple(c.shape) not in ((k,), (k, b)):
+        raise MethodError(
+            f"expected coefficients [{k}] or [{k}, {b}] from {method}, found {list(c.shape)}."
+        )
+    if not all(map(math.isfinite, c.flatten().tolist())):
+        raise NonFiniteError(f"{method} chose the coefficients {c.tolist()} for {names}.")
 
 
 def same_weights(a: PointWeights, b: PointWeights) -> bool:

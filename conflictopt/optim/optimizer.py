@@ -32,19 +32,17 @@ from .compatibility import (
 from .conflict_counts import ConflictCounts
 from .control import Control, controlled
 from .controlled_run import ControlledRun
-from .guarded_soap import note_step, retreated
+from .guarded_soap import note_step
 from .last_step import LastStep
 from .named_optimizer import with_named_optimizer
+from .nonfinite import NonFiniteSteps, SkippingRun
 from .options import StepOptions, without_align
 from .residual_step import ResidualEvaluations, load_best
 from .session import LossForms, Residuals, Session
 from .wrapper import with_step_hooks
 
-MAX_SKIPS = 100
-"""Steps that may be skipped in a row before ``on_nonfinite="skip"`` gives up and raises."""
 
-
-class MultiLossOptimizer(ControlledRun, BlockWrapper):
+class MultiLossOptimizer(ControlledRun, SkippingRun, BlockWrapper):
     """Wraps an optimizer so that each step takes K losses instead of one.
 
     A true ``torch.optim.Optimizer``: parameter groups, state, schedulers, hooks and checkpoints
@@ -76,7 +74,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         blocks: the named blocks; may be changed between steps.
         rates: learning rates of blocks, relative to that of the wrapped optimizer's step; those
             of adapters are set by ``add_adapters``.
-        skipped: number of skipped steps.
+        nonfinite: what is done with infinite and NaN losses and gradients.
         control: what chooses the method while the run trains; ``None`` of a fixed method.
         watching: what is done with the wrapped optimizer's update, and how.
 
@@ -117,8 +115,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         self.watching = chosen.watching
         self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
         check_inner(self.inner, self.aggregator)
-        self.on_nonfinite, self.takes_closure = chosen.on_nonfinite, False
-        self.skipped, self._skips_in_a_row, self._skip = 0, 0, False
+        self.nonfinite, self.takes_closure = NonFiniteSteps(chosen.on_nonfinite), False
 
     # -- the method ---------------------------------------------------------------------------
 
@@ -179,7 +176,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         for rate in self.rates.values():
             check_rate(optimizer, rate)
         new.session, new.rates, new.control = self.session, self.rates, self.control
-        new.on_nonfinite, new.skipped = self.on_nonfinite, self.skipped
+        new.nonfinite = self.nonfinite.between_steps()
         new.watching, new.takes_closure = self.watching, self.takes_closure
         check_watched(optimizer, new.update)
         new.session.join()
@@ -215,7 +212,7 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def _forget(self) -> None:
         self.session.discard()
-        self._skip = False
+        self.nonfinite.forget()
 
     # -- stepping -----------------------------------------------------------------------------
 
@@ -264,16 +261,23 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             self.clear_grads()
             self._forget()
             self.backward(losses, residuals, points)
-        if self.session.pending is None and not self._skip:
+        if self.nonfinite.waiting is not None:
+            self._settle(self.nonfinite.waiting)
+        if self.session.pending is None and not self.nonfinite.skips:
             raise LossError(
                 "step() found no losses: pass them, step(losses), or call backward(losses) first "
                 "(a plain loss.backward() bypasses the method)."
             )
-        if not self._skip:
+        if not self.nonfinite.skips:
             rates = RelativeRates(self.blocks, self.rates)
-            with watched(self.session, self.inner, self.watching):
-                self.inner.step()
-                rates.apply()
+            try:
+                with watched(self.session, self.inner, self.watching):
+                    self.inner.step()
+                    rates.apply()
+            except BaseException:
+                # an interrupt among them: a checkpoint that is written now is of the step before
+                self._forget()
+                raise
         self._finish()
         return None
 
@@ -289,11 +293,16 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
         all of them, and the method's state advances once. Weights of points hold for the same
         points; without ``points``, row by row.
 
+        After infinite or NaN losses or gradients every ``.grad`` is NaN. ``step()`` raises or
+        skips, as ``on_nonfinite`` says; a ``torch.amp.GradScaler`` leaves it out and backs off.
+
         Raises:
-            LossError, NonFiniteError, MethodError: see ``step``.
+            LossError, MethodError: see ``step``.
         """
         check_reads_gradients(self, "backward(losses)")
-        if self._skip:
+        if all(p.grad is None for g in self.param_groups for p in g["params"]):
+            self._forget()  # an earlier one, whose step was left out
+        if self.nonfinite.spoilt:
             return
         if self.update != "trust" and self.session.pending is not None:
             raise MethodError(
@@ -309,7 +318,8 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
                 aligns = keep and self.update == "align"
                 self.session.accumulate(objective, self.layout(), False, False, keep, aligns)
         except NonFiniteError as error:
-            self._give_up_or_skip(error)
+            self.session.discard()
+            self.nonfinite.wait(error, (p for g in self.param_groups for p in g["params"]))
 
     def read(
         self,
@@ -340,32 +350,22 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
             if not isinstance(error, NonFiniteError):
                 self.zero_grad()
                 raise
-            self._give_up_or_skip(error)
+            self._settle(error)
             result = None
         self._finish()
         return result
 
-    def _give_up_or_skip(self, error: NonFiniteError) -> None:
+    def _settle(self, error: NonFiniteError) -> None:
         self.zero_grad()
-        if self.on_nonfinite == "skip" and self._skips_in_a_row < MAX_SKIPS:
-            self._skip = True
-            return
-        told = retreated(self.inner)
-        if told is None:
-            raise error
-        self._skip = True
-        # last: a warning may be an error
-        self.reports.add([("optimizer", told)], self.completed)
+        told = self.nonfinite.settle(error, self.inner)
+        if told is not None:
+            # last: a warning may be an error
+            self.reports.add([("optimizer", told)], self.completed)
 
     def _finish(self) -> None:
-        if self._skip:
-            self.skipped += 1
-            self._skips_in_a_row += 1
-            self._skip = False
-        else:
+        if self.nonfinite.finish():
             note_step(self.inner, self.session)
             self.session.commit()
-            self._skips_in_a_row = 0
             if self.control is not None:
                 self.control.after_step(self)
 
@@ -392,9 +392,9 @@ class MultiLossOptimizer(ControlledRun, BlockWrapper):
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks and scheduler wrappers stay behind, as with every torch optimizer.
-        kept = ["inner", "session", "control", "blocks", "rates", "watching", "on_nonfinite"]
-        kept += ["skipped", "_skips_in_a_row", "takes_closure"]
-        return {k: self.__dict__[k] for k in kept} | {"_skip": False, "_layouts": LayoutCache()}
+        kept = ["inner", "session", "control", "blocks", "rates", "watching", "takes_closure"]
+        fresh = {"nonfinite": self.nonfinite.between_steps(), "_layouts": LayoutCache()}
+        return {k: self.__dict__[k] for k in kept} | fresh
 
     def __repr__(self) -> str:
         return f"MultiLossOptimizer({self.aggregator!r}, {self.inner!r})"

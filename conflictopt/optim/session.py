@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from ..core.buffer import RowBuffer
 from ..core.checks import check_count
 from ..core.combine import accumulate_direction, apply
 from ..core.engines import EngineName, check_engine
-from ..core.errors import LossError, MethodError, NonFiniteError
+from ..core.errors import LossError, MethodError
 from ..core.gradients import GradientSource
 from ..core.layout import TRUNK, ParameterLayout
 from ..core.leaves import LEAVES, sentence
@@ -27,7 +26,7 @@ from ..core.step import Spec, StepView, equation_flags
 from ..methods.expression import fixed_method
 from ..methods.foreign import adopt
 from .conflict_counts import ConflictCounts
-from .last_step import LastStep, Points, StepInProgress, same_weights
+from .last_step import LastStep, Points, StepInProgress, check_coefficients, same_weights
 
 LossForms = Objective | Losses | Mapping[str, Tensor] | Sequence[Tensor] | Tensor
 Residuals = Mapping[str, Tensor | Sequence[Tensor]]
@@ -233,7 +232,7 @@ class Session:
             if source.separate and LEAVES not in self.reports:
                 self.note(LEAVES, sentence(source.separate))
             return value
-        except Exception:
+        except BaseException:
             # a choice without its gradient must not be taken for a step
             self.discard()
             raise
@@ -292,6 +291,11 @@ class Session:
             self.generator.set_state(self._random_state)
         self._choice, self._random_state, self.source = None, None, None
 
+    @property
+    def random_state(self) -> Tensor:
+        """The random source's state after the last completed step."""
+        return self.generator.get_state() if self._random_state is None else self._random_state
+
     def _random(self) -> torch.Generator:
         """The random source; its state before the step's first draw is kept."""
         if self._random_state is None:
@@ -316,7 +320,7 @@ class Session:
         else:
             view = StepView(spec, self.completed, layout, self._random, source, notes)
             chosen = self.aggregator.choose(view, state)
-            self._check_coefficients(chosen.coefficients, names, layout)
+            check_coefficients(chosen.coefficients, self.aggregator.label, names, layout)
         step = LastStep(names, tuple(source.raw_values()), chosen.coefficients, layout.outline)
         return StepInProgress(step, chosen.state, weights, points, chosen.direction, notes)
 
@@ -368,20 +372,6 @@ class Session:
             return None
         return self.last.coefficients if self.last.blocks == layout.outline else None
 
-    def _check_coefficients(
-        self, c: Tensor, names: tuple[str, ...], layout: ParameterLayout
-    ) -> None:
-        k, b = len(names), len(layout.blocks)
-        if tuple(c.shape) not in ((k,), (k, b)):
-            raise MethodError(
-                f"expected coefficients [{k}] or [{k}, {b}] from "
-                f"{self.aggregator.label}, found {list(c.shape)}."
-            )
-        if not all(map(math.isfinite, c.flatten().tolist())):
-            raise NonFiniteError(
-                f"{self.aggregator.label} chose the coefficients {c.tolist()} for {names}."
-            )
-
     def _rows_buffer(self, count: int, layout: ParameterLayout) -> RowBuffer:
         if self._buffer is None or not self._buffer.fits(count, layout):
             self._buffer = RowBuffer(count, layout)
@@ -391,7 +381,7 @@ class Session:
 
     def __getstate__(self) -> dict[str, Any]:
         # torch.Generator can be neither copied nor pickled; its state can.
-        state = self.generator.get_state()
+        state = self.random_state
         passing = dict.fromkeys(("_buffer", "_choice", "_random_state", "_order", "source"))
         return {**self.__dict__, "generator": state, **passing}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from functools import partial
 
@@ -183,3 +184,35 @@ def test_missing_parameters_that_are_not_adapters_are_refused(pinn):
     wider = MultiLossOptimizer(ADAM(net.parameters()), "sum")
     with pytest.raises(ValueError, match="doesn't match the size"):
         wider.load_state_dict(opt.state_dict())
+
+
+@pytest.mark.parametrize("where", ["optimizer", "gradients", "between"])
+def test_a_checkpoint_after_an_interrupt_is_of_the_last_completed_step(pinn, where, monkeypatch):
+    def begun():
+        net = pinn.net()
+        opt = MultiLossOptimizer(torch.optim.Adam(net.parameters(), lr=1e-2), "pcgrad")
+        return net, opt
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    reference, opt = begun()
+    pinn.train(reference, opt, 8)
+    net, opt = begun()
+    pinn.train(net, opt, 3)
+    if where == "between":
+        opt.backward(pinn.losses(net))
+    else:
+        with monkeypatch.context() as m:
+            if where == "optimizer":
+                m.setattr(opt.inner, "step", interrupt)
+            else:
+                m.setattr("conflictopt.optim.session.apply", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                opt.step(pinn.losses(net))
+    saved = copy.deepcopy((net.state_dict(), opt.state_dict()))
+    again, opt = begun()
+    again.load_state_dict(saved[0])
+    opt.load_state_dict(saved[1])
+    pinn.train(again, opt, 5)
+    assert all(map(torch.equal, reference.parameters(), again.parameters()))

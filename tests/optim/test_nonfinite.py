@@ -18,7 +18,7 @@ from conflictopt import (
     Reweighting,
     make,
 )
-from conflictopt.optim.optimizer import MAX_SKIPS
+from conflictopt.optim.nonfinite import MAX_SKIPS
 
 
 @dataclass(frozen=True)
@@ -215,3 +215,83 @@ def unchanged(opt, net, before, same, steps):
     assert opt.completed == steps
     if isinstance(opt.aggregator, Recorder):
         assert (opt.session.state or {"age": 0})["age"] == steps
+
+
+# -- beside a gradient scaler ------------------------------------------------------------------
+
+
+def scaled(net, method, reaction, steps, overflow_at, clip=True):
+    """Training with a gradient scaler on the CPU; the scales after each step."""
+    opt = MultiLossOptimizer(optim.Adam(net.parameters(), lr=1e-2), method, on_nonfinite=reaction)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    x = torch.rand(16, 2, generator=torch.Generator().manual_seed(0))
+    scales = []
+    for step in range(steps):
+        u = net(x)
+        losses = {"a": (u[:, 0] - 1).square().mean(), "b": (u[:, 0] + x[:, 0]).square().mean()}
+        factor = torch.inf if step == overflow_at else 1.0
+        opt.zero_grad()
+        opt.backward({k: scaler.scale(v) * factor for k, v in losses.items()})
+        if clip:
+            scaler.unscale_(opt)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1e3)
+        scaler.step(opt)
+        scaler.update()
+        scales.append(scaler.get_scale())
+    return opt, scales
+
+
+@pytest.mark.parametrize("reaction", ["raise", "skip"])
+@pytest.mark.parametrize("method", ["sum", "pcgrad", "config", "relobralo"])
+@pytest.mark.parametrize("clip", [True, False])
+def test_a_scaler_leaves_an_overflow_out_and_backs_off(pinn, method, reaction, clip):
+    net = pinn.net()
+    opt, scales = scaled(net, method, reaction, steps=5, overflow_at=2, clip=clip)
+    assert opt.completed == 4
+    assert scales == [1024.0, 1024.0, 512.0, 512.0, 512.0]
+    assert all(bool(p.isfinite().all()) for p in net.parameters())
+
+
+def test_the_sum_beside_a_scaler_is_the_plain_run(pinn):
+    nets = pinn.net(), pinn.net()
+    scaled(nets[0], "sum", "raise", steps=4, overflow_at=1)
+    plain, scaler = optim.Adam(nets[1].parameters(), lr=1e-2), torch.amp.GradScaler("cpu", 1024.0)
+    x = torch.rand(16, 2, generator=torch.Generator().manual_seed(0))
+    for step in range(4):
+        u = nets[1](x)
+        loss = (u[:, 0] - 1).square().mean() + (u[:, 0] + x[:, 0]).square().mean()
+        plain.zero_grad()
+        (scaler.scale(loss) * (torch.inf if step == 1 else 1.0)).backward()
+        scaler.step(plain)
+        scaler.update()
+    assert all(map(torch.equal, nets[0].parameters(), nets[1].parameters()))
+
+
+@pytest.mark.parametrize("reaction", ["raise", "skip"])
+def test_backward_leaves_what_cannot_be_stepped_along_to_the_step(pinn, reaction):
+    net = pinn.net()
+    before = [p.detach().clone() for p in net.parameters()]
+    opt = MultiLossOptimizer(sgd(net), "pcgrad", on_nonfinite=reaction)
+    opt.backward(nan_loss(pinn.losses(net), net))
+    assert all(bool(p.grad.isnan().all()) for p in net.parameters())
+    if reaction == "raise":
+        with pytest.raises(NonFiniteError, match="found 'ic' = nan"):
+            opt.step()
+    else:
+        opt.step()
+    assert opt.skipped == (reaction == "skip")
+    assert opt.completed == 0
+    assert all(map(torch.equal, net.parameters(), before))
+    opt.step(pinn.losses(net))
+    assert opt.completed == 1
+
+
+def test_a_step_that_was_left_out_is_forgotten_when_its_gradients_are_cleared(pinn):
+    net = pinn.net()
+    opt = MultiLossOptimizer(sgd(net), "relobralo")
+    for spoil in (nan_loss, nothing, nothing):
+        net.zero_grad()  # not the optimizer's: it is not told
+        opt.backward(spoil(pinn.losses(net), net))
+    opt.step()
+    assert opt.completed == 1
+    assert not opt.skipped
