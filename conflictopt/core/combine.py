@@ -164,12 +164,8 @@ def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -
         if source.has_rows:
             source.check()
         _refuse(source.objective.names)
-    pairs = [
-        (p, g)
-        for p, g, used in zip(layout.params, layout.split(flat), reached, strict=True)
-        if used
-    ]
-    pairs += source.beside
+    each = zip(layout.params, layout.split(flat), reached, strict=True)
+    pairs = [(p, g) for p, g, used in each if used] + source.beside
     if pairs:
         deliver(*zip(*pairs, strict=True))
     if source.finite and any(map(leaf_hooks, layout.params)):

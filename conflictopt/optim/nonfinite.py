@@ -26,8 +26,8 @@ class NonFiniteSteps:
         skipped: number of skipped steps.
         in_a_row: of those, the last ones without a step between.
         skips: whether the step in progress will be skipped.
-        waiting: why the step in progress cannot be taken, if ``backward`` found that: as after
-            ``loss.backward()``, gradients are NaN until the step, which a gradient scaler leaves out.
+        waiting: why the step in progress cannot be taken, if ``backward`` found that. Gradients
+            are NaN until the step, as after ``loss.backward()``; a gradient scaler leaves it out.
     """
 
     reaction: Reaction

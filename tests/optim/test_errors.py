@@ -172,9 +172,7 @@ def test_nothing_to_step_with(pinn):
 def test_parameters_of_two_kinds(kind):
     a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3, **kind))
     opt = MultiLossOptimizer(optim.SGD([a, b], lr=0.1), "pcgrad")
-    with pytest.raises(
-        LayoutError, match=r"one dtype .* found torch.float32 on cpu \(shape \(2,\)"
-    ):
+    with pytest.raises(LayoutError, match=r"one dtype .* torch.float32 on cpu \(shape \(2,\)"):
         opt.step({"a": a.sum(), "b": (a - 1).square().sum()})
 
 
