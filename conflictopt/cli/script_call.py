@@ -101,6 +101,9 @@ class ScriptCall:
     def start(self, show: Callable[[Any], None], seed: int | None = None) -> ScriptRun:
         """A run of the script; ``show`` is called after every step."""
         method, options = self.resolved
+        if isinstance(options.rule, str | Path):
+            # read when a model is built, after the script may have left for another directory
+            options = replace(options, rule=Path(options.rule).absolute())
         usual: Precision | None = "float64" if self.method.recounts else None
         return script_runner()(
             self.path,

@@ -7,7 +7,7 @@ import re
 import runpy
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from conflictopt.core.errors import ConflictOptError, LossError
 from .budget import Budget
 from .model_training import ModelTraining
 from .script_models import ScriptModels
-from .script_process import as_main, begin_with, no_windows
+from .script_process import as_main, begin_with, exits_in_order, no_windows, streams_kept
 
 if TYPE_CHECKING:
     from .groups import Grouping
@@ -120,7 +120,10 @@ class ScriptRun:
                 f"deepxde was already imported with the backend '{dde.backend.backend_name}'."
             )
         patched = self._models.patched(dde.Model)
-        with patched, no_windows(), as_main(self.path, self.arguments):
+        around = streams_kept(), no_windows(), exits_in_order(), as_main(self.path, self.arguments)
+        with ExitStack() as stack:
+            for context in (patched, *around):
+                stack.enter_context(context)
             if self._seed is not None:
                 begin_with(self._seed)
             if self._precision is not None:

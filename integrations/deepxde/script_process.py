@@ -1,13 +1,15 @@
-"""The process around a script: its command line, its random numbers, no windows."""
+"""The process around a script: command line, working directory, random numbers, no windows."""
 
 from __future__ import annotations
 
+import os
 import random
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -22,14 +24,68 @@ def begin_with(seed: int) -> None:
 
 @contextmanager
 def as_main(path: Path, arguments: list[str]) -> Iterator[None]:
-    """``sys.argv`` and ``sys.path`` as ``python SCRIPT.py ARGS`` sets them."""
-    argv, search = sys.argv, sys.path[:]
+    """``sys.argv`` and ``sys.path`` as ``python SCRIPT.py ARGS`` sets them.
+
+    Afterwards the working directory is what it was: a script may have left for another, and what is
+    written next is named from here.
+    """
+    argv, search, here = sys.argv, sys.path[:], os.getcwd()
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.resolve().parent)
     try:
         yield
     finally:
         sys.argv, sys.path[:] = argv, search
+        os.chdir(here)
+
+
+@contextmanager
+def exits_in_order() -> Iterator[None]:
+    """``os._exit`` of the script is its end, not that of the process, which has to report yet.
+
+    Scripts end so after CUDA or MPI. Children that it forks, and threads, leave as they are used to.
+    """
+    leave, process = os._exit, os.getpid()
+
+    def end(status: int) -> NoReturn:
+        if os.getpid() != process or threading.current_thread() is not threading.main_thread():
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = end
+    try:
+        yield
+    finally:
+        os._exit = leave
+
+
+@contextmanager
+def streams_kept() -> Iterator[None]:
+    """Afterwards standard output and error go where they went, even if the script closed them."""
+    kept = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    copies = {name: os.dup(n) for name, s in kept.items() if (n := _descriptor(s)) is not None}
+    try:
+        yield
+    finally:
+        for name, stream in kept.items():
+            copy = copies.get(name)
+            if copy is None:
+                setattr(sys, name, stream)
+            elif stream.closed:
+                setattr(sys, name, os.fdopen(copy, "w", encoding=stream.encoding))
+            else:
+                stream.flush()
+                os.dup2(copy, stream.fileno())
+                os.close(copy)
+                setattr(sys, name, stream)
+
+
+def _descriptor(stream: Any) -> int | None:
+    try:
+        found: int = stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None  # closed before, or a stand-in
+    return found
 
 
 @contextmanager

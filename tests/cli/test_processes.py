@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from conflictopt.selection.rule import Rule
+
+from .conftest import MODEL
+
 TRAIN = "model.train(iterations=30)"
 SHORT = ("--profile-steps", 20, "--profile-every", 2)
 
@@ -97,3 +101,49 @@ def test_a_failing_script_is_one_message_and_exit_code_2(command, script):
     files = [line for line in done.stderr.splitlines() if line.strip().startswith("File ")]
     assert len(files) == 1
     assert str(path) in files[0]
+
+
+ENDS = {
+    "at once": "import os\nos._exit(0)",
+    "by a name of its own": "from os import _exit\n_exit(0)",
+    "in another directory": "import os\nos.mkdir('else')\nos.chdir('else')",
+    "with a closed output": "import sys\nsys.stdout.close()",
+    "with its output elsewhere": "import sys\nsys.stdout = open('log.txt', 'w')",
+    "with its descriptor elsewhere": "import os\nos.dup2(os.open('log.txt', 65), 1)",
+    "with a closed descriptor": "import os\nos.close(1)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ENDS)
+def test_a_script_that_leaves_in_its_own_way_has_a_report(command, script, tmp_path, end):
+    done = command("run", script(f"{TRAIN}\n{ENDS[end]}"), "--method", "pcgrad", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert "report/report.html" in done.stdout
+    assert (tmp_path / "report/report.html").exists()
+
+
+@pytest.mark.slow
+def test_a_status_given_at_once_is_the_scripts(command, script, tmp_path):
+    done = command("run", script(f"{TRAIN}\nimport os\nos._exit(3)"), "--method", "pcgrad", *SHORT)
+    assert done.returncode == 2
+    assert "exited with status 3" in done.stderr
+    assert (tmp_path / "report/report.html").exists()
+
+
+@pytest.mark.slow
+def test_children_of_a_script_leave_as_they_are_used_to(command, script):
+    forks = "import os\nif os.fork() == 0:\n    os._exit(7)\nprint('status', os.wait()[1] >> 8)"
+    done = command("run", script(f"{TRAIN}\n{forks}"), "--method", "pcgrad", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert "status 7" in done.stdout
+
+
+@pytest.mark.slow
+def test_paths_are_those_of_where_the_command_was_given(command, script, tmp_path):
+    Rule.default().save(tmp_path / "mine.json")
+    moves = "import os\nos.mkdir('else')\nos.chdir('else')\n"
+    path = script(TRAIN, start=moves + MODEL)
+    done = command("diagnose", path, "--rule", "mine.json", "--out", "there/report", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "there/report/report.html").exists()
