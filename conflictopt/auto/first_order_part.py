@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import MethodError, MissingExtraError
+from ..optim import run_checkpoint
 from ..optim.guarded_soap import RAMP, GuardedSOAP
 from ..optim.hand_over import TRIAL
 from ..optim.optimizer import MultiLossOptimizer
@@ -132,12 +133,16 @@ class FirstOrderPart:
         """Tensors and numbers that ``load_state_dict`` goes on from."""
         kept = {"lowest": self._lowest, "values": list(self._values), "steps": self.steps}
         of_the_loop = self._of_the_loop()  # which saves it
-        own = {k: v for k, v in self.run.state_dict().items() if k not in of_the_loop}
+        own = {
+            k: v
+            for k, v in run_checkpoint.save(self.run, whole=False).items()
+            if k not in of_the_loop
+        }
         return {"run": own, "anchor": list(self._anchor), **kept}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
-        self.run.load_state_dict({**self._of_the_loop(), **saved["run"]})
+        run_checkpoint.load(self.run, {**self._of_the_loop(), **saved["run"]}, whole=False)
         self._lowest, self.steps = float(saved["lowest"]), int(saved["steps"])
         for name, values in (("_values", saved["values"]), ("_anchor", saved["anchor"])):
             pairs = zip(self.params, values, strict=False)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..core.errors import CheckpointError, ConflictOptError
 from ..curvature.optimizer import LevenbergMarquardt
+from ..optim import run_checkpoint
 from ..optim.last_step import LastStep
 from ..optim.optimizer import MultiLossOptimizer
 from .closures import Closure, made
@@ -142,7 +143,7 @@ class ResidualPart:
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers and strings that ``load_state_dict`` goes on from."""
         return {
-            "run": self.run.state_dict(),
+            "run": run_checkpoint.save(self.run, whole=False),
             "before": [self._before[p] for p in self.params],
             "first": self._first,
             "sum": self._sum,
@@ -163,7 +164,7 @@ class ResidualPart:
             raise CheckpointError(
                 f"expected steps on residuals of parameters {shapes}, found {found}."
             )
-        self.run.load_state_dict(saved["run"])
+        run_checkpoint.load(self.run, saved["run"], whole=False)
         self._weigh_measurements()
         pairs = zip(self.params, saved["before"], strict=True)
         self._before = {p: value.to(p).clone() for p, value in pairs}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 KEY = "conflictopt"
-VERSION = 2
+VERSION = 3
 
 
 def save(session: Session) -> dict[str, Any]:
@@ -53,13 +53,8 @@ def resume(session: Session, saved: Mapping[str, Any], layout: ParameterLayout) 
         Whether it was this method's.
 
     Raises:
-        CheckpointError: another version, other losses, or a state that does not fit.
+        CheckpointError: other losses, or a state that does not fit.
     """
-    if saved["version"] != VERSION:
-        raise CheckpointError(
-            f"expected a checkpoint of version {VERSION}, found "
-            f"{saved['version']}: it was written by another conflictopt."
-        )
     same = bool(saved["method"] == session.aggregator.label)
     names = tuple(saved["names"]) if saved["names"] is not None else None
     if session.names is not None and names is not None and names != session.names:

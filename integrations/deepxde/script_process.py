@@ -29,7 +29,7 @@ def as_main(path: Path, arguments: list[str]) -> Iterator[None]:
     Afterwards the working directory is what it was: a script may have left for another, and what is
     written next is named from here.
     """
-    argv, search, here = sys.argv, sys.path[:], os.getcwd()
+    argv, search, here = sys.argv, sys.path[:], Path.cwd()
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.resolve().parent)
     try:
@@ -43,7 +43,7 @@ def as_main(path: Path, arguments: list[str]) -> Iterator[None]:
 def exits_in_order() -> Iterator[None]:
     """``os._exit`` of the script is its end, not that of the process, which has to report yet.
 
-    Scripts end so after CUDA or MPI. Children that it forks, and threads, leave as they are used to.
+    Scripts end so after CUDA or MPI. Children that it forks, and threads, leave as ever.
     """
     leave, process = os._exit, os.getpid()
 

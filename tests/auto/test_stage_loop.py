@@ -181,6 +181,7 @@ def test_a_damaged_stage_loads_nothing():
 
     saved = Loop().run(110).opt.state_dict()
     del saved["conflictopt"]["control"]["stage"]["pace"]["spent"]
+    saved["conflictopt"]["version"] = 2  # written before there were digests
     other = Loop().run(3)
     before = other.parameters
     with pytest.raises(CheckpointError, match="expected steps on residuals"):

@@ -154,7 +154,8 @@ def snapshot() -> Any:
 
     def take(net: nn.Module, opt: conflictopt.MultiLossOptimizer) -> dict[str, Any]:
         saved: dict[str, Any] = _through_a_file({"net": net.state_dict(), "opt": opt.state_dict()})
-        del saved["opt"]["conflictopt"]["skipped"]
+        for name in ("skipped", "digests"):
+            del saved["opt"]["conflictopt"][name]
         return saved
 
     return take
