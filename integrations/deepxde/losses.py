@@ -16,7 +16,8 @@ from conflictopt.core.errors import MethodError
 from conflictopt.core.losses import FIXED, Losses
 from conflictopt.core.objective import Objective
 
-from .apart import evaluate_apart, obstacle, rows_of, saves_a_sum
+from .apart import evaluate_apart, obstacle, parts_of, rows_of, saves_a_sum
+from .coupling import Reexamination, coupled_entry
 from .groups import Grouping, Groups, group
 from .hook import Batch, Evaluation, Hook
 from .patch_errors import PatchError, ResidualError
@@ -48,10 +49,12 @@ class LossReader:
         self.loss_fn: Any = None
         self._obstacle: str | None = None
         self._examined = False
+        self._again = Reexamination()
 
     def compiled(self) -> None:
         """The model was compiled: other loss functions, perhaps other losses."""
         self.loss_fn, self._obstacle, self._examined = None, None, False
+        self._again = Reexamination()
 
     def read(self, batch: Batch, residuals: bool = False) -> ModelObjective:
         """The losses of one batch; the first after a compile are evaluated at once.
@@ -149,15 +152,25 @@ class LossReader:
     def obstacle(self, objective: ModelObjective) -> str | None:
         """Why the losses of this batch cannot be evaluated apart; ``None`` if they can.
 
-        What the model's parts do not show, a comparison does: once after every compile.
+        What the model's parts do not show, a comparison does: after every compile, and again as
+        training goes on, since a coupling may begin to matter.
         """
-        if objective.batch[0] is not self._hook.model.data.train_x:
+        model, points = self._hook.model, objective.batch[0]
+        if points is not model.data.train_x:
             return "the batch is not the training points of the problem"
-        if not self._examined:
-            expected = objective.together().values()
-            if not all(map(math.isfinite, expected)):
+        if self._examined and self._obstacle is not None:
+            return self._obstacle
+        unknowns = model.external_trainable_variables
+        if not self._examined or (objective.fresh and self._again.due(points, unknowns)):
+            objective.fresh = False
+            objective.release()  # it may be of before a step
+            expected = objective.together()
+            if not all(map(math.isfinite, expected.numbers)):
                 return "they are not finite"
-            self.settle(obstacle(self._hook.model) or self._difference(objective, expected))
+            self._again.examined(points, unknowns)
+            why = obstacle(model) or self._difference(objective, expected)
+            if why is not None or not self._examined:
+                self.settle(why)
         return self._obstacle
 
     @property
@@ -171,21 +184,39 @@ class LossReader:
         if why is not None:
             self._tell(f"{self.consequence}, as {why}.")
 
-    def _difference(self, objective: ModelObjective, expected: list[float]) -> str | None:
+    def _difference(self, objective: ModelObjective, expected: Losses) -> str | None:
         objective.release()
         try:
-            found = self.apart(objective.batch, by_loss=True, residuals=False).values()
+            found = self.apart(objective.batch, by_loss=True, residuals=False).numbers
+            coupled = self._coupled(objective.batch)
         except Exception as error:  # the user's own functions may count on all rows
             return f"evaluated on its own rows, a loss fails: {type(error).__name__}: {error}"
         # residuals may differ by rounding, about 100 units in the last place of numbers near 1
         noise = 100 * torch.finfo(dde.config.real(torch)).eps
-        for name, a, b in zip(objective.names, expected, found, strict=True):
+        pairs = zip(self._names(objective), expected.numbers, found, strict=True)
+        for i, (name, a, b) in enumerate(pairs):
             if abs(a - b) > 1e-3 * abs(a) + 2 * noise * abs(a) ** 0.5 + noise**2:
                 return (
                     f"evaluated on its own rows, the loss '{name}' is {b:.6g} instead of {a:.6g}: "
                     "something couples the rows of a batch"
                 )
+            if i == coupled:
+                return f"the loss '{name}' depends on points of others: it couples a batch's rows"
         return None
+
+    def _coupled(self, batch: Batch) -> int | None:
+        model, groups = self._hook.model, self.groups
+        assert groups is not None
+        equations = len(groups.entries) - len(model.data.bcs)
+        owners = groups.members[equations : equations + len(model.data.bcs)]
+        parts = parts_of(model.data, owners, by_loss=True)
+        return coupled_entry(model, batch, parts, equations, self.loss_fn)
+
+    def _names(self, objective: ModelObjective) -> list[str]:
+        """Per entry that of its loss."""
+        assert self.groups is not None
+        names = objective.names
+        return ["regularisation" if m == FIXED else names[m] for m in self.groups.members]
 
     def _grouped(self, found: Evaluation) -> Groups:
         count = len(found.vector)
@@ -243,10 +274,14 @@ class ModelObjective(Objective):
     Args:
         reader: of the model.
         batch: inputs, targets and auxiliary variables.
+
+    Attributes:
+        fresh: whether nobody has asked yet if they can be evaluated apart.
     """
 
     def __init__(self, reader: LossReader, batch: Batch) -> None:
         self.batch = batch
+        self.fresh = True
         self._reader = reader
         self._together: Losses | None = None
 

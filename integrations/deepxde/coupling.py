@@ -1,0 +1,125 @@
+"""Whether a loss depends on rows that are not its own, which evaluating it on these would change.
+
+A mean over the batch in the equation (a conserved mass), a condition on all points, a network that
+normalises by its batch: on fewer rows they are another loss. Its value on these rows alone does not
+show it while the coupling is small, or multiplied by an unknown that starts at 0. Moving the points
+of all other rows does, with the unknowns at other values: not a digit may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .apart import Part, copied, losses_of_view
+from .hook import Batch
+
+_SHIFT = 0.37
+"""By how much unknowns are moved, of them and of 1."""
+_ROUNDINGS = 10
+
+
+def coupled_entry(
+    model: Any, batch: Batch, parts: Sequence[Part], equations: int, loss_fn: Any
+) -> int | None:
+    """The index of a loss that depends on points outside of its part; ``None`` if none does.
+
+    Args:
+        model: the model.
+        batch: all training points.
+        parts: of these; see ``apart.parts_of``.
+        equations: number of losses of the equation, which come first.
+        loss_fn: the loss function, or one per entry.
+    """
+    with moved(model.external_trainable_variables), torch.enable_grad():
+        usual = _values(model, batch, loss_fn)
+        for part in parts:
+            entries = range(equations) if part.is_equation else part.conditions
+            places = [i + (0 if part.is_equation else equations) for i in entries]
+            elsewhere = (_others_moved(batch[0], part.rows), *batch[1:])
+            found = _values(model, elsewhere, loss_fn)
+            for i in places:
+                near = _ROUNDINGS * torch.finfo(usual.dtype).eps * usual[i].abs()
+                if bool((found[i] - usual[i]).abs() > near):  # not of NaN, which says nothing
+                    return i
+    return None
+
+
+def _values(model: Any, batch: Batch, loss_fn: Any) -> Tensor:
+    losses = losses_of_view(model, copied(model.data), batch, slice(None), loss_fn)
+    return torch.stack([loss.detach() for loss in losses])
+
+
+def _others_moved(points: Any, own: slice) -> Any:
+    """The points with all rows but some between two of them, where the domain is likely to be."""
+    found = points.copy()
+    outside = np.ones(len(points), dtype=bool)
+    outside[own] = False
+    others = points[outside]
+    if len(others):
+        far = np.roll(others, max(1, len(others) // 3), axis=0)
+        found[outside] = 0.7 * others + 0.3 * far + _NUDGE * np.ptp(points, axis=0)
+    return found.astype(points.dtype)
+
+
+_NUDGE = 1e-3
+"""Of the points' extent, since two of them may be the same."""
+
+
+@contextmanager
+def moved(unknowns: Sequence[Tensor]) -> Iterator[None]:
+    """Unknowns away from values, such as 0, at which they switch a coupling off."""
+    kept = [u.data for u in unknowns]
+    for u in unknowns:
+        u.data = u.data * (1 + _SHIFT) + _SHIFT
+    try:
+        yield
+    finally:
+        for u, value in zip(unknowns, kept, strict=True):
+            u.data = value
+
+
+class Reexamination:
+    """When to look again: something may begin to couple rows as training goes on.
+
+    After 1, 10, 100, ... steps; with other points; when an unknown has changed much.
+    """
+
+    def __init__(self) -> None:
+        self._steps, self._next, self._last = 0, 1, 0
+        self._points: Any = None
+        self._unknowns: list[Tensor] = []
+
+    def due(self, points: Any, unknowns: Sequence[Tensor]) -> bool:
+        """Whether now; called once for each step.
+
+        Args:
+            points: the training points.
+            unknowns: the unknowns of the problem.
+        """
+        self._steps += 1
+        if self._steps >= self._next:
+            self._next *= 10
+            return True
+        if self._steps - self._last < _PAUSE:
+            return False
+        return points is not self._points or any(map(_changed, self._unknowns, unknowns))
+
+    def examined(self, points: Any, unknowns: Sequence[Tensor]) -> None:
+        """It was looked at."""
+        self._last, self._points = self._steps, points
+        self._unknowns = [u.detach().clone() for u in unknowns]
+
+
+_PAUSE = 50
+"""Steps between two examinations, which cost some three steps."""
+_MUCH = 0.5
+
+
+def _changed(before: Tensor, now: Tensor) -> bool:
+    return bool(((now.detach() - before).abs() > _MUCH * before.abs() + 1e-3).any())
