@@ -61,7 +61,9 @@ class ResidualPart:
         self.params = parameters(optimizer)
         # measurements that are not fitted yet keep the loss up, and are what steps are for
         fresh = not self.measurements.names
-        inner = LevenbergMarquardt(self.params, fresh_damping=fresh, seed=self._seed)
+        inner = LevenbergMarquardt(
+            self.params, fresh_damping=fresh, seed=self._seed, alone=optimizer.session.alone
+        )
         self.run = run_in_place_of(optimizer, inner, method, self._seed, WEIGHTS_HOLD)
 
     @property
@@ -200,6 +202,7 @@ def run_in_place_of(
         engine=session.engine,
         every=every,
         on_nonfinite=optimizer.on_nonfinite,
+        alone=session.alone,
     )
     run.skipped, run.session.reports = optimizer.skipped, session.reports
     return run

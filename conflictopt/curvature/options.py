@@ -38,6 +38,8 @@ class CurvatureOptions:
         engine: how rows are differentiated; see ``jacobian.RowJacobian``.
         memory: bytes that the rows of a step may take; it has fewer where they would not fit.
         seed: of the choice of rows.
+        alone: in a process group of ``torch.distributed``, whether each process trains a model of
+            its own; without it steps are refused there.
 
     Raises:
         MethodError: a bad value; the message names the option.
@@ -57,6 +59,7 @@ class CurvatureOptions:
     engine: Engine = "auto"
     memory: float = 1e9
     seed: int = 0
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if self.rows is not None:

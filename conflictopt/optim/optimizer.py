@@ -110,10 +110,10 @@ class MultiLossOptimizer(ControlledRun, SkippingRun, BlockWrapper):
         else:
             aggregator, chosen = self.control.first(), self.control.options
         check_fixed(optimizer, self.control)
-        method = cast("Aggregator | str", aggregator)
         check_watched(optimizer, chosen.update)
         self.watching = chosen.watching
-        self.session = Session(method, names, equations, chosen.seed, chosen.engine, chosen.every)
+        args = chosen.seed, chosen.engine, chosen.every, chosen.alone
+        self.session = Session(cast("Aggregator | str", aggregator), names, equations, *args)
         check_inner(self.inner, self.aggregator)
         self.nonfinite, self.takes_closure = NonFiniteSteps(chosen.on_nonfinite), False
 

@@ -42,6 +42,8 @@ class StepOptions:
         on_nonfinite: on an infinite or NaN loss or gradient, ``"raise"``, or ``"skip"`` the step
             (up to 100 in a row); either way parameters and state stay as they were. Trial points
             of a line search may be infinite, as in the plain run; parameters after it may not.
+        alone: in a process group of ``torch.distributed``, whether each process trains a model of
+            its own. Without it only ``sum`` trains there, whose step is ``loss.backward()``.
 
     Raises:
         MethodError: a bad value; the message names the option.
@@ -54,6 +56,7 @@ class StepOptions:
     momentum_share: float | None = None
     scale_share: float | None = None
     on_nonfinite: Literal["raise", "skip"] = "raise"
+    alone: bool = False
 
     def __post_init__(self) -> None:
         check_engine(self.engine)

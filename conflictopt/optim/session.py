@@ -13,6 +13,7 @@ from ..core.aggregator import Aggregator, Chosen, Needs, State, members
 from ..core.buffer import RowBuffer
 from ..core.checks import check_count
 from ..core.combine import accumulate_direction, apply
+from ..core.distributed import check_alone
 from ..core.engines import EngineName, check_engine
 from ..core.errors import LossError, MethodError
 from ..core.gradients import GradientSource
@@ -48,6 +49,7 @@ class Session:
         conflicts: how often losses conflicted, by stage, where updates are looked at.
         source: the gradients of the step in progress, where they are kept.
         generator: the run's own random source.
+        alone: whether no other process trains the same parameters.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Session:
         seed: int,
         engine: EngineName,
         every: int,
+        alone: bool = False,
     ) -> None:
         check_engine(engine)
         check_count("every", every)
@@ -65,6 +68,7 @@ class Session:
         self.every = every
         self.names = tuple(names) if names is not None else None
         self.equations = tuple(equations) if equations is not None else None
+        self.alone = alone
         self.completed = 0
         self.last: LastStep | None = None
         self.reports = Reports()
@@ -198,6 +202,8 @@ class Session:
             LossError, NonFiniteError, MethodError: see ``MultiLossOptimizer.step``.
         """
         method = self.aggregator
+        if not self.alone:
+            check_alone(method)
         source = GradientSource(
             objective,
             layout,
