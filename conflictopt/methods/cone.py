@@ -22,6 +22,11 @@ _RANK = 1e-14
 """Eigenvalues of the unit Gramian below this, per gradient, are rounding."""
 _WELL_CONDITIONED = 1e-6
 """Smallest squared pivot for which Cholesky's factor is as good as any."""
+_RIDGE = 1e-5
+"""Weight of the coefficients' length where gradients are dependent; it only chooses among them."""
+_OPTIMAL = 1e-8
+_INDEPENDENT = 1e-6
+"""Sine of the angle to the others below which a unit gradient is dependent on them."""
 _FEASIBLE = 1e-13
 """Squared sine of the angle below which no direction is common to all gradients."""
 
@@ -76,7 +81,8 @@ def nearest_to_rows(unit: Matrix) -> Matrix:
 
 def _nearest(a: Matrix, x: Vector) -> Vector:
     size = float(np.abs(x).max())
-    return size * _nnls(a, -x / size) if size > 0 else np.zeros(a.shape[1])
+    dependent = len(a) < a.shape[1]
+    return size * _nnls(a, -x / size, dependent) if size > 0 else np.zeros(a.shape[1])
 
 
 def least(unit: Matrix, bounds: Sequence[float] | Vector) -> Vector | None:
@@ -97,10 +103,11 @@ def least(unit: Matrix, bounds: Sequence[float] | Vector) -> Vector | None:
     if len(h) == 2:
         pair = _least_of_two(float(unit[0, 1]), float(h[0]), float(h[1]))
         return None if pair is None else size * np.array(pair)
-    stacked = np.vstack([factor(unit), h])
+    a = factor(unit)
+    stacked = np.vstack([a, h])
     target = np.zeros(len(stacked))
     target[-1] = 1.0
-    found = _nnls(stacked, target)
+    found = _nnls(stacked, target, dependent=len(a) < len(unit))
     slack = 1.0 - h @ found
     if slack <= _FEASIBLE:
         return None
@@ -134,6 +141,41 @@ def _solve(matrix: Matrix, right: Vector) -> Vector:
     return exact
 
 
-def _nnls(a: Matrix, b: Vector) -> Vector:
-    solution: Vector = nnls(a, b, maxiter=100 * a.shape[1])[0]
+def _nnls(a: Matrix, b: Vector, dependent: bool) -> Vector:
+    """Non-negative least squares; of the many solutions for dependent columns a short one.
+
+    Without that, opposite columns are found together, and with coefficients like 1e10: rounding
+    errors divided by rounding errors.
+    """
+    count = a.shape[1]
+    short = _short(a, b) if dependent else None
+    if short is not None:
+        return short
+    solution: Vector = nnls(a, b, maxiter=100 * count)[0]
     return solution
+
+
+def _short(a: Matrix, b: Vector) -> Vector | None:
+    """A solution on independent columns; ``None`` if those that were chosen have none."""
+    count = a.shape[1]
+    ridge = np.vstack([a, _RIDGE * np.eye(count)])
+    guess = nnls(ridge, np.concatenate([b, np.zeros(count)]), maxiter=100 * count)[0]
+    chosen = _independent(a, guess)
+    short = np.zeros(count)
+    short[chosen] = np.linalg.lstsq(a[:, chosen], b, rcond=None)[0]
+    # the conditions of Karush, Kuhn and Tucker
+    optimal = bool((a.T @ (b - a @ short) <= _OPTIMAL * np.linalg.norm(b)).all())
+    return short if optimal and bool((short >= 0).all()) else None
+
+
+def _independent(a: Matrix, solution: Vector) -> list[int]:
+    """Of the columns in a solution, the largest first, those that no others make up."""
+    chosen: list[int] = []
+    basis: list[Vector] = []
+    for i in np.argsort(-solution):
+        left = a[:, i] - sum((q @ a[:, i]) * q for q in basis)
+        size = float(np.linalg.norm(left))
+        if solution[i] > 0 and size > _INDEPENDENT:
+            chosen.append(int(i))
+            basis.append(left / size)
+    return chosen

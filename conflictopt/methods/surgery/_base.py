@@ -16,6 +16,7 @@ from ...core.errors import MethodError
 from ...core.layout import ParameterBlock, ParameterLayout
 from ...core.step import Spec, StepView
 from ._normal_form import Claim, NormalForm, gramian_of, normal_form
+from ._rounding import above_rounding
 from ._verify import verified
 
 __all__ = ["Blocks", "Claim", "GramianSurgery", "NormalForm"]
@@ -56,6 +57,8 @@ class GramianSurgery(Surgery):
     needs = Needs.GRAMIAN
     passes = "K"
     claims = Claim.NOTHING
+    raises_none = False
+    """Whether the update is claimed to conflict with no loss."""
     signed = False
     """Whether coefficients may be negative: frozen, they are then no objective."""
 
@@ -145,13 +148,15 @@ class GramianSurgery(Surgery):
         return torch.tensor(columns, dtype=spec.dtype, device=spec.device).T.contiguous(), after
 
     def _coefficients(self, view: StepView, group: tuple[str, ...], memory: Tensor) -> list[float]:
-        unit, norms, active = normal_form(gramian_of(view, group))
+        rounding = torch.finfo(view.spec.dtype).eps
+        unit, norms, active = normal_form(gramian_of(view, group), rounding)
         c = [1.0] * view.count
         if len(active) > 1:
             problem = NormalForm(unit, norms, active, view)
             solved = self.solve(problem, memory)
             if self.verify:
                 solved = verified(problem, solved, self.claims, self.label)
+            solved = above_rounding(problem, solved, group, self.raises_none or self.verify)
             for k, value in zip(active, solved, strict=True):
                 c[k] = value
         return c

@@ -15,6 +15,10 @@ from torch import Tensor
 from ...core.layout import TRUNK
 from ...core.step import StepView
 
+_ROUNDINGS = 64
+"""Relative errors of gradients, in roundings, that are no direction of their own."""
+_DOMINANT = 1.99
+"""Row sums of absolute values, of which the diagonal is 1, below 2 mean eigenvalues above 0."""
 _MANY = 8
 """Gradients from which numpy is quicker than Python."""
 
@@ -106,11 +110,13 @@ class NormalForm:
         return [0.0] * len(self.norms)
 
 
-def normal_form(gramian: Tensor) -> tuple[Any, Any, list[int]]:
+def normal_form(gramian: Tensor, rounding: float) -> tuple[Any, Any, list[int]]:
     """The Gramian of the normalised gradients, their norms, and which are not zero.
 
     Args:
         gramian: ``[K, K]`` float64, of all gradients.
+        rounding: of the gradients' floats. Those that are dependent but for rounding, as of two
+            instruments that disagree, are made dependent: what is left of them has no direction.
     """
     if len(gramian) < _MANY:
         gram: Numbers = gramian.tolist()
@@ -118,12 +124,33 @@ def normal_form(gramian: Tensor) -> tuple[Any, Any, list[int]]:
         active = [k for k, n in enumerate(norms) if n > 0]
         # by one norm after the other: their product may underflow
         unit = [[gram[i][j] / norms[i] / norms[j] for j in active] for i in active]
-        return unit, [norms[k] for k in active], active
+        return _cleaned(unit, rounding), [norms[k] for k in active], active
     array = gramian.numpy()
     sizes = np.sqrt(array.diagonal())
     active = np.flatnonzero(sizes).tolist()
     array, sizes = array[np.ix_(active, active)], sizes[active]
-    return array / sizes[:, None] / sizes, sizes, active
+    return _cleaned(array / sizes[:, None] / sizes, rounding), sizes, active
+
+
+def _cleaned(unit: Any, rounding: float) -> Any:
+    """A unit Gramian whose eigenvalues below the rounding of its gradients are 0."""
+    if _is_dominant(unit):
+        return unit
+    least = (_ROUNDINGS * rounding) ** 2
+    values, vectors = np.linalg.eigh(np.asarray(unit))
+    if values[0] >= least:
+        return unit
+    kept = vectors[:, values >= least] * np.sqrt(values[values >= least])
+    kept /= np.linalg.norm(kept, axis=1)[:, None]
+    cleaned = kept @ kept.T
+    return cleaned.tolist() if isinstance(unit, list) else cleaned
+
+
+def _is_dominant(unit: Any) -> bool:
+    """Whether what is off the diagonal is too small for small eigenvalues."""
+    if isinstance(unit, list):
+        return max((sum(map(abs, row)) for row in unit), default=0.0) < _DOMINANT
+    return bool(np.abs(unit).sum(axis=1).max(initial=0.0) < _DOMINANT)
 
 
 def gramian_of(view: StepView, group: tuple[str, ...]) -> Tensor:

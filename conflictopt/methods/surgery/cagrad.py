@@ -58,6 +58,10 @@ class CAGrad(GramianSurgery):
         if not (self.c >= 0 and math.isfinite(self.c)):
             raise MethodError(f"expected a finite c >= 0, found {self.c}.")
 
+    @property
+    def raises_none(self) -> bool:  # type: ignore[override]
+        return self.c >= 1
+
     def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         unit, norms = problem.gramian, problem.sizes
         along = unit @ norms

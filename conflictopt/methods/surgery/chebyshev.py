@@ -37,6 +37,7 @@ class ChebyshevCentre(GramianSurgery):
 
     source = "arXiv 2605.09975, abstract"
     claim = "no conflict, with the largest smallest cosine; 0 only where no direction has one"
+    raises_none = True
 
     def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         from ..cone import least

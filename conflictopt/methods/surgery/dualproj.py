@@ -36,6 +36,7 @@ class DualProj(GramianSurgery):
 
     source = "Lopez-Paz, Ranzato 2017 (arXiv 1706.08840), eq. 11; Quinton, Rey 2024"
     claim = "no conflict; the plain sum where that does not conflict"
+    raises_none = True
 
     def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         if problem.agrees:

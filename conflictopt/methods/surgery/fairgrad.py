@@ -55,6 +55,7 @@ class FairGrad(GramianSurgery):
 
     source = "Ban, Ji 2024 (arXiv 2402.15638), equation 4"
     claim = "no conflict; gains to the power alpha are inverse to the coefficients"
+    raises_none = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

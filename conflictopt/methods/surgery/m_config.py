@@ -105,7 +105,8 @@ class MConFIG(RowTransform):
         trunk = view.layout.columns(TRUNK)
         factors = torch.tensor(scale, dtype=torch.float64, device="cpu")
         gram = factors[:, None] * gramian(first[:, trunk]) * factors
-        problem = NormalForm(*normal_form(gram), view)
+        rounding = torch.finfo(view.spec.dtype).eps
+        problem = NormalForm(*normal_form(gram, rounding), view)
         if len(problem.active) < 2:
             return d
         c = equal_cosines(problem.unit, problem.norms) or problem.stationary()

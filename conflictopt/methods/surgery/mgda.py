@@ -46,6 +46,7 @@ class MGDA(GramianSurgery):
 
     source = "Désidéri 2012; Sener, Koltun 2018 (arXiv 1810.04650), eq. 3"
     claim = "no conflict; 0 only where no direction lowers all losses"
+    raises_none = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

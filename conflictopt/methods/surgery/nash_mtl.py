@@ -50,6 +50,7 @@ class NashMTL(GramianSurgery):
 
     source = "Navon et al. 2022 (arXiv 2202.01017), claim 3.1"
     claim = "no conflict; the direction does not depend on the scale of any loss"
+    raises_none = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,6 +37,7 @@ class UPGrad(GramianSurgery):
 
     source = "Quinton, Rey 2024 (arXiv 2406.16232), eq. 3"
     claim = "no conflict; the plain sum without conflict; linear in the scale of each loss"
+    raises_none = True
 
     def solve(self, problem: NormalForm, memory: Tensor) -> list[float]:
         if problem.agrees:
