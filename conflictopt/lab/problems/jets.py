@@ -11,6 +11,8 @@ from .specification_errors import LanguageError
 
 MAX_ORDER = 8
 """Of derivatives: their terms grow faster than any power of the order."""
+MAX_WORK = 40_000
+"""Operations in all expressions of a problem that are differentiated: some ten seconds."""
 
 
 class Jets:
@@ -26,6 +28,7 @@ class Jets:
         self.outputs = tuple(outputs)
         self.coordinates = tuple(sp.Symbol(n, real=True) for n in inputs)
         self.opaque: dict[sp.Symbol, str] = {}
+        self._work = 0
         self._symbols: dict[tuple[str, MultiIndex], sp.Symbol] = {}
         self._keys: dict[sp.Symbol, tuple[str, MultiIndex]] = {}
 
@@ -58,8 +61,15 @@ class Jets:
         """The total derivative in input i.
 
         Raises:
-            LanguageError: of what is known by its values alone.
+            LanguageError: of what is known by its values alone; of expressions that are too large.
         """
+        self._work += int(expression.count_ops())
+        if self._work > MAX_WORK:
+            raise LanguageError(
+                f"derivatives of expressions with more than {MAX_WORK} operations in all, which "
+                "would take minutes: a tower of derivatives, or one of a product of many terms. "
+                "Give the inner ones outputs of their own"
+            )
         total = sp.diff(expression, self.coordinates[i])
         for symbol in sorted(expression.free_symbols, key=str):
             if symbol in self.opaque:

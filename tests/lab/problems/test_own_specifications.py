@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,24 @@ def test_orders_are_bounded():
     losses[0]["members"][0]["expr"] = "u_" + 12 * "x"
     with pytest.raises(SpecError, match="a derivative of order 12; at most 8"):
         telegraph(losses=losses)
+
+
+TOWERS = {
+    "nested": "lap(" * 6 + "sin(u*x)**3" + ")" * 6,
+    "side by side": " + ".join(f"lap(lap(sin(u*x)**3))*{i}" for i in range(300)),
+    "of a product": "d(" * 8 + "exp(u*u_x)*sin(u)" + ", x)" * 8,
+}
+
+
+@pytest.mark.parametrize("tower", TOWERS)
+def test_towers_of_derivatives_are_bounded(tower):
+    """The reader says so in seconds, where sympy would take minutes or hours."""
+    losses = copy.deepcopy(ENTRY["losses"])
+    losses[0]["members"][0]["expr"] = TOWERS[tower]
+    began = time.process_time()
+    with pytest.raises(SpecError, match="more than 40000 operations in all"):
+        telegraph(losses=losses)
+    assert time.process_time() - began < 60
 
 
 def test_files_as_editors_write_them(tmp_path):
