@@ -1,4 +1,4 @@
-"""``auto`` in published torch loops, beside plain training.
+"""``auto`` in published torch loops, and in the README's, beside plain training.
 
 Usage: python -m benchmarks.loop_study FOLDER [--seeds 0 1 2] [--workers 2]
        python -m benchmarks.loop_study --tables | --check
@@ -32,6 +32,7 @@ from conflictopt.wording import number
 from . import RECORDS, ROOT
 from .documents.studyscript import write_tables
 from .levenberg_marquardt_examples.attempts import ONE_THREAD
+from .readme_loop import ReadmeLoop
 from .script_study.scripts import ADDRESS
 
 OUT, DOCUMENT = RECORDS / "loop_study.json", ROOT / "docs" / "auto.md"
@@ -89,12 +90,16 @@ class PublicLoop:
         return text.replace("SEED", str(seed))
 
 
-def loops() -> list[PublicLoop]:
+Loop = PublicLoop | ReadmeLoop
+
+
+def loops() -> list[Loop]:
     """All of them."""
-    return [PublicLoop(**entry) for entry in json.loads(LIST.read_text(encoding="utf-8"))]
+    public = [PublicLoop(**entry) for entry in json.loads(LIST.read_text(encoding="utf-8"))]
+    return [*public, ReadmeLoop()]
 
 
-def attempt(loop: PublicLoop, folder: Path, run: str, seed: int) -> dict[str, float]:
+def attempt(loop: Loop, folder: Path, run: str, seed: int) -> dict[str, float]:
     """Train once, on one thread."""
     done = subprocess.run(
         [sys.executable, "-c", loop.source(folder, run, seed)],
@@ -126,7 +131,7 @@ def sections(records: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "loops", table(heads, rows, "llrrrr")
 
 
-def _row(loop: PublicLoop, pairs: list[dict[str, dict[str, float]]]) -> list[str]:
+def _row(loop: Loop, pairs: list[dict[str, dict[str, float]]]) -> list[str]:
     def ratios(name: str) -> list[float]:
         return [pair["auto"][name] / pair["plain"][name] for pair in pairs]
 
