@@ -81,7 +81,7 @@ _EVIDENCE = (
         "{=screen, constant rate: ntk and pcgrad}",
     ),
     (
-        "`auto` in DeepXDE's own examples, cut to 3000 steps",
+        "`auto` without steps on residuals in DeepXDE's own examples, cut to 3000 steps",
         "the script as it is",
         "{=deepxde examples} scripts",
         "{=deepxde examples: ratio} (median {=deepxde examples: median})",
