@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError
-from .graphs import asked_by_name, gradient, passes, reached
+from .graphs import passes, reached
+from .torch_internals import run_backward
 
 EngineName = Literal["auto", "graph", "rows", "batched"]
 ENGINES = ("auto", "graph", "rows", "batched")
@@ -40,7 +41,7 @@ def check_engine(name: str) -> None:
 def one_by_one(
     roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool, graphs: Graphs
 ) -> Iterator[Row]:
-    """One backward pass per loss.
+    """One backward pass per loss; what asks for them stands in ``graphs.asked_by_name``.
 
     Args:
         roots: the losses, by index; each is let go with its pass.
@@ -49,11 +50,11 @@ def one_by_one(
         graphs: per loss its nodes, or numbers of graphs that share nothing.
     """
     for k, keep in passes(graphs) if free else [(k, True) for k in roots]:
-        yield k, gradient(roots.pop(k), inputs, keep)
+        yield k, run_backward(roots.pop(k), inputs, keep, accumulate=False)
 
 
 def all_at_once(roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool) -> Iterator[Row]:
-    """One vectorised backward pass for all losses.
+    """One vectorised backward pass for all losses; see ``one_by_one``.
 
     Args:
         roots: the losses, by index.
@@ -67,10 +68,9 @@ def all_at_once(roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool
     eye = torch.eye(len(roots), dtype=stacked.dtype, device=stacked.device)
     used = [reached(root, inputs) for root in roots.values()]
     try:
-        with asked_by_name(inputs):
-            grads = torch.autograd.grad(
-                stacked, inputs, eye, not free, allow_unused=True, is_grads_batched=True
-            )
+        grads = torch.autograd.grad(
+            stacked, inputs, eye, not free, allow_unused=True, is_grads_batched=True
+        )
     except RuntimeError as error:
         raise MethodError(
             f"engine 'batched' cannot differentiate these losses; use 'graph'. torch says: {error}"

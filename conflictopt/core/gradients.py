@@ -14,7 +14,7 @@ from .buffer import RowBuffer
 from .engines import EngineName, Graphs, all_at_once, one_by_one
 from .errors import MethodError, NonFiniteError
 from .gramian import gramian, norms
-from .graphs import check_seen_whole, gradient, walk
+from .graphs import asked_by_name, check_seen_whole, gradient, walk
 from .layout import TRUNK, ParameterLayout
 from .leaves import nothing_reached, outside, trained
 from .losses import FIXED, Losses
@@ -287,13 +287,14 @@ class GradientSource:
                 passes = all_at_once(roots, inputs, free)
             else:
                 passes = one_by_one(roots, inputs, free, graphs)
-            for k, grads in passes:
-                own = grads[: len(params)]
-                if k == FIXED:
-                    self._fixed = self.layout.flatten(own)
-                else:
-                    buffer.write(k, own)
-                self._add_beside(others, grads[len(params) :])
+            with asked_by_name(inputs):
+                for k, grads in passes:
+                    own = grads[: len(params)]
+                    if k == FIXED:
+                        self._fixed = self.layout.flatten(own)
+                    else:
+                        buffer.write(k, own)
+                    self._add_beside(others, grads[len(params) :])
             self._filled = buffer
         return self._filled
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-_WELL_CONDITIONED = 1e-6
+WELL_CONDITIONED = 1e-6
 """Smallest squared pivot of a unit Gramian for which elimination is as good as it gets."""
 _MANY = 12
 """Gradients from which tensor operations are quicker than Python."""
@@ -31,11 +31,11 @@ def solve_for_ones(unit: list[list[float]]) -> list[float]:
 
     By Cholesky's factors where they are well conditioned, else by the pseudo-inverse.
     """
-    factor = _cholesky(unit) if len(unit) < _MANY else None
+    factor = cholesky(unit) if len(unit) < _MANY else None
     if factor is None:
         u = torch.tensor(unit, dtype=torch.float64, device="cpu")
         lower, failed = torch.linalg.cholesky_ex(u)
-        if not failed and float(lower.diagonal().min()) ** 2 >= _WELL_CONDITIONED:
+        if not failed and float(lower.diagonal().min()) ** 2 >= WELL_CONDITIONED:
             ones = torch.ones(len(unit), 1, dtype=torch.float64, device="cpu")
             solved: list[float] = torch.cholesky_solve(ones, lower)[:, 0].tolist()
             return solved
@@ -70,7 +70,7 @@ def equal_cosines(unit: list[list[float]], norms: list[float]) -> list[float] | 
     return [length / size * a / n for a, n in zip(alpha, norms, strict=True)]
 
 
-def _cholesky(matrix: list[list[float]]) -> list[list[float]] | None:
+def cholesky(matrix: list[list[float]]) -> list[list[float]] | None:
     """The lower factor; ``None`` if a pivot is too small to divide by."""
     factor: list[list[float]] = []
     for i, line in enumerate(matrix):
@@ -78,7 +78,7 @@ def _cholesky(matrix: list[list[float]]) -> list[list[float]] | None:
         for j in range(i):
             row.append((line[j] - sumprod(row, factor[j])) / factor[j][j])
         pivot = line[i] - sumprod(row, row)
-        if pivot < _WELL_CONDITIONED:
+        if pivot < WELL_CONDITIONED:
             return None
         factor.append([*row, math.sqrt(pivot)])
     return factor

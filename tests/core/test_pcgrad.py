@@ -88,7 +88,17 @@ def test_small_integers_exactly(pcgrad, seed, rows):
     """With zeros, repeated, opposed and dependent rows among them."""
     expected, size = textbook([[Fraction(x) for x in row] for row in rows], seed, Fraction(0))
     found = pcgrad(rows, seed)
-    agree(found, expected, size, 1e-12)
+    if not found.update.any():
+        assert cancels(expected, rows)
+    else:
+        agree(found, expected, size, 1e-12)
+
+
+def cancels(coefficients, rows):
+    """Whether nothing is left of a sum of gradients but roundings of what it is made of."""
+    terms = [[c * float(x) for x in row] for c, row in zip(coefficients, rows, strict=True)]
+    size = sum(np.linalg.norm(term) for term in terms)
+    return np.linalg.norm(np.sum(terms, axis=0)) <= 1e-14 * size
 
 
 @few
@@ -101,7 +111,10 @@ def test_dependent_rows_of_all_sizes_exactly(pcgrad, seed, count, rank):
     rows = [[Fraction(int(x)) * p for x in row] for row, p in zip(base, powers, strict=True)]
     expected, size = textbook(rows, seed, Fraction(0))
     found = pcgrad([[float(x) for x in row] for row in rows], seed)
-    agree(found, expected, size, 1e-12)
+    if not found.update.any():
+        assert cancels(expected, rows)
+    else:
+        agree(found, expected, size, 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from ...core.layout import TRUNK
 from ...core.step import StepView
+from ..small_linalg import WELL_CONDITIONED, cholesky
 
 _ROUNDINGS = 64
 """Relative errors of gradients, in roundings, that are no direction of their own."""
-_DOMINANT = 1.99
-"""Row sums of absolute values, of which the diagonal is 1, below 2 mean eigenvalues above 0."""
 _MANY = 8
 """Gradients from which numpy is quicker than Python."""
 
@@ -134,7 +133,7 @@ def normal_form(gramian: Tensor, rounding: float) -> tuple[Any, Any, list[int]]:
 
 def _cleaned(unit: Any, rounding: float) -> Any:
     """A unit Gramian whose eigenvalues below the rounding of its gradients are 0."""
-    if _is_dominant(unit):
+    if _is_regular(unit):
         return unit
     least = (_ROUNDINGS * rounding) ** 2
     values, vectors = np.linalg.eigh(np.asarray(unit))
@@ -146,11 +145,15 @@ def _cleaned(unit: Any, rounding: float) -> Any:
     return cleaned.tolist() if isinstance(unit, list) else cleaned
 
 
-def _is_dominant(unit: Any) -> bool:
-    """Whether what is off the diagonal is too small for small eigenvalues."""
+def _is_regular(unit: Any) -> bool:
+    """Whether Cholesky's pivots are far above rounding, as they mostly are: a quick look."""
     if isinstance(unit, list):
-        return max((sum(map(abs, row)) for row in unit), default=0.0) < _DOMINANT
-    return bool(np.abs(unit).sum(axis=1).max(initial=0.0) < _DOMINANT)
+        return cholesky(unit) is not None
+    try:
+        lower = np.linalg.cholesky(unit)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(lower.diagonal().min(initial=1.0) ** 2 >= WELL_CONDITIONED)
 
 
 def gramian_of(view: StepView, group: tuple[str, ...]) -> Tensor:
