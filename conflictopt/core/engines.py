@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from .errors import MethodError
-from .graphs import passes, reached
-from .torch_internals import run_backward
+from .graphs import one_pass, passes, reached
 
 EngineName = Literal["auto", "graph", "rows", "batched"]
 ENGINES = ("auto", "graph", "rows", "batched")
@@ -50,7 +49,7 @@ def one_by_one(
         graphs: per loss its nodes, or numbers of graphs that share nothing.
     """
     for k, keep in passes(graphs) if free else [(k, True) for k in roots]:
-        yield k, run_backward(roots.pop(k), inputs, keep, accumulate=False)
+        yield k, one_pass(roots.pop(k), inputs, keep)
 
 
 def all_at_once(roots: dict[int, Tensor], inputs: tuple[Tensor, ...], free: bool) -> Iterator[Row]:

@@ -111,7 +111,14 @@ def gradient(
 ) -> tuple[Tensor | None, ...]:
     """``torch.autograd.grad(loss, params, allow_unused=True)`` of one scalar, without hooks."""
     with asked_by_name(params):
-        return run_backward(loss, params, retain_graph, accumulate=False)
+        return one_pass(loss, params, retain_graph)
+
+
+def one_pass(
+    loss: Tensor, params: tuple[Tensor, ...], retain_graph: bool
+) -> tuple[Tensor | None, ...]:
+    """The same of several, within one ``asked_by_name``."""
+    return run_backward(loss, params, retain_graph, accumulate=False)
 
 
 def deliver(leaves: Sequence[Tensor], grads: Sequence[Tensor]) -> None:

@@ -72,7 +72,7 @@ class CurvatureOptions:
                 raise MethodError(f"expected {name} as a number > {low:g}, found {value!r}.")
         if not (is_number(self.growth) and self.growth >= 1):
             raise MethodError(f"expected growth as a number >= 1, found {self.growth!r}.")
-        for name in ("geodesic", "keep_best", "fresh_damping"):
+        for name in ("geodesic", "keep_best", "fresh_damping", "alone"):
             if not isinstance(getattr(self, name), bool):
                 found = getattr(self, name)
                 raise MethodError(f"expected {name} as True or False, found {found!r}.")

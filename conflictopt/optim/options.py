@@ -68,6 +68,8 @@ class StepOptions:
             raise MethodError(
                 f"expected on_nonfinite='raise' or 'skip', found {self.on_nonfinite!r}."
             )
+        if not isinstance(self.alone, bool):
+            raise MethodError(f"expected alone as True or False, found {self.alone!r}.")
 
     @property
     def watching(self) -> Watching:

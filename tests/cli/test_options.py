@@ -14,6 +14,8 @@ APART = {"record", "reweighting", "adapters", "curvature", "thresholds"}
 """Set by the command itself, by the method expression, and by the rule."""
 APART |= {"steps", "seconds", "measured", "residual_steps"}
 """Known to the host, or read from a report."""
+APART |= {"alone"}
+"""Of loops that torch.distributed starts."""
 
 
 def parsed(*line):

@@ -271,6 +271,7 @@ BAD = {
     "geodesic": ("yes", 1, None),
     "keep_best": ("yes", 1, None),
     "fresh_damping": ("yes", 1, None),
+    "alone": ("yes", 1, None),
     "measured": ("data", 3, (1,), None),
     "engine": ("fast", None),
     "memory": (0, -1, math.inf, None),

@@ -218,6 +218,8 @@ def test_bad_arguments_of_the_wrapper(pinn):
         MultiLossOptimizer(sgd(net), torch.ones(3))
     with pytest.raises(MethodError, match="on_nonfinite='raise' or 'skip', found 'ignore'"):
         MultiLossOptimizer(sgd(net), "sum", on_nonfinite="ignore")
+    with pytest.raises(MethodError, match="alone as True or False, found 1"):
+        MultiLossOptimizer(sgd(net), "sum", alone=1)
 
 
 def test_ntk_without_residuals(pinn):
