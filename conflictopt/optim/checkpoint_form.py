@@ -57,7 +57,8 @@ def _feed(found: Any, value: Any) -> None:
 def _feed_tensor(found: Any, value: Tensor) -> None:
     found.update(f"{value.dtype}{tuple(value.shape)}".encode())
     if type(value) in (Tensor, torch.nn.Parameter) and value.layout == torch.strided:
-        bits = value.cpu().contiguous().reshape(-1).view(torch.uint8)
+        plain = value.cpu().resolve_conj().resolve_neg().contiguous()
+        bits = plain.reshape(-1).view(torch.uint8)
         found.update(bits.numpy().data)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import optim
 
 from conflictopt import CheckpointError, ConflictOptError, MultiLossOptimizer, Recorder
+from conflictopt.optim.checkpoint_form import digests
 
 ADAM = partial(optim.Adam, lr=1e-2)
 RUNS = {
@@ -142,3 +143,20 @@ def test_no_damage_ends_in_a_raw_error_or_half_a_run(pinn, snapshot, same, run):
     refused, broken = fuzz(pinn, snapshot, same, run, tries=150)
     assert not broken
     assert refused
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.empty(0),
+        torch.tensor(True),
+        torch.ones(2, 3).t(),
+        torch.ones(2, dtype=torch.bfloat16),
+        torch.ones(2, dtype=torch.complex64).conj(),
+        torch.ones(2, dtype=torch.complex64).conj().imag,
+        torch.eye(3).to_sparse(),
+    ],
+)
+def test_every_kind_of_tensor_has_a_digest_that_a_file_keeps(value, through_a_file):
+    found = digests({"part": {"value": value}}, {}, "own")
+    assert found == digests({"part": through_a_file({"value": value})}, {}, "own")
