@@ -19,28 +19,35 @@ def world_size() -> int:
     return size
 
 
-def check_alone(aggregator: Aggregator) -> None:
+def check_alone(aggregator: Aggregator, looks: bool = False) -> None:
     """Check that a method may step in a process that is one of several.
 
     ``sum`` may: its step is ``loss.backward()``, with whatever reduces gradients hooked into that
     (``DistributedDataParallel``, ``fully_shard``). Others choose by losses and gradients, which
     here are those of this process's points alone.
 
+    Args:
+        aggregator: the method.
+        looks: whether gradients of single losses are read for the update.
+
     Raises:
         MethodError: replicas would choose differently.
     """
-    if world_size() > 1 and not (aggregator.plain and aggregator.needs == Needs.LOSSES):
-        raise _refusal(aggregator.label)
+    chooses = looks or not (aggregator.plain and aggregator.needs == Needs.LOSSES)
+    if chooses and world_size() > 1:
+        raise _refusal(
+            f"{aggregator.label} with a treatment of updates" if looks else aggregator.label
+        )
 
 
-def check_curvature_alone() -> None:
-    """The same for steps on residuals.
+def check_optimizer_alone(name: str) -> None:
+    """The same for an optimizer that goes by losses or residuals itself.
 
     Raises:
         MethodError: replicas would step differently.
     """
     if world_size() > 1:
-        raise _refusal("LevenbergMarquardt")
+        raise _refusal(name)
 
 
 def _refusal(label: str) -> MethodError:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.choices import changed
-from ..core.distributed import check_curvature_alone
+from ..core.distributed import check_optimizer_alone
 from ..core.errors import ConflictOptWarning, LossError, MethodError, NonFiniteError
 from .batch import Batched, draw
 from .best import BestIterate
@@ -162,7 +162,7 @@ class LevenbergMarquardt(torch.optim.Optimizer):
         if closure is None:
             raise LossError("expected step(closure), whose closure returns the residuals by loss.")
         if not self.options.alone:
-            check_curvature_alone()
+            check_optimizer_alone("LevenbergMarquardt")
         before = {p: dict(of_one) for p, of_one in self.state.items()}
         try:
             return self._advance(closure)

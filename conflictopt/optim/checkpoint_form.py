@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -26,37 +27,41 @@ def digests(inner: Mapping[str, Any], extras: Mapping[str, Any], key: str) -> di
         extras: ours, which are under a key of their own.
         key: that key.
     """
-    parts = {name: part for name, part in inner.items() if name != GROUPS}
-    parts |= {f"{key}/{name}": part for name, part in extras.items()}
-    return {str(name): _digest(part) for name, part in parts.items()}
+    parts = {str(name): _digest(p, False) for name, p in inner.items() if name != GROUPS}
+    return parts | {f"{key}/{name}": _digest(part, True) for name, part in extras.items()}
 
 
-def _digest(value: Any) -> str:
+def _digest(value: Any, contents: bool) -> str:
+    """Args:
+    contents: whether of these too. The wrapped optimizer's tensors are the live ones, as in
+        torch, and may go on before the file is written; their names and shapes do not.
+    """
     found = hashlib.blake2b(digest_size=8)
-    _feed(found, value)
+    _feed(found, value, contents)
     return found.hexdigest()
 
 
-def _feed(found: Any, value: Any) -> None:
+def _feed(found: Any, value: Any, contents: bool) -> None:
     """Data as files hold it: kinds of containers may change on the way, contents may not."""
     if isinstance(value, Mapping):
         found.update(f"{{{len(value)}".encode())
         for k in sorted(value, key=repr):
             found.update(repr(k).encode())
-            _feed(found, value[k])
+            _feed(found, value[k], contents)
     elif isinstance(value, list | tuple):
         found.update(f"[{len(value)}".encode())
         for v in value:
-            _feed(found, v)
+            _feed(found, v, contents)
     elif isinstance(value, Tensor):
-        _feed_tensor(found, value.detach())
+        _feed_tensor(found, value.detach(), contents)
     else:
-        found.update(repr(value).encode() if _is_plain(value) else type(value).__name__.encode())
+        plain = contents and _is_plain(value)
+        found.update(repr(value).encode() if plain else type(value).__name__.encode())
 
 
-def _feed_tensor(found: Any, value: Tensor) -> None:
-    found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-    if type(value) in (Tensor, torch.nn.Parameter) and value.layout == torch.strided:
+def _feed_tensor(found: Any, value: Tensor, contents: bool) -> None:
+    found.update(f"{value.is_floating_point()}{tuple(value.shape)}".encode())
+    if contents and type(value) in (Tensor, torch.nn.Parameter) and value.layout == torch.strided:
         plain = value.cpu().resolve_conj().resolve_neg().contiguous()
         bits = plain.reshape(-1).view(torch.uint8)
         found.update(bits.numpy().data)
@@ -121,15 +126,21 @@ def check_groups(given: Mapping[str, Any]) -> None:
             raise damaged(f"expected '{GROUPS}' with 'params' in each, found {group!r:.80}")
 
 
-def check_options(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> None:
+def check_options(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], known: Iterable[str]
+) -> None:
     """Check options that the wrapped optimizer took over, against those that it had.
+
+    Args:
+        before, after: its groups.
+        known: names of its options; schedulers and users add others.
 
     Raises:
         CheckpointError: one is missing or of another kind.
     """
     for old, new in zip(before, after, strict=True):
         for name, value in old.items():
-            if name == "params":
+            if name not in known:
                 continue
             if name not in new:
                 raise damaged(f"the option '{name}' is missing of '{GROUPS}'")
@@ -162,4 +173,4 @@ _HUGE = 1e30
 def _is_number(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)

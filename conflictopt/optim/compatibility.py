@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from ..core.aggregator import Aggregator, Needs, members, weights_whole_losses
+from ..core.distributed import check_optimizer_alone
 from ..core.errors import ConflictOptWarning, LossError, MethodError
 from .control import Control
 from .line_search import searches_lines
@@ -24,6 +25,8 @@ class Run(Protocol):
 
     inner: torch.optim.Optimizer
 
+    session: Any
+
     @property
     def in_stage(self) -> bool: ...
 
@@ -33,7 +36,10 @@ def check_reads_gradients(run: Run, found: str) -> None:
 
     Raises:
         LossError: it evaluates the losses several times a step.
+        MethodError: it goes by losses of one process of several.
     """
+    if hasattr(run.inner, "given_back") and not run.session.alone:
+        check_optimizer_alone("SOAP, which gives back by the losses")
     if run.in_stage or reads_residuals(run.inner):
         name = "the plan of 'auto'" if run.in_stage else type(run.inner).__name__
         raise LossError(

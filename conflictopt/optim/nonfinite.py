@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +9,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import NonFiniteError
+from ..core.graphs import walk
+from ..core.leaves import outside
+from ..core.losses import Losses
 from .guarded_soap import retreated
 
 Reaction = Literal["raise", "skip"]
@@ -58,12 +60,24 @@ class NonFiniteSteps:
         self.skips = True
         return told
 
-    def wait(self, error: NonFiniteError, params: Iterable[Tensor]) -> None:
-        """Leave the decision to the step, or to whoever leaves it out."""
-        self.waiting = error
-        for p in params:
+    def wait(self, error: NonFiniteError, params: list[Tensor], losses: Losses) -> None:
+        """Leave the decision to the step, or to whoever leaves it out.
+
+        Leaves that the optimizer does not hold are NaN too: a scaler looks at those of theirs.
+        """
+        # not the frames, which hold the graph
+        self.waiting = error.with_traceback(None)
+        error.__context__ = error.__cause__ = None
+        for p in (*params, *outside(walk(*losses.scalars())[1], params)):
             if p.requires_grad:
                 p.grad = torch.full_like(p, torch.nan)
+
+    def is_stale(self, params: list[Tensor]) -> bool:
+        """Whether the gradients of an earlier ``backward`` are gone: its step was left out."""
+        grads = [p.grad for p in params if p.grad is not None]
+        return not grads or (
+            self.waiting is not None and not any(bool(g.isnan().any()) for g in grads)
+        )
 
     def between_steps(self) -> NonFiniteSteps:
         """A copy without the step in progress."""

@@ -54,9 +54,8 @@ class MultiLossOptimizer(ControlledRun, SkippingRun, BlockWrapper):
     Args:
         optimizer: any torch optimizer.
         aggregator: a method, or a method expression: a name of the registry, with options
-            (``"ntk:cap=10"``), several in a chain (``"ntk+pcgrad"``), with SOAP in its place
-            (``"soap+ntk"``, see ``GuardedSOAP``); or ``"auto"``: profile the first steps, which
-            stay bitwise the plain run's, reach a verdict, and go on with what it calls for.
+            (``"ntk:cap=10"``), in a chain (``"ntk+pcgrad"``), with SOAP (``"soap+ntk"``, see
+            ``GuardedSOAP``); or ``"auto"``: profile the first steps, reach a verdict, go on.
         names: names for losses given as a sequence or tensor; mappings bring their own.
         equations: which losses are equations (PDE residuals) rather than conditions; some methods
             treat them differently. Without it: those whose name starts with ``pde``, else the
@@ -300,8 +299,9 @@ class MultiLossOptimizer(ControlledRun, SkippingRun, BlockWrapper):
             LossError, MethodError: see ``step``.
         """
         check_reads_gradients(self, "backward(losses)")
-        if all(p.grad is None for g in self.param_groups for p in g["params"]):
-            self._forget()  # an earlier one, whose step was left out
+        held = [p for g in self.param_groups for p in g["params"]]
+        if self.nonfinite.is_stale(held):
+            self._forget()
         if self.nonfinite.spoilt:
             return
         if self.update != "trust" and self.session.pending is not None:
@@ -319,7 +319,7 @@ class MultiLossOptimizer(ControlledRun, SkippingRun, BlockWrapper):
                 self.session.accumulate(objective, self.layout(), False, False, keep, aligns)
         except NonFiniteError as error:
             self.session.discard()
-            self.nonfinite.wait(error, (p for g in self.param_groups for p in g["params"]))
+            self.nonfinite.wait(error, held, objective.together())
 
     def read(
         self,

@@ -74,7 +74,8 @@ def load(run: Checkpointed, given: Mapping[str, Any], whole: bool = True) -> str
         else:
             run.session.use(run.session.aggregator)
         run.inner.load_state_dict(inner)
-        check_options(groups, run.inner.param_groups)
+        check_options(groups, run.inner.param_groups, run.inner.defaults)
+        skipped = extras["skipped"] if extras is not None else run.skipped
     except Exception as error:
         # what a state_dict holds is replaced by loading, not changed
         run.inner.load_state_dict(_fitted(run, kept))
@@ -87,7 +88,7 @@ def load(run: Checkpointed, given: Mapping[str, Any], whole: bool = True) -> str
             f"the checkpoint is damaged, nothing was loaded; go back to an earlier one. It ended "
             f"in {error!r}."
         ) from error
-    run.skipped = extras["skipped"] if extras is not None else run.skipped
+    run.skipped = skipped
     linesearch.fit_parameters(run.inner)
     if run.control is not None:
         run.control.loaded(run)

@@ -203,7 +203,7 @@ class Session:
         """
         method = self.aggregator
         if not self.alone:
-            check_alone(method)
+            check_alone(method, looks=keep_rows)
         source = GradientSource(
             objective,
             layout,

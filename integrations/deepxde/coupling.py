@@ -36,7 +36,10 @@ def coupled_entry(
         equations: number of losses of the equation, which come first.
         loss_fn: the loss function, or one per entry.
     """
-    with moved(model.external_trainable_variables), torch.enable_grad():
+    unknowns = model.external_trainable_variables
+    with moved(unknowns), torch.enable_grad():
+        defined = bool(_values(model, batch, loss_fn).isfinite().all())
+    with moved(unknowns if defined else []), torch.enable_grad():
         usual = _values(model, batch, loss_fn)
         for part in parts:
             entries = range(equations) if part.is_equation else part.conditions
@@ -62,12 +65,14 @@ def _others_moved(points: Any, own: slice) -> Any:
     outside[own] = False
     others = points[outside]
     if len(others):
-        far = np.roll(others, max(1, len(others) // 3), axis=0)
-        found[outside] = 0.7 * others + 0.3 * far + _NUDGE * np.ptp(points, axis=0)
+        chance = np.random.default_rng(0)  # two that lie symmetrically must not do so afterwards
+        far, share = chance.permutation(others), chance.uniform(0.1, 0.9, (len(others), 1))
+        nudge = _NUDGE * chance.uniform(0.5, 1.0, others.shape) * np.ptp(points, axis=0)
+        found[outside] = share * others + (1 - share) * far + nudge
     return found.astype(points.dtype)
 
 
-_NUDGE = 1e-3
+_NUDGE = 1e-2
 """Of the points' extent, since two of them may be the same."""
 
 

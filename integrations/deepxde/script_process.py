@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,25 +59,33 @@ def exits_in_order() -> Iterator[None]:
         os._exit = leave
 
 
+_LEFT_OPEN: list[Any] = []
+"""Streams that scripts made: those that lie on ours would close them when they are let go."""
+
+
 @contextmanager
 def streams_kept() -> Iterator[None]:
-    """Afterwards standard output and error go where they went, even if the script closed them."""
+    """Afterwards standard output and error go where they went, whatever the script did to them."""
     kept = {name: getattr(sys, name) for name in ("stdout", "stderr")}
-    copies = {name: os.dup(n) for name, s in kept.items() if (n := _descriptor(s)) is not None}
+    places = {name: _descriptor(stream) for name, stream in kept.items()}
+    copies = {name: os.dup(n) for name, n in places.items() if n is not None}
     try:
         yield
     finally:
         for name, stream in kept.items():
-            copy = copies.get(name)
-            if copy is None:
+            own = getattr(sys, name)
+            with suppress(OSError, ValueError):
+                own.flush()
+            place = places[name]
+            if place is None:
                 setattr(sys, name, stream)
-            elif stream.closed:
-                setattr(sys, name, os.fdopen(copy, "w", encoding=stream.encoding))
+                continue
+            os.dup2(copies[name], place)
+            if own is not stream or _descriptor(stream) != place:
+                _LEFT_OPEN.append(own)
+                setattr(sys, name, os.fdopen(copies[name], "w", encoding="utf-8"))
             else:
-                stream.flush()
-                os.dup2(copy, stream.fileno())
-                os.close(copy)
-                setattr(sys, name, stream)
+                os.close(copies[name])
 
 
 def _descriptor(stream: Any) -> int | None:

@@ -160,3 +160,23 @@ def test_no_damage_ends_in_a_raw_error_or_half_a_run(pinn, snapshot, same, run):
 def test_every_kind_of_tensor_has_a_digest_that_a_file_keeps(value, through_a_file):
     found = digests({"part": {"value": value}}, {}, "own")
     assert found == digests({"part": through_a_file({"value": value})}, {}, "own")
+
+
+def test_a_state_that_went_on_before_it_was_written_loads(pinn):
+    """torch's ``state_dict`` has the live tensors."""
+    net, opt = begun(pinn, "pcgrad")
+    pinn.train(net, opt, 3)
+    saved = opt.state_dict()
+    pinn.train(net, opt, 5)
+    begun(pinn, "pcgrad")[1].load_state_dict(saved)
+
+
+def test_options_that_schedulers_and_users_add_may_be_missing(pinn):
+    net, opt = begun(pinn, "pcgrad")
+    pinn.train(net, opt, 3)
+    saved = copy.deepcopy(opt.state_dict())
+    net, opt = begun(pinn, "pcgrad")
+    torch.optim.lr_scheduler.StepLR(opt, 10)
+    opt.param_groups[0]["name"] = "all"
+    opt.load_state_dict(saved)
+    assert opt.completed == 3

@@ -18,6 +18,7 @@ from ..small_linalg import WELL_CONDITIONED, cholesky
 
 _ROUNDINGS = 64
 """Relative errors of gradients, in roundings, that are no direction of their own."""
+_MOST = 1e-8
 _MANY = 8
 """Gradients from which numpy is quicker than Python."""
 
@@ -135,7 +136,7 @@ def _cleaned(unit: Any, rounding: float) -> Any:
     """A unit Gramian whose eigenvalues below the rounding of its gradients are 0."""
     if _is_regular(unit):
         return unit
-    least = (_ROUNDINGS * rounding) ** 2
+    least = min((_ROUNDINGS * rounding) ** 2, _MOST)  # of half floats it would be most of them
     values, vectors = np.linalg.eigh(np.asarray(unit))
     if values[0] >= least:
         return unit
