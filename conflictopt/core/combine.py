@@ -10,11 +10,11 @@ from torch import Tensor
 
 from .errors import NonFiniteError
 from .gradients import GradientSource
-from .graphs import backward, check_seen_whole, deliver, walk
+from .graphs import backward, check_seen_whole, walk
 from .layout import ParameterLayout
-from .leaves import nothing_reached, outside, points, trained
+from .leaves import check_reached, outside, points, trained
 from .losses import Losses
-from .torch_internals import all_finite, leaf_hooks
+from .torch_internals import accumulate_into, all_finite, leaf_hooks
 
 
 def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
@@ -42,15 +42,14 @@ def apply(source: GradientSource, coefficients: Tensor) -> Tensor:
         accumulate_rows(source, c)
         return source.total(c if columns == 1 else None)
     losses = source.losses()
-    fresh = all(p.grad is None for p in layout.params)
     if columns == 2:
         backward_blocks(source, c)
         value = source.total(None)
     else:
         unit = all(v == 1 for v in c.tolist())
         value = backward_total(losses) if unit else backward_weighted(source, c)
-    if fresh and all(p.grad is None for p in layout.params):
-        raise nothing_reached(layout.params)
+    if all(p.grad is None for p in layout.params):
+        check_reached(losses.scalars(), layout.params)  # else a hook has taken them
     if source.finite:
         check_grads(layout, source.objective.names)
     return value
@@ -167,7 +166,7 @@ def _accumulate(source: GradientSource, flat: Tensor, reached: Sequence[bool]) -
     each = zip(layout.params, layout.split(flat), reached, strict=True)
     pairs = [(p, g) for p, g, used in each if used] + source.beside
     if pairs:
-        deliver(*zip(*pairs, strict=True))
+        accumulate_into(*zip(*pairs, strict=True))
     if source.finite and any(map(leaf_hooks, layout.params)):
         check_grads(layout, source.objective.names)  # hooks have had their say
 

@@ -16,7 +16,7 @@ from .errors import MethodError, NonFiniteError
 from .gramian import gramian, norms
 from .graphs import asked_by_name, check_seen_whole, gradient, walk
 from .layout import TRUNK, ParameterLayout
-from .leaves import nothing_reached, outside, trained
+from .leaves import check_reached, outside, trained
 from .losses import FIXED, Losses
 from .objective import Objective
 from .points import PointWeights, weighted
@@ -182,8 +182,7 @@ class GradientSource:
         self._losses = losses
         self.layout.check_uniform()
         roots, params = losses.by_loss(), self.layout.params
-        _, leaves = self._survey(losses, roots)
-        self.separate = others = trained(leaves)
+        self.separate = others = trained(self._beside(roots, *walk(*roots.values())))
         if others:
             self._add_beside(others, gradient(losses.total(), others, retain_graph=True))
         if FIXED in roots:
@@ -304,8 +303,7 @@ class GradientSource:
         """The graph of each loss, and the leaves that the optimizer does not hold.
 
         Raises:
-            MethodError: gradients cannot be asked for by name.
-            LossError: no loss reaches a parameter.
+            MethodError, LossError: see ``_beside``.
         """
         graphs: Graphs | None = losses.graphs_by_loss()
         if graphs is None:
@@ -315,11 +313,22 @@ class GradientSource:
             nodes = set[Node]().union(*graphs.values())
         else:
             nodes, found = walk(*roots.values())
+        return graphs, self._beside(roots, nodes, found)
+
+    def _beside(
+        self, roots: Mapping[int, Tensor], nodes: set[Node], leaves: set[Node]
+    ) -> tuple[Tensor, ...]:
+        """Of the leaves of all losses, those that the optimizer does not hold.
+
+        Raises:
+            MethodError: gradients cannot be asked for by name.
+            LossError: no loss reaches a parameter.
+        """
         check_seen_whole(nodes)
-        beside = outside(found, self.layout.params)
-        if len(beside) == len(found):
-            raise nothing_reached(self.layout.params)
-        return graphs, beside
+        found = outside(leaves, self.layout.params)
+        if len(found) == len(leaves):
+            check_reached(roots.values(), self.layout.params)
+        return found
 
     def _add_beside(self, leaves: Sequence[Tensor], grads: Sequence[Tensor | None]) -> None:
         self.beside.extend((p, g) for p, g in zip(leaves, grads, strict=True) if g is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from .errors import MethodError
-from .torch_internals import accumulate_into, leaf_hooks, run_backward
+from .torch_internals import leaf_hooks, run_backward
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -91,19 +91,26 @@ def asked_by_name(leaves: Iterable[Tensor]) -> Iterator[None]:
     for hooks, _ in hooked:
         hooks.clear()
     try:
+        with _several_passes():
+            yield
+    finally:
+        for hooks, kept in hooked:
+            hooks.update(kept)
+
+
+@contextmanager
+def _several_passes() -> Iterator[None]:
+    try:
         yield
     except RuntimeError as error:
         if "donated" not in str(error):
             raise
         raise MethodError(
-            "gradients of single losses need several backward passes through a compiled network, "
-            "and its compiled backward pass gives its buffers away in the first. Set "
+            "this step needs several backward passes through a compiled network, and its compiled "
+            "backward pass gives its buffers away in the first. Set "
             "torch._functorch.config.donated_buffer = False before the network is first called, "
             f"or give each loss a forward pass of its own. torch says: {error}"
         ) from error
-    finally:
-        for hooks, kept in hooked:
-            hooks.update(kept)
 
 
 def gradient(
@@ -121,14 +128,14 @@ def one_pass(
     return run_backward(loss, params, retain_graph, accumulate=False)
 
 
-def deliver(leaves: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-    """Accumulate gradients as a backward pass does: hooks act, ``.grad`` is laid out as torch's."""
-    accumulate_into(leaves, grads)
-
-
 def backward(loss: Tensor, params: tuple[Tensor, ...] = (), retain_graph: bool = False) -> None:
-    """``torch.autograd.backward(loss, inputs=params)`` of one scalar; for every leaf if empty."""
-    run_backward(loss, params, retain_graph, accumulate=True)
+    """``torch.autograd.backward(loss, inputs=params)`` of one scalar; for every leaf if empty.
+
+    Raises:
+        MethodError: see ``asked_by_name``.
+    """
+    with _several_passes():
+        run_backward(loss, params, retain_graph, accumulate=True)
 
 
 def reached(loss: Tensor, params: Iterable[Tensor]) -> list[bool]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from .errors import LossError
+from .graphs import reached
 
 LEAVES = "leaves"
 """The kind of the note on them."""
@@ -52,10 +53,15 @@ def sentence(leaves: Sequence[Tensor]) -> str:
     )
 
 
-def nothing_reached(params: Sequence[Tensor]) -> LossError:
-    """The error for losses that reach none of the parameters."""
-    return LossError(
-        f"expected losses that reach a parameter of the optimizer, found none of its {len(params)} "
-        "reached: the step would train nothing. Was the optimizer built with the parameters of "
-        "another network, or of this one before it was wrapped or sharded?"
-    )
+def check_reached(losses: Iterable[Tensor], params: Sequence[Tensor]) -> None:
+    """Check that losses depend on some parameter.
+
+    Raises:
+        LossError: on none.
+    """
+    if not any(any(reached(loss, params)) for loss in losses):
+        raise LossError(
+            "expected losses that reach a parameter of the optimizer, found none of its "
+            f"{len(params)} reached: the step would train nothing. Was the optimizer built with "
+            "the parameters of another network, or of this one before it was wrapped or sharded?"
+        )

@@ -241,21 +241,9 @@ class Losses:
             raise LossError(f"expected at least one term for every loss, found none for {listed}.")
         stacked = self.terms if isinstance(self.terms, Tensor) else None
         for i, term in enumerate((stacked,) if stacked is not None else self.scalars()):
-            name = ", ".join(self.names) if stacked is not None else self._term_name(i)
-            if not term.requires_grad:
-                raise LossError(
-                    f"loss '{name}' has no graph (requires_grad is False): it does not depend on "
-                    "any trainable parameter. Was it detached, or computed under no_grad?"
-                )
-            if term.is_meta:
-                raise LossError(
-                    f"expected losses with values, found loss '{name}' on the device meta."
-                )
-            if term.is_complex():
-                raise LossError(
-                    f"expected real losses, found loss '{name}' of {term.dtype}: only real numbers "
-                    "can be minimised. Take its real part, or the square of its absolute value."
-                )
+            if not term.requires_grad or term.is_meta or term.is_complex():
+                name = ", ".join(self.names) if stacked is not None else self._term_name(i)
+                raise _unusable(name, term)
         if not finite:
             return
         values = self.numbers
@@ -267,6 +255,20 @@ class Losses:
     def _term_name(self, i: int) -> str:
         group = self.groups[i]
         return "regularisation" if group == FIXED else self.names[group]
+
+
+def _unusable(name: str, term: Tensor) -> LossError:
+    if not term.requires_grad:
+        return LossError(
+            f"loss '{name}' has no graph (requires_grad is False): it does not depend on any "
+            "trainable parameter. Was it detached, or computed under no_grad?"
+        )
+    if term.is_meta:
+        return LossError(f"expected losses with values, found loss '{name}' on the device meta.")
+    return LossError(
+        f"expected real losses, found loss '{name}' of {term.dtype}: only real numbers can be "
+        "minimised. Take its real part, or the square of its absolute value."
+    )
 
 
 def _left_sum(terms: Sequence[Tensor]) -> Tensor:

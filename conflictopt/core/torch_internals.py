@@ -74,7 +74,7 @@ def run_backward(
 
 
 def accumulate_into(leaves: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-    """Have torch accumulate gradients into leaves: a backward pass that ends where it begins."""
+    """A backward pass that ends where it begins: hooks act, ``.grad`` is laid out as usual."""
     if _engine is None:
         torch.autograd.backward(leaves, grads)
     else:

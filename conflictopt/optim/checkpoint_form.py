@@ -32,9 +32,12 @@ def digests(inner: Mapping[str, Any], extras: Mapping[str, Any], key: str) -> di
 
 
 def _digest(value: Any, contents: bool) -> str:
-    """Args:
-    contents: whether of these too. The wrapped optimizer's tensors are the live ones, as in
-        torch, and may go on before the file is written; their names and shapes do not.
+    """A few letters that another value is not likely to have.
+
+    Args:
+        value: data as files hold it.
+        contents: whether these count, beside names and shapes. The wrapped optimizer's tensors are
+            the live ones, as in torch, and may go on before the file is written.
     """
     found = hashlib.blake2b(digest_size=8)
     _feed(found, value, contents)
@@ -68,7 +71,7 @@ def _feed_tensor(found: Any, value: Tensor, contents: bool) -> None:
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | complex | bool)
+    return value is None or isinstance(value, str | int | float | complex)
 
 
 def damaged(what: str) -> CheckpointError:

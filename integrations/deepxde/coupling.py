@@ -20,7 +20,7 @@ from .apart import Part, copied, losses_of_view
 from .hook import Batch
 
 _SHIFT = 0.37
-"""By how much unknowns are moved, of them and of 1."""
+"""By how much unknowns are moved, of their size and of 1: no value stays."""
 _ROUNDINGS = 10
 
 
@@ -36,20 +36,21 @@ def coupled_entry(
         equations: number of losses of the equation, which come first.
         loss_fn: the loss function, or one per entry.
     """
-    unknowns = model.external_trainable_variables
-    with moved(unknowns), torch.enable_grad():
-        defined = bool(_values(model, batch, loss_fn).isfinite().all())
-    with moved(unknowns if defined else []), torch.enable_grad():
-        usual = _values(model, batch, loss_fn)
-        for part in parts:
-            entries = range(equations) if part.is_equation else part.conditions
-            places = [i + (0 if part.is_equation else equations) for i in entries]
-            elsewhere = (_others_moved(batch[0], part.rows), *batch[1:])
-            found = _values(model, elsewhere, loss_fn)
-            for i in places:
-                near = _ROUNDINGS * torch.finfo(usual.dtype).eps * usual[i].abs()
-                if bool((found[i] - usual[i]).abs() > near):  # not of NaN, which says nothing
-                    return i
+    owner = [p for p in parts if p.is_equation for _ in range(equations)]
+    owner += [p for p in parts for _ in p.conditions]
+    for unknowns in (model.external_trainable_variables, ()):
+        with moved(unknowns), torch.enable_grad():
+            usual = _values(model, batch, loss_fn)
+            if unknowns and not bool(usual.isfinite().all()):
+                continue  # not defined there
+            near = _ROUNDINGS * torch.finfo(usual.dtype).eps * usual.abs()
+            for part in parts:
+                elsewhere = (_others_moved(batch[0], part.rows), *batch[1:])
+                differs = (_values(model, elsewhere, loss_fn) - usual).abs() > near
+                for i, other in enumerate(differs.tolist()):
+                    if other and owner[i] is part:
+                        return i
+            return None
     return None
 
 
@@ -81,7 +82,7 @@ def moved(unknowns: Sequence[Tensor]) -> Iterator[None]:
     """Unknowns away from values, such as 0, at which they switch a coupling off."""
     kept = [u.data for u in unknowns]
     for u in unknowns:
-        u.data = u.data * (1 + _SHIFT) + _SHIFT
+        u.data = u.data + _SHIFT * (1 + u.data.abs())
     try:
         yield
     finally:

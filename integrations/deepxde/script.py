@@ -7,7 +7,7 @@ import re
 import runpy
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,10 +120,13 @@ class ScriptRun:
                 f"deepxde was already imported with the backend '{dde.backend.backend_name}'."
             )
         patched = self._models.patched(dde.Model)
-        around = streams_kept(), no_windows(), exits_in_order(), as_main(self.path, self.arguments)
-        with ExitStack() as stack:
-            for context in (patched, *around):
-                stack.enter_context(context)
+        with (
+            patched,
+            streams_kept(),
+            no_windows(),
+            exits_in_order(),
+            as_main(self.path, self.arguments),
+        ):
             if self._seed is not None:
                 begin_with(self._seed)
             if self._precision is not None:

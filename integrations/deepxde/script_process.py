@@ -36,7 +36,8 @@ def as_main(path: Path, arguments: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv, sys.path[:] = argv, search
-        os.chdir(here)
+        with suppress(FileNotFoundError):  # the script may have removed it
+            os.chdir(here)
 
 
 @contextmanager

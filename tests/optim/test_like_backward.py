@@ -302,3 +302,50 @@ def test_whatever_torch_trains_is_trained_or_refused(build, method):
     assert not any(map(torch.equal, params, before))
     if method == "sum":
         assert all(map(torch.equal, params, expected))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sum", "relobralo", "pcgrad", "grad_norm"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_compiled_networks_train_or_say_what_to_set(method, alone):
+    """``alone`` or with an unknown outside of the optimizer, for which a second pass is needed."""
+    torch._dynamo.reset()
+    net, nu, x = network(outputs=2), nn.Parameter(torch.ones(())), points()
+    fast = torch.compile(net, backend="aot_eager")
+    opt = MultiLossOptimizer(inner(net.parameters(), method), method)
+    before = copy.deepcopy(net)
+    y = fast(x) * (1 if alone else nu)
+    losses = {"a": (y[:, 0] - 1).square().mean(), "b": (y[:, 1] + 2).square().mean()}
+    if method == "sum" or (alone and method == "relobralo"):
+        opt.step(losses)
+    else:
+        try:
+            opt.step(losses)
+        except MethodError as refusal:
+            assert "donated_buffer = False" in str(refusal)  # noqa: PT017
+            assert all(map(torch.equal, net.parameters(), before.parameters()))
+            return
+    assert not any(map(torch.equal, net.parameters(), before.parameters()))
+
+
+def test_gradients_that_a_hook_takes_were_reached():
+    net, x, taken = network(), points(), []
+
+    def take(p):
+        taken.append(p.grad)
+        p.grad = None
+
+    for p in net.parameters():
+        p.register_post_accumulate_grad_hook(take)
+    opt = MultiLossOptimizer(inner(net.parameters()), "sum")
+    opt.step({"a": net(x).square().mean(), "b": (net(x) - 1).square().mean()})
+    assert len(taken) == 4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loss_may_be_a_parameter_itself(method):
+    a = nn.Parameter(torch.ones(()))
+    opt = MultiLossOptimizer(inner([a], method), method)
+    for _ in range(2):
+        opt.step({"a": a, "b": a})
+    assert a < 1
